@@ -1,0 +1,241 @@
+package kalshi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	pathAPIKeys  = "/api_keys"
+	pathGenerate = "/api_keys/generate"
+)
+
+// GetAPIKeys lists the account's keys: GET /api_keys.
+//
+// Documented errors: [*UnauthorizedError], [*ServerError]; see the package
+// documentation for those that any call may return.
+func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
+	return c.list(ctx, nil, opts...)
+}
+
+// list is GetAPIKeys, signed with a credential other than the signer's if one
+// is given.
+func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
+	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, cred: cred}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, invalid("option", "is nil: leave it out")
+		}
+		if err := opt(&op); err != nil {
+			return nil, err
+		}
+	}
+	out := new(GetAPIKeysResponse)
+	if err := c.do(ctx, &op, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists.
+type GetAPIKeysOption func(*operation) error
+
+// ForSubtrader lists only the keys that are bound to a subtrader of an FCM
+// member. An empty ID is refused, since it would list all keys.
+func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption {
+	return func(op *operation) error {
+		if fcmSubtraderID == "" {
+			return invalid("subtrader ID", "is empty: leave the option out to list all keys")
+		}
+		op.query = url.Values{"fcm_subtrader_id": {fcmSubtraderID}}.Encode()
+		return nil
+	}
+}
+
+// CreateAPIKey registers a public key whose private half stays with the
+// caller: POST /api_keys. Documented for accounts of the Premier or Market
+// Maker usage level; others get a [*ForbiddenError].
+//
+// An [*OutcomeUnknownError] means that the key may exist all the same; ask for
+// it first. Documented errors beside it: [*BadRequestError],
+// [*UnauthorizedError], [*ForbiddenError], [*ConflictError].
+func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
+	if err := req.validate(); err != nil {
+		return nil, err
+	}
+	out := new(CreateAPIKeyResponse)
+	if err := c.mint(ctx, "CreateAPIKey", pathAPIKeys, req.Name, req, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// GenerateAPIKey has the service make a key pair: POST /api_keys/generate.
+// The answer holds the private key, this once; it can never be fetched again.
+// [Client.GenerateAPIKeyToFile] also sees to it that it is not lost.
+//
+// An [*OutcomeUnknownError] means that the key may exist all the same, its
+// private half lost; ask for it first. Documented errors beside it:
+// [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
+// [*ConflictError].
+func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
+	if err := req.validate(); err != nil {
+		return nil, err
+	}
+	out := new(GenerateAPIKeyResponse)
+	if err := c.mint(ctx, "GenerateAPIKey", pathGenerate, req.Name, req, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the private key saved
+// to a new file at path, with mode 0600 where the system has modes. The file
+// is created first, so that nothing is made when it cannot be; it never
+// overwrites and follows no symbolic link. Once the key is made, cancelling
+// ctx does not stop the saving. When writing fails, the file is removed and
+// the key is deleted again, for which it has 30 s.
+//
+// Whenever the new key may still exist the response comes back with the error,
+// and holds the private key; only an [*OutcomeUnknownError] has none to give.
+func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (*GenerateAPIKeyResponse, error) {
+	if err := req.validate(); err != nil {
+		return nil, err
+	}
+	file, err := createKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.GenerateAPIKey(ctx, req)
+	if err != nil {
+		if removeErr := file.discard(); removeErr != nil {
+			err = fmt.Errorf("%w; and its empty file stays: %w", err, removeErr)
+		}
+		return nil, err
+	}
+	if err := file.save(key.PrivateKey); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
+		defer cancel()
+		if deleteErr := c.DeleteAPIKey(ctx, key.ID); deleteErr != nil {
+			return key, fmt.Errorf("%w; the new key %s still exists, its private half is in the response: %w", err, idText(key.ID), deleteErr)
+		}
+		return nil, fmt.Errorf("%w; the new key %s was deleted again", err, idText(key.ID))
+	}
+	return key, nil
+}
+
+// CurrentAPIKey returns the key that the client signs with, as the account's
+// list shows it: a bot's check at start-up that it has the scopes it needs. It
+// is an error when the list does not hold the key; otherwise its errors are
+// those of [Client.GetAPIKeys].
+func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
+	for {
+		id := c.signer.KeyID()
+		keys, err := c.GetAPIKeys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if key := keys.find(id); key != nil {
+			return key, nil
+		}
+		if id == c.signer.KeyID() { // else it was rotated meanwhile
+			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: was it deleted just now?", idText(id))
+		}
+	}
+}
+
+func (r *GetAPIKeysResponse) find(id string) *APIKey {
+	for i := range r.APIKeys {
+		if r.APIKeys[i].ID == id {
+			return &r.APIKeys[i]
+		}
+	}
+	return nil
+}
+
+func (c *Client) mint(ctx context.Context, name, path, keyName string, req any, out answer) error {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return fmt.Errorf("kalshi: %s: encode the request: %w", name, err)
+	}
+	op := operation{name: name, method: http.MethodPost, path: path, body: body, mint: true, keyName: keyName}
+	return c.do(ctx, &op, out)
+}
+
+// DeleteAPIKey removes a key for good: DELETE /api_keys/{id}. It stops working
+// at once.
+//
+// A [*NotFoundError] means that there was no such key before the call: when an
+// attempt's answer was lost and the next one finds the key gone, that is a
+// success. Documented errors beside it: [*BadRequestError],
+// [*UnauthorizedError], [*ServerError].
+func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
+	switch {
+	case apiKeyID == "":
+		return invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
+	case apiKeyID == "." || apiKeyID == "..":
+		return invalid("API key ID", "is a dot segment, which would reach another path")
+	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
+		return invalid("API key ID", "has control characters: copy it again")
+	}
+	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: pathAPIKeys + "/" + url.PathEscape(apiKeyID), keyID: apiKeyID}
+	return c.do(ctx, &op, nil)
+}
+
+func (r *GetAPIKeysResponse) decode(body []byte) error {
+	*r = GetAPIKeysResponse{}
+	if err := unmarshal(body, r); err != nil {
+		return err
+	}
+	if r.APIKeys != nil {
+		return nil
+	}
+	// Nothing there, or null, which is an empty list.
+	var raw struct {
+		APIKeys json.RawMessage `json:"api_keys"`
+	}
+	if _ = json.Unmarshal(body, &raw); raw.APIKeys == nil {
+		return errMissing("api_keys")
+	}
+	r.APIKeys = []APIKey{}
+	return nil
+}
+
+func (r *CreateAPIKeyResponse) decode(body []byte) error {
+	*r = CreateAPIKeyResponse{}
+	if err := unmarshal(body, r); err != nil {
+		return err
+	}
+	if r.ID == "" {
+		return errMissing("api_key_id")
+	}
+	return nil
+}
+
+func (r *GenerateAPIKeyResponse) decode(body []byte) error {
+	*r = GenerateAPIKeyResponse{}
+	if err := unmarshal(body, r); err != nil {
+		return err
+	}
+	switch {
+	case r.ID == "":
+		return errMissing("api_key_id")
+	case r.PrivateKey.reveal == nil:
+		return errMissing("private_key")
+	}
+	if r.KeyType == "" { // it need not be sent; the key itself tells
+		if key, err := r.PrivateKey.Parse(); err == nil {
+			r.KeyType, _ = keyTypeOf("", key.Public())
+		}
+	}
+	return nil
+}
+
+func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -1,0 +1,240 @@
+package kalshi
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// WebSocketPath is the path that a WebSocket handshake signs, with method GET:
+//
+//	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+const WebSocketPath = "/trade-api/ws/v2"
+
+// The three headers that sign a request, in the form that [http.Header] keeps.
+const (
+	headerKey       = "Kalshi-Access-Key"
+	headerSignature = "Kalshi-Access-Signature"
+	headerTimestamp = "Kalshi-Access-Timestamp"
+)
+
+// A Signer signs requests with one API key: its ID and its private half.
+//
+// It is safe for concurrent use and meant to be shared: between clients,
+// WebSocket dials and generated API clients. [Client.RotateAPIKey] switches
+// the key inside the Signer, so that all of them follow at once. It also
+// keeps the offset to the server's clock that a [Client] learns from a refused
+// timestamp. It prints as its key ID and type only. Make one with
+// [NewSigner]; the zero value signs nothing and returns an error.
+type Signer struct {
+	cred     atomic.Pointer[credential]
+	offset   atomic.Int64  // server's clock minus the local one, in nanoseconds
+	rotating chan struct{} // holds one token while a rotation is under way
+}
+
+// A credential is a key with its ID. It never changes.
+type credential struct {
+	keyID   string
+	keyType KeyType
+	key     crypto.Signer
+}
+
+// NewSigner returns a signer for the key ID and the private key that belongs
+// to it: RSA of at least 2048 bits or Ed25519, in memory ([ParsePrivateKey]),
+// in a KMS or in an HSM. The key must be safe for concurrent use.
+//
+// It returns a [*ValidationError] for an ID that is empty or has blanks,
+// control or non-ASCII characters, and for a key that the service would not
+// take. Whether the two belong together only the service can tell.
+func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
+	cred, err := newCredential(keyID, key)
+	if err != nil {
+		return nil, err
+	}
+	s := &Signer{rotating: make(chan struct{}, 1)}
+	s.cred.Store(cred)
+	return s, nil
+}
+
+func newCredential(keyID string, key crypto.Signer) (*credential, error) {
+	if err := checkKeyID("key ID", keyID); err != nil {
+		return nil, err
+	}
+	keyType, err := checkSigner("private key", key)
+	if err != nil {
+		return nil, err
+	}
+	return &credential{keyID, keyType, key}, nil
+}
+
+// checkKeyID refuses what cannot be an ID, or not stand in a header.
+func checkKeyID(field, keyID string) error {
+	if keyID == "" {
+		return invalid(field, "is empty: copy it from where the key was made")
+	}
+	if strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
+	}
+	return nil
+}
+
+// KeyID returns the ID of the key that signs now.
+func (s *Signer) KeyID() string {
+	if cred, err := s.credential(); err == nil {
+		return cred.keyID
+	}
+	return ""
+}
+
+// KeyType returns the type of the key that signs now.
+func (s *Signer) KeyType() KeyType {
+	if cred, err := s.credential(); err == nil {
+		return cred.keyType
+	}
+	return ""
+}
+
+// SignRequest sets the three headers that sign req as it is at that time: its
+// method (empty is GET) and its URL's path, without the query. The signature
+// holds for a few seconds (observed: 10), so call it right before each send;
+// as the request editor of a generated client it fits as it is.
+func (s *Signer) SignRequest(req *http.Request) error {
+	if req == nil || req.URL == nil {
+		return invalid("request", "has no URL")
+	}
+	cred, err := s.credential()
+	if err != nil {
+		return err
+	}
+	if req.Header == nil {
+		req.Header = make(http.Header, 3)
+	}
+	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
+}
+
+// Headers returns the three headers that sign a request with this method
+// (empty is GET) and path, for a WebSocket dial ([WebSocketPath]) or an HTTP
+// client that does not use [*http.Request]. The path is the one that is sent:
+// from the root, such as "/trade-api/v2/portfolio/balance", escaped where it
+// must be; what follows a "?" is dropped. The signature holds for a few
+// seconds (observed: 10). A path that is none is a [*ValidationError].
+func (s *Signer) Headers(method, path string) (http.Header, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
+	}
+	cred, err := s.credential()
+	if err != nil {
+		return nil, err
+	}
+	h := make(http.Header, 3)
+	if err := cred.setHeaders(h, s.now(), method, path); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// SignText returns the base64 signature over the text as it is: for a FIX
+// logon and whatever else Kalshi has signed with the same algorithms.
+func (s *Signer) SignText(text string) (string, error) {
+	cred, err := s.credential()
+	if err != nil {
+		return "", err
+	}
+	signature, err := cred.sign([]byte(text))
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(signature), nil
+}
+
+func (s *Signer) credential() (*credential, error) {
+	if s == nil {
+		return nil, invalid("signer", "is nil: make one with NewSigner")
+	}
+	cred := s.cred.Load()
+	if cred == nil {
+		return nil, invalid("signer", "has no key: make one with NewSigner")
+	}
+	return cred, nil
+}
+
+// now is the server's time, as far as it is known.
+func (s *Signer) now() time.Time { return time.Now().Add(s.clockOffset()) }
+
+func (s *Signer) clockOffset() time.Duration { return time.Duration(s.offset.Load()) }
+
+// setClockOffset takes over what a refused timestamp has shown; a small skew
+// is no reason for it, and drops an offset that is no longer needed.
+func (s *Signer) setClockOffset(skew time.Duration) {
+	if skew.Abs() <= skewTolerance {
+		skew = 0
+	}
+	s.offset.Store(int64(skew))
+}
+
+// Format prints the key ID and type for every verb, and no secrets.
+func (s *Signer) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
+}
+
+// LogValue logs the key ID and type, and no secrets.
+func (s *Signer) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
+}
+
+// setHeaders signs a request that is sent at that time by the server's clock.
+func (c *credential) setHeaders(h http.Header, now time.Time, method, uri string) error {
+	if method == "" {
+		method = http.MethodGet
+	}
+	path, _, _ := strings.Cut(uri, "?")
+	text := make([]byte, 0, 128)
+	text = strconv.AppendInt(text, now.UnixMilli(), 10)
+	digits := len(text)
+	text = append(text, method...)
+	text = append(text, path...)
+	signature, err := c.sign(text)
+	if err != nil {
+		return err
+	}
+
+	// One string holds both values, one array all three: this runs on every call.
+	both := make([]byte, digits, 512)
+	copy(both, text)
+	both = base64.StdEncoding.AppendEncode(both, signature)
+	values := string(both)
+	list := []string{c.keyID, values[:digits], values[digits:]}
+	h[headerKey] = list[0:1:1]
+	h[headerTimestamp] = list[1:2:2]
+	h[headerSignature] = list[2:3:3]
+	return nil
+}
+
+var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+
+// sign returns the signature of the text, raw.
+func (c *credential) sign(text []byte) ([]byte, error) {
+	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
+	if c.keyType == KeyTypeRSA {
+		digest := sha256.Sum256(text)
+		text, opts = digest[:], pssOptions
+	}
+	signature, err := c.key.Sign(rand.Reader, text, opts)
+	if err != nil {
+		return nil, fmt.Errorf("kalshi: the key %s could not sign: %w", idText(c.keyID), err)
+	}
+	if len(signature) == 0 {
+		return nil, errors.New("kalshi: the private key returned an empty signature")
+	}
+	return signature, nil
+}

@@ -1,0 +1,216 @@
+package kalshi
+
+import (
+	"crypto"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// The documented base URLs. Keys belong to one environment: a demo key is
+// unknown in production and the reverse. The external hosts are dedicated to
+// the API and recommended since May 2026; the others stay supported.
+const (
+	ProductionBaseURL         = "https://api.elections.kalshi.com/trade-api/v2" // the default
+	DemoBaseURL               = "https://demo-api.kalshi.co/trade-api/v2"
+	ExternalProductionBaseURL = "https://external-api.kalshi.com/trade-api/v2"
+	ExternalDemoBaseURL       = "https://external-api.demo.kalshi.co/trade-api/v2"
+)
+
+const (
+	version           = "0.1.0"
+	defaultMaxRetries = 2
+	defaultTimeout    = 30 * time.Second
+)
+
+// A Client makes the calls. It is safe for concurrent use; make one with
+// [NewClient] and keep it. It prints as its base URL, key ID and type only.
+type Client struct {
+	signer     *Signer
+	baseURL    *url.URL // never changed
+	basePath   string   // of baseURL, escaped
+	httpClient *http.Client
+	maxRetries int
+	userAgent  string
+	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
+}
+
+// NewClient returns a client for production that signs with signer. It
+// returns a [*ValidationError] when the signer is nil or an option is bad.
+func NewClient(signer *Signer, opts ...Option) (*Client, error) {
+	if _, err := signer.credential(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		signer:     signer,
+		httpClient: &http.Client{Timeout: defaultTimeout},
+		maxRetries: defaultMaxRetries,
+		userAgent:  fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		jitter:     rand.N[time.Duration],
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, invalid("option", "is nil: leave it out")
+		}
+		if err := opt(c); err != nil {
+			return nil, err
+		}
+	}
+	if c.baseURL == nil {
+		return c, WithBaseURL(ProductionBaseURL)(c)
+	}
+	return c, nil
+}
+
+// The environment variables that [NewClientFromEnv] reads.
+const (
+	envKeyID          = "KALSHI_API_KEY_ID"
+	envPrivateKey     = "KALSHI_PRIVATE_KEY"
+	envPrivateKeyPath = "KALSHI_PRIVATE_KEY_PATH"
+	envBaseURL        = "KALSHI_BASE_URL"
+)
+
+// NewClientFromEnv returns a client with the credentials in the environment:
+// KALSHI_API_KEY_ID and either KALSHI_PRIVATE_KEY (PEM text, however mangled;
+// see [ParsePrivateKey]) or KALSHI_PRIVATE_KEY_PATH (its file); and, unless an
+// option sets it, the base URL in KALSHI_BASE_URL. Blanks around the values
+// are dropped. An error names the variable.
+func NewClientFromEnv(opts ...Option) (*Client, error) {
+	keyID, pemText, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
+	var key crypto.Signer
+	var err error
+	switch {
+	case keyID == "":
+		return nil, invalid(envKeyID, "is not set: set it to the API key's ID")
+	case pemText == "" && path == "":
+		return nil, invalid(envPrivateKey, "is not set: set it to the private key's PEM text, or %s to its file", envPrivateKeyPath)
+	case pemText != "" && path != "":
+		return nil, invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
+	case pemText != "":
+		key, err = parsePrivateKey(envPrivateKey, []byte(pemText))
+	default:
+		key, err = loadPrivateKey(envPrivateKeyPath, path)
+	}
+	if err == nil {
+		err = checkKeyID(envKeyID, keyID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	signer, err := NewSigner(keyID, key)
+	if err != nil {
+		return nil, err
+	}
+	if rawURL := env(envBaseURL); rawURL != "" {
+		opts = append(opts, func(c *Client) error {
+			if c.baseURL != nil {
+				return nil // an option has set it
+			}
+			return c.setBaseURL(envBaseURL, rawURL)
+		})
+	}
+	return NewClient(signer, opts...)
+}
+
+func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
+
+// Signer returns the signer that the client signs with.
+func (c *Client) Signer() *Signer { return c.signer }
+
+// Format prints the base URL, key ID and type for every verb, and no secrets.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.baseURL, c.signer)
+}
+
+// LogValue logs the base URL, key ID and type, and no secrets.
+func (c *Client) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("base_url", fmt.Sprint(c.baseURL)), slog.Any("signer", c.signer))
+}
+
+// An Option changes what [NewClient] makes.
+type Option func(*Client) error
+
+// WithBaseURL sets the URL that the calls' paths are added to, such as
+// [DemoBaseURL]. A trailing slash is dropped. It must be https, since private
+// keys cross it, unless the host is localhost or a loopback address; and it
+// must have no user, query or fragment.
+func WithBaseURL(rawURL string) Option {
+	return func(c *Client) error { return c.setBaseURL("base URL", rawURL) }
+}
+
+func (c *Client) setBaseURL(field, rawURL string) error {
+	u, err := url.Parse(rawURL)
+	switch {
+	case rawURL == "":
+		return invalid(field, "is empty: give one such as %s", DemoBaseURL)
+	case err != nil:
+		return invalid(field, "is not a URL: give one such as %s", DemoBaseURL)
+	case u.User != nil:
+		return invalid(field, "holds a user or password: leave them out, the API key is all there is")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
+		return invalid(field, "lacks https:// and a host: give one such as %s", DemoBaseURL)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return invalid(field, "is not https: private keys cross it, and plain http is for loopback only")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(rawURL, "#"):
+		return invalid(field, "has a query or fragment: leave off what follows the path")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	if u.Path == "" && (strings.HasSuffix(u.Host, ".kalshi.com") || strings.HasSuffix(u.Host, ".kalshi.co")) {
+		return invalid(field, "has no path: add /trade-api/v2")
+	}
+	c.baseURL, c.basePath = u, u.EscapedPath()
+	return nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// WithHTTPClient sets the HTTP client. It is used as it stands at the time of
+// each call, but for redirects, which are never followed, and it is not
+// changed. Its Timeout holds for each attempt. Without this option it is one
+// with a timeout of 30 s and Go's default transport.
+//
+// A transport that retries by itself must leave POST alone, or it can make a
+// second key after a lost answer.
+func WithHTTPClient(hc *http.Client) Option {
+	return func(c *Client) error {
+		if hc == nil {
+			return invalid("HTTP client", "is nil: leave the option out for the default one")
+		}
+		c.httpClient = hc
+		return nil
+	}
+}
+
+// WithMaxRetries sets how often a call is tried again at most, when trying
+// again can help and cannot make a second key; 2 unless set, 0 turns it off.
+func WithMaxRetries(n int) Option {
+	return func(c *Client) error {
+		if n < 0 {
+			return invalid("max retries", "is negative: 0 turns retries off")
+		}
+		c.maxRetries = n
+		return nil
+	}
+}
+
+// WithUserAgent sets the User-Agent header, in place of kalshi-go's own.
+func WithUserAgent(ua string) Option {
+	return func(c *Client) error {
+		if ua == "" || strings.ContainsFunc(ua, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return invalid("user agent", "is empty or has control or non-ASCII characters")
+		}
+		c.userAgent = ua
+		return nil
+	}
+}

@@ -1,0 +1,321 @@
+package kalshi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An APIError is any answer of the service that is not 2xx. For the statuses
+// that have a type of their own it is embedded in that type, and both are
+// reached with [errors.As]:
+//
+//	var notFound *kalshi.NotFoundError
+//	var apiErr *kalshi.APIError
+//	errors.As(err, &notFound) // a 404
+//	errors.As(err, &apiErr)   // any status
+//
+// Code, Message and Details are what the service sent, as far as the body
+// could be understood, cleaned of control characters and cut to a readable
+// length. The codes are not a closed set (observed): switch on the error's
+// type, not on its code.
+type APIError struct {
+	// StatusCode is the HTTP status, 3xx included: redirects are not followed.
+	StatusCode int
+	// Code is the service's short name for the error, such as "not_found".
+	Code string
+	// Message is the service's sentence, or the body where that is plain text.
+	Message string
+	// Details is what some errors add, such as "INCORRECT_API_KEY_SIGNATURE".
+	Details string
+	// Method is the request's method.
+	Method string
+	// Path is the request's path as sent: escaped, no host, no query.
+	Path string
+	// Body is the answer's body as it came, at most 64 KiB. It is nil when it
+	// seems to hold a private key.
+	Body []byte
+
+	structured bool // the body has one of the service's JSON shapes
+}
+
+// Error returns the method, path, status and the service's own words.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	b.WriteString("kalshi: ")
+	if e.Method != "" || e.Path != "" {
+		b.WriteString(e.Method + " " + clip(e.Path, maxPathText) + ": ")
+	}
+	label := e.Code
+	if label == "" {
+		label = http.StatusText(e.StatusCode)
+	}
+	words := strings.TrimSpace(strconv.Itoa(e.StatusCode) + " " + label)
+	if e.Message != "" && e.Message != label {
+		words += ": " + e.Message
+	}
+	if e.Details != "" && e.Details != label && e.Details != e.Message {
+		words += ": " + e.Details
+	}
+	b.WriteString(clip(words, maxText))
+	if e.StatusCode/100 == 3 {
+		b.WriteString(" (redirects are not followed: check the base URL)")
+	}
+	return b.String()
+}
+
+// A BadRequestError is a 400: the service did not take the request as it was.
+type BadRequestError struct{ APIError }
+
+// An UnauthorizedError is a 401. Its text says which of the many causes it
+// was, as far as the service tells.
+type UnauthorizedError struct {
+	APIError
+	// ClockSkew is the server's clock (its Date header, in whole seconds) minus
+	// the local clock when the answer came; 0 when the answer has no date.
+	ClockSkew time.Duration
+
+	dated bool // the answer has a date
+}
+
+// A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account
+// or a subtrader, or the account's usage level does not allow the call.
+type ForbiddenError struct{ APIError }
+
+// A NotFoundError is a 404: there is no such key.
+type NotFoundError struct{ APIError }
+
+// A ConflictError is a 409. Documented for a subtrader that is not visible
+// yet; try again later.
+type ConflictError struct{ APIError }
+
+// A RateLimitError is a 429: too many requests. It was not processed.
+type RateLimitError struct {
+	APIError
+	// RetryAfter is how long the service asks to wait; 0 when it does not say,
+	// which is documented to be the rule.
+	RetryAfter time.Duration
+}
+
+// A ServerError is a 500–599. When a new key was asked for it comes wrapped
+// in an [*OutcomeUnknownError]; ask for that one first.
+type ServerError struct{ APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *BadRequestError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *UnauthorizedError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *ForbiddenError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *NotFoundError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *ConflictError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *RateLimitError) Unwrap() error { return &e.APIError }
+
+// Unwrap returns the embedded [*APIError].
+func (e *ServerError) Unwrap() error { return &e.APIError }
+
+const (
+	codeTimestampExpired  = "header_timestamp_expired"
+	detailsUnknownKey     = "NOT_FOUND"
+	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
+
+	// skewTolerance is how far the clocks may be apart before it is taken for
+	// the cause of anything. The service was observed to accept ±10 s.
+	skewTolerance = 5 * time.Second
+)
+
+// Error adds to [APIError.Error] what to look at.
+func (e *UnauthorizedError) Error() string {
+	var hint string
+	switch {
+	case e.Details == detailsWrongSignature:
+		hint = "wrong signature: does the private key belong to this key ID?"
+	case e.Details == detailsUnknownKey:
+		hint = "unknown key ID: keys are per environment, demo or production"
+	case e.Code == codeTimestampExpired && !e.dated:
+		hint = "check the local clock"
+	case e.ClockSkew.Abs() > skewTolerance:
+		side := "behind"
+		if e.ClockSkew < 0 {
+			side = "ahead"
+		}
+		hint = fmt.Sprintf("the local clock is %.0f seconds %s", e.ClockSkew.Abs().Seconds(), side)
+	case e.Code == codeTimestampExpired:
+		hint = "the clocks agree: the request took too long to arrive"
+	case strings.HasPrefix(e.Code, "signature_is_missing"), strings.HasPrefix(e.Code, "token_authentication"):
+		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
+	default:
+		hint = "check the key ID, the private key and the base URL"
+	}
+	return e.APIError.Error() + " (" + hint + ")"
+}
+
+// A ValidationError is bad input, refused before any network I/O.
+type ValidationError struct {
+	// Field names what was bad: a field of a request, a parameter, an option,
+	// an environment variable or a file.
+	Field string
+	// Reason says what is wrong with it and what to do. It never quotes a key.
+	Reason string
+}
+
+// Error returns the field and the reason.
+func (e *ValidationError) Error() string {
+	return "kalshi: " + clip(e.Field, maxPathText) + " " + e.Reason
+}
+
+func invalid(field, format string, args ...any) error {
+	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// An InvalidResponseError is a 2xx answer that cannot be understood: its body
+// was cut off, is no JSON or lacks a required field. It never quotes the body,
+// which may hold a private key.
+type InvalidResponseError struct {
+	// StatusCode is the HTTP status, 200–299.
+	StatusCode int
+	// Method is the request's method.
+	Method string
+	// Path is the request's path as sent: escaped, no host, no query.
+	Path string
+	// Err says what is wrong with the body.
+	Err error
+}
+
+// Error returns the method, path, status and what is wrong with the body.
+func (e *InvalidResponseError) Error() string {
+	return fmt.Sprintf("kalshi: %s %s: the %d answer cannot be understood: %s",
+		e.Method, clip(e.Path, maxPathText), e.StatusCode, causeText(e.Err))
+}
+
+// Unwrap returns Err.
+func (e *InvalidResponseError) Unwrap() error { return e.Err }
+
+// An OutcomeUnknownError says that a key may or may not have been created:
+// the request left, and no answer came that tells. It is never sent again
+// unasked, since that could make a second key. List the keys, and delete the
+// one that nobody holds the private half of.
+//
+// Ask for it before the other types, since it may wrap one of them.
+type OutcomeUnknownError struct {
+	// Operation is the method that was called, such as "GenerateAPIKey".
+	Operation string
+	// KeyName is the name that was asked for.
+	KeyName string
+	// KeyID is the new key's ID, when the answer named it; else empty.
+	KeyID string
+	// Err is what happened.
+	Err error
+}
+
+// Error says what happened and what to do.
+func (e *OutcomeUnknownError) Error() string {
+	id := ""
+	if e.KeyID != "" {
+		id = ", ID " + idText(e.KeyID)
+	}
+	return clip(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
+		e.Operation, idText(e.KeyName), id, causeText(e.Err)), maxErrorText)
+}
+
+// Unwrap returns Err.
+func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+
+// callError is a call that got no answer: it keeps the standard library's
+// errors and leaves out what their texts repeat.
+type callError struct {
+	method, path string
+	err          error
+}
+
+func (e *callError) Error() string {
+	err := e.err
+	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
+		err = urlErr.Err // without the method and URL that it repeats
+	}
+	return "kalshi: " + e.method + " " + clip(e.path, maxPathText) + ": " + causeText(err)
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+// causeText is the text of an error inside another one, without the prefix
+// that the outer one has.
+func causeText(err error) string {
+	if err == nil {
+		return "unknown"
+	}
+	return clean(strings.TrimPrefix(err.Error(), "kalshi: "))
+}
+
+// A RotationStage is a step of [Client.RotateAPIKey].
+type RotationStage string
+
+// The stages of a rotation, in their order.
+const (
+	StageInspect RotationStage = "inspect" // find the current key and what it may do
+	StageMint    RotationStage = "mint"    // make the new key
+	StageVerify  RotationStage = "verify"  // make a call signed by the new key
+	StageSave    RotationStage = "save"    // have the caller store it
+	StageDelete  RotationStage = "delete"  // delete the old key
+)
+
+// A RotationError says at which stage [Client.RotateAPIKey] failed and what is
+// left. Up to [StageSave] the signer keeps the old key; at [StageDelete] it
+// already has the new one, which is saved and works.
+type RotationError struct {
+	// Stage is where the rotation failed.
+	Stage RotationStage
+	// OldKeyID is the key that signed before.
+	OldKeyID string
+	// NewKeyID is the key that was made, where its ID is known for sure. It
+	// exists, unless Stage is StageVerify and Key is nil: then it was deleted
+	// again.
+	NewKeyID string
+	// Key is the key that was made, handed back whenever nothing else may hold
+	// it: store it, or delete NewKeyID.
+	Key *GenerateAPIKeyResponse
+	// Candidates are the IDs of keys that may be the new one, after a mint of
+	// unknown outcome: they bear its name and were not there before. None is
+	// deleted; delete the one that nobody else made.
+	Candidates []string
+	// Err is what happened.
+	Err error
+}
+
+// Error says what happened, what is left and what to do.
+func (e *RotationError) Error() string {
+	const most = 3
+	var ids []string
+	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
+		ids = append(ids, idText(id))
+	}
+	state := "the old key still signs"
+	switch {
+	case len(e.Candidates) > most:
+		state += fmt.Sprintf("; one of %d new keys may be the lost one, such as %s", len(e.Candidates), strings.Join(ids, ", "))
+	case len(e.Candidates) > 0:
+		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
+	case e.Stage == StageDelete:
+		state = "the new key " + idText(e.NewKeyID) + " signs and is saved; delete the old one"
+	case e.Key != nil:
+		state += "; store the new key " + idText(e.NewKeyID) + " from Key, or delete it"
+	case e.NewKeyID != "" && e.Stage == StageVerify:
+		state += "; the new key " + idText(e.NewKeyID) + " was deleted again"
+	}
+	return clip(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", idText(e.OldKeyID), e.Stage, state, causeText(e.Err)), maxErrorText)
+}
+
+// Unwrap returns Err.
+func (e *RotationError) Unwrap() error { return e.Err }

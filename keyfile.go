@@ -1,0 +1,79 @@
+package kalshi
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+// A keyFile is a new, still empty file that a private key is to be saved in.
+type keyFile struct {
+	*os.File
+	made os.FileInfo // tells it from whatever may take its place
+}
+
+// createKeyFile makes the file, and nothing if there is something at path.
+func createKeyFile(path string) (*keyFile, error) {
+	if path == "" {
+		return nil, invalid("path", "is empty: name the file that the private key goes to")
+	}
+	// O_EXCL does not follow a symbolic link either.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
+	}
+	made, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
+	}
+	return &keyFile{f, made}, nil
+}
+
+// save writes the key and closes the file. When anything fails it removes it.
+func (k *keyFile) save(key PrivateKeyPEM) error {
+	_, err := k.WriteString(key.Reveal())
+	if err == nil {
+		err = k.Sync()
+	}
+	if closeErr := k.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(k.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("kalshi: write the private key: %w", errors.Join(err, k.discard()))
+	}
+	return nil
+}
+
+// discard closes and removes the file, unless something else is there by now.
+func (k *keyFile) discard() error {
+	_ = k.Close() // Windows removes no open file; a second Close is harmless
+	there, err := os.Lstat(k.Name())
+	if err != nil || !os.SameFile(k.made, there) {
+		return nil
+	}
+	return os.Remove(k.Name())
+}
+
+// syncDir makes a new file's name last, where the system can: Windows cannot
+// open a folder for it, and some file systems have no such call.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
