@@ -1,0 +1,74 @@
+package kalshitest
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"time"
+)
+
+// The three headers that authenticate a request.
+const (
+	headerKey       = "Kalshi-Access-Key"
+	headerTimestamp = "Kalshi-Access-Timestamp"
+	headerSignature = "Kalshi-Access-Signature"
+)
+
+// clockTolerance is how far a timestamp may be from the server's clock, both
+// ways, inclusive. No tolerance is documented. Observed: 10 s off was accepted
+// either way, 30 s slow and 60 s fast were refused.
+const clockTolerance = 10 * time.Second
+
+// authenticate returns the key that signed a request, or the answer that
+// refuses it.
+func (s *Server) authenticate(r *Request) (Key, *answer) {
+	timestamp, signature := r.Header.Get(headerTimestamp), r.Header.Get(headerSignature)
+	switch {
+	case r.KeyID == "":
+		return Key{}, noCredentials()
+	case signature == "":
+		return Key{}, noSignature()
+	case !inWindow(timestamp, s.now()):
+		return Key{}, timestampExpired()
+	}
+	key, ok := s.key(r.KeyID)
+	if !ok {
+		return Key{}, authenticationError("NOT_FOUND")
+	}
+	if !verify(key.public, timestamp+r.Method+r.Path, signature) {
+		return Key{}, authenticationError("INCORRECT_API_KEY_SIGNATURE")
+	}
+	return key.Key, nil
+}
+
+// inWindow reports whether timestamp, in decimal Unix milliseconds, is near
+// enough to now. Seconds are decades off and so never are.
+func inWindow(timestamp string, now time.Time) bool {
+	ms, err := strconv.ParseUint(timestamp, 10, 63) // ParseInt would let a sign pass
+	if err != nil {
+		return false
+	}
+	off := now.UnixMilli() - int64(ms)
+	return -clockTolerance.Milliseconds() <= off && off <= clockTolerance.Milliseconds()
+}
+
+// verify reports whether signature, in standard base64, is that of text. The
+// type of the registered key decides the algorithm.
+func verify(public crypto.PublicKey, text, signature string) bool {
+	raw, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil {
+		return false
+	}
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256([]byte(text))
+		opts := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash} // 32 bytes, no other
+		return rsa.VerifyPSS(public, crypto.SHA256, digest[:], raw, opts) == nil
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, []byte(text), raw)
+	}
+	return false
+}

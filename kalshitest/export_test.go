@@ -1,0 +1,11 @@
+package kalshitest
+
+import "time"
+
+// WithClock replaces the local clock.
+func WithClock(now func() time.Time) Option {
+	return func(c *config) { c.now = now }
+}
+
+// WirePath is wirePath.
+var WirePath = wirePath
