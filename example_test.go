@@ -1,0 +1,547 @@
+package kalshi_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// The examples run against a stand-in for the exchange, one for all of them,
+// so that they need no account. Its client is what NewClientFromEnv returns
+// for a bot.
+var (
+	ctx      = context.Background()
+	exchange = kalshitest.NewServer()
+	signer   = newSigner(exchange.KeyID, exchange.PrivateKey)
+	client   = newClient(signer)
+)
+
+func newSigner(keyID, privateKey string) *kalshi.Signer {
+	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
+	if err != nil {
+		panic(err)
+	}
+	signer, err := kalshi.NewSigner(keyID, key)
+	if err != nil {
+		panic(err)
+	}
+	return signer
+}
+
+func newClient(signer *kalshi.Signer) *kalshi.Client {
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		panic(err)
+	}
+	return client
+}
+
+// newFile returns the name of a file that is not there yet.
+func newFile() string {
+	dir, err := os.MkdirTemp("", "kalshi-go-")
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Join(dir, "key.pem")
+}
+
+func Example() {
+	exchange := kalshitest.NewServer() // a stand-in; leave it out for the real one
+	defer exchange.Close()
+
+	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := kalshi.NewSigner(exchange.KeyID, key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := client.GetAPIKeys(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range keys.APIKeys {
+		fmt.Println(key.Name, key.Scopes)
+	}
+	// Output: kalshitest [read write]
+}
+
+func ExampleNewClient() {
+	client, err := kalshi.NewClient(signer,
+		kalshi.WithBaseURL(exchange.URL), // kalshi.DemoBaseURL, or leave it out for production
+		kalshi.WithMaxRetries(3),
+		kalshi.WithUserAgent("my-bot/1.0"),
+		kalshi.WithHTTPClient(&http.Client{Timeout: 5 * time.Second}),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.Signer().KeyType())
+	// Output: ed25519
+}
+
+func ExampleNewClientFromEnv() {
+	_ = os.Setenv("KALSHI_API_KEY_ID", exchange.KeyID) // a bot's environment has these
+	_ = os.Setenv("KALSHI_PRIVATE_KEY", exchange.PrivateKey)
+	_ = os.Setenv("KALSHI_BASE_URL", exchange.URL)
+
+	client, err := kalshi.NewClientFromEnv()
+	if err != nil {
+		log.Fatal(err) // names the variable that is missing or wrong
+	}
+	fmt.Println(client.Signer().KeyID() == exchange.KeyID)
+	// Output: true
+}
+
+func ExampleClient_Signer() {
+	// One signer serves the client, a WebSocket dial and whatever else signs.
+	header, err := client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(header), "headers")
+	// Output: 3 headers
+}
+
+func ExampleWithBaseURL() {
+	_, err := kalshi.NewClient(signer, kalshi.WithBaseURL("http://exchange.example/trade-api/v2"))
+	fmt.Println(err)
+	// Output: kalshi: base URL is not https: private keys cross it, and plain http is for loopback only
+}
+
+func ExampleWithHTTPClient() {
+	// 64 goroutines at once want 64 connections that stay open.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns = 100
+	transport.MaxIdleConnsPerHost = 100
+
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL),
+		kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: 10 * time.Second}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.GetAPIKeys(ctx)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleWithMaxRetries() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Status: 503, Body: kalshitest.ServiceUnavailableBody})
+
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey),
+		kalshi.WithBaseURL(exchange.URL), kalshi.WithMaxRetries(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.GetAPIKeys(ctx)
+	fmt.Println(err)
+	// Output: kalshi: GET /trade-api/v2/api_keys: 503 service_unavailable
+}
+
+func ExampleWithUserAgent() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey),
+		kalshi.WithBaseURL(exchange.URL), kalshi.WithUserAgent("my-bot/1.0"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.GetAPIKeys(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(exchange.Requests()[0].Header.Get("User-Agent"))
+	// Output: my-bot/1.0
+}
+
+func ExampleNewSigner() {
+	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey)) // or a key in a KMS or an HSM
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := kalshi.NewSigner("your-key-id", key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(signer)
+	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"}
+}
+
+func ExampleSigner_KeyID() {
+	fmt.Println(signer.KeyID() == exchange.KeyID)
+	// Output: true
+}
+
+func ExampleSigner_KeyType() {
+	fmt.Println(signer.KeyType())
+	// Output: ed25519
+}
+
+func ExampleSigner_SignRequest() {
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"balance":100000}`)
+	}))
+
+	// Any endpoint of the exchange, with your own HTTP client.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := signer.SignRequest(req); err != nil {
+		log.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 200 OK
+}
+
+func ExampleSigner_Headers() {
+	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Hand the header to the dial of a WebSocket library.
+	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
+	// Output: true
+}
+
+func ExampleSigner_SignText() {
+	signature, err := signer.SignText("the text that a FIX logon signs")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(signature), "characters of base64")
+	// Output: 88 characters of base64
+}
+
+func ExampleParsePrivateKey() {
+	mangled := `"` + exchange.PrivateKey + `"` // what an environment variable may hold
+	key, err := kalshi.ParsePrivateKey([]byte(mangled))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%T\n", key)
+
+	_, err = kalshi.ParsePrivateKey([]byte("key.pem"))
+	fmt.Println(err)
+	// Output:
+	// ed25519.PrivateKey
+	// kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64
+}
+
+func ExampleLoadPrivateKey() {
+	_, err := kalshi.LoadPrivateKey("no-such-file.pem")
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
+}
+
+func ExampleMarshalPublicKey() {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, err := kalshi.MarshalPublicKey(public)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(text[:26])
+	// Output: -----BEGIN PUBLIC KEY-----
+}
+
+func ExampleMarshalPrivateKey() {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, err := kalshi.MarshalPrivateKey(private)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(text, text.WriteFile(newFile()))
+	// Output: [REDACTED] <nil>
+}
+
+func ExampleClient_GetAPIKeys() {
+	keys, err := client.GetAPIKeys(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key := keys.APIKeys[0]
+	fmt.Println(key.Name, key.Scopes, key.Subaccount == nil)
+	// Output: kalshitest [read write] true
+}
+
+func ExampleForSubtrader() {
+	exchange := kalshitest.NewServer(kalshitest.WithFCMMember())
+	defer exchange.Close()
+	exchange.AddKey(kalshitest.Key{Name: "desk 7", FCMSubtraderID: "1234_desk7"})
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := client.GetAPIKeys(ctx, kalshi.ForSubtrader("1234_desk7"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range keys.APIKeys {
+		fmt.Println(key.Name, key.FCMSubtraderID)
+	}
+	// Output: desk 7 1234_desk7
+}
+
+// A key pair that is made here and registered: the private half never crosses
+// the network.
+func ExampleClient_CreateAPIKey() {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	publicPEM, err := kalshi.MarshalPublicKey(public)
+	if err != nil {
+		log.Fatal(err)
+	}
+	created, err := client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{
+		Name:      "my bot",
+		PublicKey: publicPEM,
+		Scopes:    []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := kalshi.NewSigner(created.ID, private)
+	if err != nil {
+		log.Fatal(err)
+	}
+	current, err := newClient(signer).CurrentAPIKey(ctx) // the first call that it signs
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(current.Name, current.Scopes)
+	// Output: my bot [read write::trade]
+}
+
+func ExampleClient_GenerateAPIKey() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{
+		Name:    "my bot",
+		KeyType: kalshi.KeyTypeEd25519,
+		Scopes:  []kalshi.Scope{kalshi.ScopeRead},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.KeyType, key.PrivateKey)
+	// Output: ed25519 [REDACTED]
+}
+
+func ExampleClient_GenerateAPIKeyToFile() {
+	path := newFile()
+	key, err := client.GenerateAPIKeyToFile(ctx, kalshi.GenerateAPIKeyRequest{
+		Name:    "my bot",
+		KeyType: kalshi.KeyTypeEd25519,
+	}, path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	private, err := kalshi.LoadPrivateKey(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = kalshi.NewSigner(key.ID, private)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleClient_DeleteAPIKey() {
+	err := client.DeleteAPIKey(ctx, "no-such-key")
+	var notFound *kalshi.NotFoundError
+	if errors.As(err, &notFound) {
+		fmt.Println("it was gone before:", err)
+	}
+	// Output: it was gone before: kalshi: DELETE /trade-api/v2/api_keys/no-such-key: 404 not_found: not found
+}
+
+// A bot's check at start-up: is this the right key, may it trade, and from
+// where?
+func ExampleClient_CurrentAPIKey() {
+	key, err := client.CurrentAPIKey(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.Name, key.Scopes)
+
+	keys, err := client.GetAPIKeys(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if t, ok := keys.RegionExpiration(); ok && time.Until(t) < 24*time.Hour {
+		fmt.Println("renew the location attestation before", t)
+	}
+	// Output: kalshitest [read write]
+}
+
+func ExampleClient_RotateAPIKey() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	path := newFile()
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
+		Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+			return key.PrivateKey.WriteFile(path) // and its ID beside it
+		},
+		Grace: time.Millisecond, // for requests that others signed and that are under way
+	})
+	var failed *kalshi.RotationError
+	if errors.As(err, &failed) {
+		log.Fatalf("at %s: %v", failed.Stage, err) // says what is left and what to do
+	}
+	fmt.Println(client.Signer().KeyID() == rotated.NewKeyID, len(exchange.Keys()))
+	// Output: true 1
+}
+
+func ExampleGetAPIKeysResponse_RegionExpiration() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := client.GetAPIKeys(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	t, ok := keys.RegionExpiration()
+	fmt.Println(t.UTC(), ok)
+	// Output: 2030-01-02 03:04:05 +0000 UTC true
+}
+
+func ExampleGenerateAPIKeyResponse_Signer() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := key.Signer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(signer.KeyID() == key.ID)
+	// Output: true
+}
+
+func ExamplePrivateKeyPEM() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%v %+v %q\n", key.PrivateKey, key.PrivateKey, key.PrivateKey)
+	_, err = json.Marshal(key)
+	fmt.Println(err != nil)
+	// Output:
+	// [REDACTED] [REDACTED] [REDACTED]
+	// true
+}
+
+func ExamplePrivateKeyPEM_Reveal() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
+	if err != nil {
+		log.Fatal(err)
+	}
+	secret := key.PrivateKey.Reveal() // for a secret manager; never for a log
+	fmt.Println(secret[:10])
+	// Output: -----BEGIN
+}
+
+func ExamplePrivateKeyPEM_Parse() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
+	if err != nil {
+		log.Fatal(err)
+	}
+	private, err := key.PrivateKey.Parse()
+	fmt.Printf("%T %v\n", private, err)
+	// Output: ed25519.PrivateKey <nil>
+}
+
+func ExamplePrivateKeyPEM_WriteFile() {
+	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
+	if err != nil {
+		log.Fatal(err)
+	}
+	path := newFile()
+	fmt.Println(key.PrivateKey.WriteFile(path))
+	fmt.Println(errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExamplePrivateKeyPEM_UnmarshalText() {
+	var stored struct {
+		ID         string               `json:"id"`
+		PrivateKey kalshi.PrivateKeyPEM `json:"private_key"`
+	}
+	err := json.Unmarshal([]byte(`{"id":"1","private_key":"from a secret manager"}`), &stored)
+	fmt.Printf("%+v %v\n", stored, err)
+	// Output: {ID:1 PrivateKey:[REDACTED]} <nil>
+}
+
+func ExampleUnauthorizedError() {
+	stranger := newSigner("not-a-key-of-this-environment", exchange.PrivateKey)
+	_, err := newClient(stranger).GetAPIKeys(ctx)
+	var unauthorized *kalshi.UnauthorizedError
+	if errors.As(err, &unauthorized) {
+		fmt.Println(unauthorized)
+	}
+	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)
+}
+
+func ExampleOutcomeUnknownError() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the answer is lost
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot"})
+	var unknown *kalshi.OutcomeUnknownError
+	if errors.As(err, &unknown) {
+		keys, err := client.GetAPIKeys(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, key := range keys.APIKeys {
+			if key.Name == unknown.KeyName {
+				fmt.Println("made, its private half lost: delete it") // client.DeleteAPIKey(ctx, key.ID)
+			}
+		}
+	}
+	// Output: made, its private half lost: delete it
+}

@@ -1,0 +1,69 @@
+// Create makes a key pair on this machine and registers its public half, so
+// that the private one never crosses the network.
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+
+	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/examples/internal/example"
+)
+
+func main() {
+	flags := example.NewKeyFlags()
+	example.Run("create makes a key pair on this machine and registers its public half as an API key.", func(ctx context.Context, s *example.Session) error {
+		key, err := newKey(kalshi.KeyType(flags.Type))
+		if err != nil {
+			return err
+		}
+		out, err := flags.Out(s)
+		if err != nil {
+			return err
+		}
+		// Saved before it is registered: a key that works is never lost.
+		private, err := kalshi.MarshalPrivateKey(key)
+		if err != nil {
+			return err
+		}
+		if err := private.WriteFile(out); err != nil {
+			return err
+		}
+		fmt.Printf("Private key  %s\n", out)
+
+		public, err := kalshi.MarshalPublicKey(key.Public())
+		if err != nil {
+			return err
+		}
+		created, err := s.Client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{
+			Name:       flags.Name,
+			PublicKey:  public,
+			Scopes:     flags.Scopes,
+			Subaccount: flags.Subaccount,
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("Key          %s (%s)\n", created.ID, flags.Type)
+		if created.Warning != "" {
+			fmt.Println("Warning     ", created.Warning)
+		}
+		return nil
+	})
+}
+
+func newKey(keyType kalshi.KeyType) (crypto.Signer, error) {
+	switch keyType {
+	case kalshi.KeyTypeEd25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case kalshi.KeyTypeRSA:
+		return rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		return nil, fmt.Errorf("-type %q: use ed25519 or rsa", keyType)
+	}
+}

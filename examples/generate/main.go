@@ -1,0 +1,42 @@
+// Generate has the exchange make a key pair and saves the private half, which
+// is shown only once, to a new file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/examples/internal/example"
+)
+
+func main() {
+	flags := example.NewKeyFlags()
+	example.Run("generate has the exchange make an API key and saves its private half.", func(ctx context.Context, s *example.Session) error {
+		out, err := flags.Out(s)
+		if err != nil {
+			return err
+		}
+		key, err := s.Client.GenerateAPIKeyToFile(ctx, kalshi.GenerateAPIKeyRequest{
+			Name:       flags.Name,
+			KeyType:    kalshi.KeyType(flags.Type),
+			Scopes:     flags.Scopes,
+			Subaccount: flags.Subaccount,
+		}, out)
+		var unknown *kalshi.OutcomeUnknownError
+		switch {
+		case errors.As(err, &unknown):
+			return fmt.Errorf("%w\nRun the list example, and delete a key %q that you did not have before", err, unknown.KeyName)
+		case err != nil && key != nil: // the file could not be written and the key not be deleted again
+			return fmt.Errorf("%w\nDelete %s with the delete example", err, key.ID)
+		case err != nil:
+			return err
+		}
+		fmt.Printf("Key          %s (%s)\nPrivate key  %s\n", key.ID, key.KeyType, out)
+		if key.Warning != "" {
+			fmt.Println("Warning     ", key.Warning)
+		}
+		return nil
+	})
+}
