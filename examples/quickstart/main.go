@@ -85,10 +85,11 @@ func story(ctx context.Context, s *example.Session) error {
 	fmt.Println("\n5. A call that fails: there is no such key")
 	err = client.DeleteAPIKey(ctx, "00000000-0000-4000-8000-000000000000")
 	var notFound *kalshi.NotFoundError
-	if !errors.As(err, &notFound) {
-		return fmt.Errorf("expected a 404, got: %v", err)
+	if errors.As(err, &notFound) {
+		fmt.Printf("   %T\n   %v\n", notFound, notFound)
+	} else if err != nil {
+		return err
 	}
-	fmt.Printf("   %T\n   %v\n", notFound, notFound)
 
 	fmt.Println("\n6. DeleteAPIKey: both are deleted again")
 	return nil
