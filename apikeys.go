@@ -177,16 +177,26 @@ func (c *Client) mint(ctx context.Context, name, path, keyName string, req any, 
 // success. Documented errors beside it: [*BadRequestError],
 // [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
+	path, err := keyPath(apiKeyID)
+	if err != nil {
+		return err
+	}
+	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID}
+	return c.do(ctx, &op, nil)
+}
+
+// keyPath is the path of one key, escaped. It refuses what could reach
+// another path.
+func keyPath(apiKeyID string) (string, error) {
 	switch {
 	case apiKeyID == "":
-		return invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
+		return "", invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
 	case apiKeyID == "." || apiKeyID == "..":
-		return invalid("API key ID", "is a dot segment, which would reach another path")
+		return "", invalid("API key ID", "is a dot segment, which would reach another path")
 	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
-		return invalid("API key ID", "has control characters: copy it again")
+		return "", invalid("API key ID", "has control characters: copy it again")
 	}
-	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: pathAPIKeys + "/" + url.PathEscape(apiKeyID), keyID: apiKeyID}
-	return c.do(ctx, &op, nil)
+	return pathAPIKeys + "/" + url.PathEscape(apiKeyID), nil
 }
 
 func (r *GetAPIKeysResponse) decode(body []byte) error {
