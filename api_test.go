@@ -138,26 +138,27 @@ func TestAPI_HasExamples(t *testing.T) {
 	t.Parallel()
 	called := []string{"Error", "Unwrap", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
 
-	fset := token.NewFileSet()
-	source, err := parser.ParseFile(fset, "example_test.go", nil, parser.ParseComments)
-	require.NoError(t, err)
-	examples := map[string]bool{}
-	for _, example := range doc.Examples(source) {
-		examples[example.Name] = true
-		assert.NotEmpty(t, example.Output, "Example%s has no output to check", example.Name)
-	}
-	files, _ := parseDir(t, ".", 0)
-	for _, file := range files {
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.FuncDecl)
-			if !ok || !isExported(f) || f.Recv != nil && slices.Contains(called, f.Name.Name) {
-				continue
+	for _, dir := range []string{".", "kalshitest"} {
+		source, err := parser.ParseFile(token.NewFileSet(), dir+"/example_test.go", nil, parser.ParseComments)
+		require.NoError(t, err)
+		examples := map[string]bool{}
+		for _, example := range doc.Examples(source) {
+			examples[example.Name] = true
+			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
+		}
+		files, _ := parseDir(t, dir, 0)
+		for _, file := range files {
+			for _, decl := range file.Decls {
+				f, ok := decl.(*ast.FuncDecl)
+				if !ok || !isExported(f) || f.Recv != nil && slices.Contains(called, f.Name.Name) {
+					continue
+				}
+				name := f.Name.Name
+				if f.Recv != nil {
+					name = receiver(f) + "_" + name
+				}
+				assert.True(t, examples[name], "%s: there is no Example%s", dir, name)
 			}
-			name := f.Name.Name
-			if f.Recv != nil {
-				name = receiver(f) + "_" + name
-			}
-			assert.True(t, examples[name], "there is no Example%s", name)
 		}
 	}
 }

@@ -1,108 +1,222 @@
 package kalshitest_test
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
-	"strconv"
 	"time"
 
+	kalshi "github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// bot is a client to be tested. It knows the exchange by a URL and a key.
-type bot struct {
-	url, keyID string
-	key        crypto.Signer
+// botClient is a bot's client, pointed at the stand-in. The server itself
+// works with any client.
+func botClient(exchange *kalshitest.Server) *kalshi.Client {
+	return botClientFor(exchange, exchange.KeyID, exchange.PrivateKey)
 }
 
-// newBot reads an Ed25519 key from its PEM text.
-func newBot(url, keyID, privateKey string) (*bot, error) {
-	block, _ := pem.Decode([]byte(privateKey))
-	if block == nil {
-		return nil, fmt.Errorf("the private key of %s is not PEM", keyID)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+func botClientFor(exchange *kalshitest.Server, keyID, privateKey string) *kalshi.Client {
+	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
 	if err != nil {
-		return nil, err
+		log.Fatal(err)
 	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("the private key of %s cannot sign", keyID)
-	}
-	return &bot{url, keyID, signer}, nil
-}
-
-// keyNames asks the exchange for the names of the account's keys.
-func (b *bot) keyNames() ([]string, error) {
-	req, err := http.NewRequest(http.MethodGet, b.url+"/api_keys", nil)
+	signer, err := kalshi.NewSigner(keyID, key)
 	if err != nil {
-		return nil, err
+		log.Fatal(err)
 	}
-	timestamp := strconv.FormatInt(time.Now().UnixMilli(), 10)
-	signature, err := b.key.Sign(rand.Reader, []byte(timestamp+req.Method+req.URL.EscapedPath()), crypto.Hash(0))
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL), kalshi.WithMaxRetries(0))
 	if err != nil {
-		return nil, err
+		log.Fatal(err)
 	}
-	req.Header.Set("KALSHI-ACCESS-KEY", b.keyID)
-	req.Header.Set("KALSHI-ACCESS-TIMESTAMP", timestamp)
-	req.Header.Set("KALSHI-ACCESS-SIGNATURE", base64.StdEncoding.EncodeToString(signature))
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the exchange answers %s", res.Status)
-	}
-	var list struct {
-		APIKeys []struct{ Name string } `json:"api_keys"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, k := range list.APIKeys {
-		names = append(names, k.Name)
-	}
-	return names, nil
+	return client
 }
 
 // A program under test needs only to be told another base URL and another key.
 func Example() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
-	exchange.AddKey(kalshitest.Key{Name: "market maker", Scopes: []string{"read", "write::trade"}})
-
-	b, err := newBot(exchange.URL, exchange.KeyID, exchange.PrivateKey)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(b.keyNames())
-
-	// Its clock is right, but is the exchange's?
-	exchange.SetClockOffset(time.Minute)
-	fmt.Println(b.keyNames())
-	exchange.SetClockOffset(0)
+	client := botClient(exchange)
 
 	// What does it do when it is told to slow down?
 	exchange.Inject(kalshitest.Fault{Status: http.StatusTooManyRequests, Body: kalshitest.TooManyRequestsBody})
-	fmt.Println(b.keyNames())
+	_, err := client.GetAPIKeys(context.Background())
+	fmt.Println(err)
+	_, err = client.GetAPIKeys(context.Background())
+	fmt.Println(err)
 
 	for _, r := range exchange.Requests() {
 		fmt.Println(r.Method, r.Path, r.Status, r.Processed)
 	}
 	// Output:
-	// [kalshitest market maker] <nil>
-	// [] the exchange answers 401 Unauthorized
-	// [] the exchange answers 429 Too Many Requests
-	// GET /trade-api/v2/api_keys 200 true
-	// GET /trade-api/v2/api_keys 401 false
+	// kalshi: GET /trade-api/v2/api_keys: 429 Too Many Requests: too many requests
+	// <nil>
 	// GET /trade-api/v2/api_keys 429 false
+	// GET /trade-api/v2/api_keys 200 true
+}
+
+func ExampleNewServer() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	keys, err := botClient(exchange).GetAPIKeys(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(keys.APIKeys), keys.APIKeys[0].Scopes)
+	// Output: 1 [read write]
+}
+
+func ExampleWithRSA() {
+	exchange := kalshitest.NewServer(kalshitest.WithRSA())
+	defer exchange.Close()
+	fmt.Println(botClient(exchange).Signer().KeyType())
+	// Output: rsa
+}
+
+func ExampleWithBasicUsageLevel() {
+	exchange := kalshitest.NewServer(kalshitest.WithBasicUsageLevel())
+	defer exchange.Close()
+	client := botClient(exchange)
+	_, err := client.CreateAPIKey(context.Background(), kalshi.CreateAPIKeyRequest{
+		Name:      "my bot",
+		PublicKey: exchange.Keys()[0].PublicKey,
+	})
+	var forbidden *kalshi.ForbiddenError
+	fmt.Println(errors.As(err, &forbidden))
+	// Output: true
+}
+
+func ExampleWithFCMMember() {
+	exchange := kalshitest.NewServer(kalshitest.WithFCMMember())
+	defer exchange.Close()
+	key, err := botClient(exchange).GenerateAPIKey(context.Background(), kalshi.GenerateAPIKeyRequest{
+		Name:           "desk 7",
+		FCMSubtraderID: "1234_desk7",
+		KeyType:        kalshi.KeyTypeEd25519,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.Warning != "")
+	// Output: true
+}
+
+// What does a bot do with a key that may only read?
+func ExampleServer_AddKey() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	reader := exchange.AddKey(kalshitest.Key{Name: "reader", Scopes: []string{"read"}})
+
+	client := botClientFor(exchange, reader.ID, reader.PrivateKey)
+	_, err := client.GenerateAPIKey(context.Background(), kalshi.GenerateAPIKeyRequest{Name: "my bot"})
+	fmt.Println(err)
+	// Output: kalshi: POST /trade-api/v2/api_keys/generate: 403 insufficient_scope:_write_required: insufficient scope: write required
+}
+
+func ExampleServer_Keys() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	err := botClient(exchange).DeleteAPIKey(context.Background(), exchange.KeyID)
+	fmt.Println(len(exchange.Keys()), err)
+	// Output: 0 <nil>
+}
+
+func ExampleServer_Requests() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	if _, err := botClient(exchange).GetAPIKeys(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	r := exchange.Requests()[0]
+	fmt.Println(r.Method, r.Path, r.Status, r.KeyID == exchange.KeyID)
+	// Output: GET /trade-api/v2/api_keys 200 true
+}
+
+// The endpoints that a bot calls, behind the exchange's authentication.
+func ExampleServer_Handle() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"balance":100000}`)
+	}))
+
+	req, err := http.NewRequest(http.MethodGet, exchange.URL+"/portfolio/balance", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := botClient(exchange).Signer().SignRequest(req); err != nil {
+		log.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Printf("%s %s %v\n", resp.Status, body, err)
+	// Output: 200 OK {"balance":100000} <nil>
+}
+
+// The exchange makes a key, and its answer is lost.
+func ExampleServer_Inject() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Path: "/api_keys/generate", Process: true, Drop: true})
+
+	_, err := botClient(exchange).GenerateAPIKey(context.Background(), kalshi.GenerateAPIKeyRequest{
+		Name:    "my bot",
+		KeyType: kalshi.KeyTypeEd25519,
+	})
+	var unknown *kalshi.OutcomeUnknownError
+	fmt.Println(errors.As(err, &unknown), len(exchange.Keys()))
+	// Output: true 2
+}
+
+func ExampleServer_ClearFaults() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Times: -1, Status: http.StatusBadGateway})
+	exchange.ClearFaults()
+	_, err := botClient(exchange).GetAPIKeys(context.Background())
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// The client mends a clock that is off by itself.
+func ExampleServer_SetClockOffset() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.SetClockOffset(time.Minute)
+	_, err := botClient(exchange).GetAPIKeys(context.Background())
+	fmt.Println(err)
+	for _, r := range exchange.Requests() {
+		fmt.Println(r.Status)
+	}
+	// Output:
+	// <nil>
+	// 401
+	// 200
+}
+
+func ExampleServer_SetRegionExpiration() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.SetRegionExpiration(time.Now().Add(-time.Hour))
+	keys, err := botClient(exchange).GetAPIKeys(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	t, ok := keys.RegionExpiration()
+	fmt.Println(ok, t.Before(time.Now()))
+	// Output: true true
+}
+
+func ExampleServer_Close() {
+	exchange := kalshitest.NewServer()
+	exchange.Close()
+	fmt.Println(len(exchange.Keys())) // what it held can still be read
+	// Output: 1
 }
