@@ -17,17 +17,18 @@ import (
 // be sent, for the service to accept or refuse.
 type Scope string
 
-// The documented scopes. [ScopeRead] and [ScopeWrite] are parents; a child
-// may be granted alone. Documented: write must be granted together with read.
+// The documented scopes. [ScopeRead] and [ScopeWrite] are parents, which
+// include their children; a child may be granted alone. Write must be granted
+// together with read.
 const (
-	ScopeRead                  Scope = "read"                      // everything that reads
-	ScopeWrite                 Scope = "write"                     // everything that changes something
-	ScopeReadBlockTradeAccept  Scope = "read::block_trade_accept"  // see block trade proposals
-	ScopeReadPortfolioBalance  Scope = "read::portfolio_balance"   // see the balance
-	ScopeWriteTrade            Scope = "write::trade"              // place and cancel orders
-	ScopeWriteTransfer         Scope = "write::transfer"           // move funds
-	ScopeWriteFCMRisk          Scope = "write::fcm_risk"           // set risk limits, for FCM members
-	ScopeWriteBlockTradeAccept Scope = "write::block_trade_accept" // accept block trades
+	ScopeRead                  Scope = "read"                      // parent of the read:: scopes
+	ScopeWrite                 Scope = "write"                     // parent of the write:: scopes
+	ScopeReadBlockTradeAccept  Scope = "read::block_trade_accept"  // child of ScopeRead
+	ScopeReadPortfolioBalance  Scope = "read::portfolio_balance"   // child of ScopeRead
+	ScopeWriteTrade            Scope = "write::trade"              // child of ScopeWrite
+	ScopeWriteTransfer         Scope = "write::transfer"           // child of ScopeWrite
+	ScopeWriteFCMRisk          Scope = "write::fcm_risk"           // child of ScopeWrite
+	ScopeWriteBlockTradeAccept Scope = "write::block_trade_accept" // child of ScopeWrite
 )
 
 // A KeyType is the algorithm of a key pair. The service learns it from the
