@@ -136,6 +136,9 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 // is an error when the list does not hold the key; otherwise its errors are
 // those of [Client.GetAPIKeys].
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		id := c.signer.KeyID()
 		keys, err := c.GetAPIKeys(ctx)

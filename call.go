@@ -52,11 +52,8 @@ type attempt struct {
 // do runs an operation to its end: it sends it, again where that helps and
 // cannot harm, and decodes the answer into out (nil: there is nothing in it).
 func (c *Client) do(ctx context.Context, op *operation, out answer) error {
-	switch {
-	case ctx == nil:
-		return invalid("context", "is nil: use context.Background()")
-	case c == nil || c.signer == nil:
-		return invalid("client", "has no signer: make it with NewClient")
+	if err := c.ready(ctx); err != nil {
+		return err
 	}
 	var past history
 	for {
@@ -75,6 +72,17 @@ func (c *Client) do(ctx context.Context, op *operation, out answer) error {
 			return fmt.Errorf("%w: while waiting to try again: %w", a.err, err)
 		}
 	}
+}
+
+// ready refuses what a call cannot be made with.
+func (c *Client) ready(ctx context.Context) error {
+	switch {
+	case ctx == nil:
+		return invalid("context", "is nil: use context.Background()")
+	case c == nil || c.signer == nil:
+		return invalid("client", "has no signer: make it with NewClient")
+	}
+	return nil
 }
 
 // send makes one attempt: build → sign → send → classify → decode.
@@ -96,7 +104,7 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 		a.cred = c.signer.cred.Load()
 	}
 	if err := a.cred.setHeaders(req.Header, a.signed.Add(a.offset), req.Method, req.URL.RequestURI()); err != nil {
-		a.err = broken(err)
+		a.err = withContext(ctx, err)
 		return a
 	}
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,32 @@ func retryAfter(h http.Header, received time.Time) time.Duration {
 	}
 	skew, _ := clockSkew(h, received)
 	return max(0, at.Sub(received.Add(skew)))
+}
+
+// callError is a call that got no answer: it keeps the standard library's
+// errors and leaves out what their texts repeat.
+type callError struct {
+	method, path string
+	err          error
+}
+
+func (e *callError) Error() string {
+	err := e.err
+	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
+		err = urlErr.Err // without the method and URL that it repeats
+	}
+	return "kalshi: " + e.method + " " + clip(e.path, maxPathText) + ": " + causeText(err)
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+// causeText is the text of an error inside another one, without the prefix
+// that the outer one has.
+func causeText(err error) string {
+	if err == nil {
+		return "unknown"
+	}
+	return clean(strings.TrimPrefix(err.Error(), "kalshi: "))
 }
 
 const (

@@ -137,14 +137,10 @@ type rotation struct {
 
 // begin waits until no other rotation of the signer is under way.
 func (r *rotation) begin(ctx context.Context) error {
-	if ctx == nil {
-		return invalid("context", "is nil: use context.Background()")
-	}
-	old, err := r.client.signer.credential()
-	if err != nil {
+	if err := r.client.ready(ctx); err != nil {
 		return err
 	}
-	r.old = old
+	r.old = r.client.signer.cred.Load()
 	select {
 	case r.client.signer.rotating <- struct{}{}:
 		r.old = r.client.signer.cred.Load()
@@ -241,7 +237,7 @@ func (r *rotation) reconcile(ctx context.Context, err error) error {
 	return r.stage(ctx, func(ctx context.Context) error {
 		now, listErr := r.client.list(ctx, r.old)
 		if listErr != nil {
-			return fmt.Errorf("%w; and the keys could not be listed: %w", err, listErr)
+			return fmt.Errorf("the keys could not be listed afterwards: %w (%w)", err, listErr)
 		}
 		for _, key := range now.APIKeys {
 			if key.Name == unknown.KeyName && r.before.find(key.ID) == nil {
@@ -277,6 +273,7 @@ func (r *rotation) save(ctx context.Context) (err error) {
 }
 
 // retire deletes the old key when its grace is over; the new one signs that.
+// That it is gone already is as good.
 func (r *rotation) retire(ctx context.Context) error {
 	if r.req.KeepOld {
 		return nil
@@ -286,18 +283,17 @@ func (r *rotation) retire(ctx context.Context) error {
 			return fmt.Errorf("the grace was cut short: %w", err)
 		}
 	}
-	return r.delete(ctx, r.old)
+	err := r.delete(ctx, r.old)
+	if notFound := (*NotFoundError)(nil); errors.As(err, &notFound) {
+		return nil
+	}
+	return err
 }
 
-// delete removes one of the two keys. That it is gone already is as good.
+// delete removes one of the two keys. A 404 is for the caller to judge: a new
+// key may be not known everywhere yet.
 func (r *rotation) delete(ctx context.Context, cred *credential) error {
-	return r.stage(ctx, func(ctx context.Context) error {
-		err := r.client.DeleteAPIKey(ctx, cred.keyID)
-		if notFound := (*NotFoundError)(nil); errors.As(err, &notFound) {
-			return nil
-		}
-		return err
-	})
+	return r.stage(ctx, func(ctx context.Context) error { return r.client.DeleteAPIKey(ctx, cred.keyID) })
 }
 
 // Format prints the new key's type for every verb, and no secrets.
