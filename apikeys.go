@@ -116,7 +116,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
 		if removeErr := file.discard(); removeErr != nil {
-			err = fmt.Errorf("%w; and its empty file stays: %w", err, removeErr)
+			err = &joinedError{causeText(err) + "; the empty file stays: " + causeText(removeErr), []error{err, removeErr}}
 		}
 		return nil, err
 	}
@@ -124,9 +124,10 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.DeleteAPIKey(ctx, key.ID); deleteErr != nil {
-			return key, fmt.Errorf("%w; the new key %s still exists, its private half is in the response: %w", err, idText(key.ID), deleteErr)
+			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", idText(key.ID), causeText(err), causeText(deleteErr))
+			return key, &joinedError{text, []error{err, deleteErr}}
 		}
-		return nil, fmt.Errorf("%w; the new key %s was deleted again", err, idText(key.ID))
+		return nil, &joinedError{fmt.Sprintf("the new key %s was deleted again: %s", idText(key.ID), causeText(err)), []error{err}}
 	}
 	return key, nil
 }

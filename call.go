@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -104,7 +103,7 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 		a.cred = c.signer.cred.Load()
 	}
 	if err := a.cred.setHeaders(req.Header, a.signed.Add(a.offset), req.Method, req.URL.RequestURI()); err != nil {
-		a.err = withContext(ctx, err)
+		a.err = err
 		return a
 	}
 
@@ -151,12 +150,8 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 func (c *Client) newRequest(ctx context.Context, op *operation, path string) *http.Request {
 	u := *c.baseURL
 	u.RawQuery = op.query
-	if u.RawPath == "" && !strings.Contains(op.path, "%") {
-		u.Path = path
-	} else {
-		u.RawPath = path
-		u.Path, _ = url.PathUnescape(path)
-	}
+	u.RawPath = path
+	u.Path, _ = url.PathUnescape(path) // made of escaped parts
 	// Go's canonical names, so they can be set as they are.
 	values := []string{"application/json", c.userAgent, "application/json"}
 	header := make(http.Header, 6) // with those that Signer.sign adds
@@ -188,9 +183,9 @@ var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	size := int64(512)
 	if resp.ContentLength >= 0 {
-		size = resp.ContentLength + 1 // room for the read that finds the end
+		size = min(resp.ContentLength, limit) + 1 // room for the read that finds the end
 	}
-	body := make([]byte, 0, min(size, limit+1))
+	body := make([]byte, 0, size)
 	for {
 		n, err := resp.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -109,7 +110,7 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	if rawURL := env(envBaseURL); rawURL != "" {
-		opts = append(opts, func(c *Client) error {
+		opts = append(slices.Clip(opts), func(c *Client) error {
 			if c.baseURL != nil {
 				return nil // an option has set it
 			}
@@ -163,7 +164,8 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
-	if u.Path == "" && (strings.HasSuffix(u.Host, ".kalshi.com") || strings.HasSuffix(u.Host, ".kalshi.co")) {
+	host := strings.ToLower(u.Hostname())
+	if u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")) {
 		return invalid(field, "has no path: add /trade-api/v2")
 	}
 	c.baseURL, c.basePath = u, u.EscapedPath()
@@ -172,7 +174,7 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
 // WithHTTPClient sets the HTTP client. It is used as it stands at the time of

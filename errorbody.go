@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,9 @@ func (e *APIError) parse(body []byte) {
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
 	e.structured = e.Code != "" || e.Message != ""
+	if slices.Contains([]string{e.Code, e.Message, e.Details}, withheld) {
+		e.Body = nil // the mark was escaped
+	}
 }
 
 // looseText is a string in JSON, or whatever else stands there, as its text.
@@ -132,6 +136,15 @@ func (e *callError) Error() string {
 
 func (e *callError) Unwrap() error { return e.err }
 
+// joinedError is more than one error under a text of its own.
+type joinedError struct {
+	text string
+	errs []error
+}
+
+func (e *joinedError) Error() string   { return clip("kalshi: "+e.text, maxErrorText) }
+func (e *joinedError) Unwrap() []error { return e.errs }
+
 // causeText is the text of an error inside another one, without the prefix
 // that the outer one has.
 func causeText(err error) string {
@@ -144,6 +157,7 @@ func causeText(err error) string {
 const (
 	maxErrorText   = 300 // characters of a whole error
 	maxText        = 160 // of one text from outside in it
+	maxWords       = 130 // of the service's words in it, so that a hint fits too
 	maxPathText    = 80
 	privateKeyMark = "PRIVATE KEY"
 	withheld       = "the text is withheld, since it seems to hold a private key"

@@ -59,7 +59,7 @@ func (e *APIError) Error() string {
 	if e.Details != "" && e.Details != label && e.Details != e.Message {
 		words += ": " + e.Details
 	}
-	b.WriteString(clip(words, maxText))
+	b.WriteString(clip(words, maxWords))
 	if e.StatusCode/100 == 3 {
 		b.WriteString(" (redirects are not followed: check the base URL)")
 	}
@@ -142,6 +142,8 @@ func (e *UnauthorizedError) Error() string {
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
 		hint = "unknown key ID: keys are per environment, demo or production"
+	case strings.HasPrefix(e.Code, "signature_is_missing"), strings.HasPrefix(e.Code, "token_authentication"):
+		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	case e.Code == codeTimestampExpired && !e.dated:
 		hint = "check the local clock"
 	case e.ClockSkew.Abs() > skewTolerance:
@@ -152,8 +154,6 @@ func (e *UnauthorizedError) Error() string {
 		hint = fmt.Sprintf("the local clock is %.0f seconds %s", e.ClockSkew.Abs().Seconds(), side)
 	case e.Code == codeTimestampExpired:
 		hint = "the clocks agree: the request took too long to arrive"
-	case strings.HasPrefix(e.Code, "signature_is_missing"), strings.HasPrefix(e.Code, "token_authentication"):
-		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	default:
 		hint = "check the key ID, the private key and the base URL"
 	}
@@ -171,7 +171,7 @@ type ValidationError struct {
 
 // Error returns the field and the reason.
 func (e *ValidationError) Error() string {
-	return "kalshi: " + clip(e.Field, maxPathText) + " " + e.Reason
+	return clip("kalshi: "+clip(clean(e.Field), maxPathText)+" "+e.Reason, maxErrorText)
 }
 
 func invalid(field, format string, args ...any) error {

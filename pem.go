@@ -76,6 +76,9 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 
 // loadPrivateKey is LoadPrivateKey; field says for errors what the path is.
 func loadPrivateKey(field, path string) (crypto.Signer, error) {
+	if isKeyText(path) { // which the error for a missing file would quote
+		return nil, invalid(field, "is the text of a key: give the name of its file, or the text where text is due")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
@@ -88,6 +91,12 @@ func loadPrivateKey(field, path string) (crypto.Signer, error) {
 	return parsePrivateKey(field+" "+path, data)
 }
 
+// isKeyText tells whether a file's name is a key itself, PEM or bare base64.
+func isKeyText(name string) bool {
+	der, err := base64.StdEncoding.DecodeString(strings.Map(base64Only, name))
+	return strings.Contains(name, "-----BEGIN") || err == nil && isDER(der)
+}
+
 // parsePrivateKey is ParsePrivateKey; field says for errors what the text is.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	der, reason := decodePrivatePEM(data)
@@ -95,25 +104,22 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 		return nil, invalid(field, "%s", reason)
 	}
 	// The label does not tell the type, nor always the truth: try both forms.
-	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
-		_, err := keyTypeOf(field, key.Public())
-		return key, err
+	var key any
+	key, err := x509.ParsePKCS1PrivateKey(der)
+	if err != nil {
+		key, err = x509.ParsePKCS8PrivateKey(der)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return nil, invalid(field, "%s", whyNotPKCS8(der))
 	}
-	switch key := key.(type) {
-	case *rsa.PrivateKey:
-		_, err := keyTypeOf(field, key.Public())
-		return key, err
-	case ed25519.PrivateKey:
-		return key, nil
-	case *ecdsa.PrivateKey:
-		return nil, invalid(field, "%s", reasonEC)
-	default:
+	signer, ok := key.(crypto.Signer)
+	if !ok {
 		return nil, invalid(field, "is for key exchange, not for signing: %s", cureGenerate)
 	}
+	if _, err := keyTypeOf(field, signer.Public()); err != nil {
+		return nil, err
+	}
+	return signer, nil
 }
 
 const (
@@ -193,13 +199,20 @@ func whyNoBlock(text, label string) string {
 		return "is a public key: give the private half"
 	case strings.HasSuffix(label, "CERTIFICATE"):
 		return "is a certificate: give the private key"
-	case text[0] == 0x30: // an ASN.1 sequence
+	case isDER([]byte(text)):
 		return "is not PEM but looks like DER: convert it with `openssl pkey -inform DER`"
-	case strings.Contains(text, "-----END"):
+	case label == "" && strings.Contains(text, "-----END"):
 		return reasonCut
 	default:
 		return "has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64"
 	}
+}
+
+// isDER tells whether data is one ASN.1 sequence, as every key in DER is.
+func isDER(data []byte) bool {
+	var value asn1.RawValue
+	rest, err := asn1.Unmarshal(data, &value)
+	return err == nil && len(rest) == 0 && value.Tag == asn1.TagSequence
 }
 
 var oidRSASSAPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
@@ -254,6 +267,9 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", invalid(field, "is nil")
+	}
+	if pointer, ok := key.(*ed25519.PrivateKey); ok {
+		key = *pointer
 	}
 	if key, ok := key.(ed25519.PrivateKey); ok && len(key) != ed25519.PrivateKeySize {
 		return "", invalid(field, "is an Ed25519 key of %d bytes, not %d", len(key), ed25519.PrivateKeySize)

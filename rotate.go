@@ -237,7 +237,7 @@ func (r *rotation) reconcile(ctx context.Context, err error) error {
 	return r.stage(ctx, func(ctx context.Context) error {
 		now, listErr := r.client.list(ctx, r.old)
 		if listErr != nil {
-			return fmt.Errorf("the keys could not be listed afterwards: %w (%w)", err, listErr)
+			return &joinedError{"the keys could not be listed afterwards: " + causeText(listErr) + "; " + causeText(err), []error{err, listErr}}
 		}
 		for _, key := range now.APIKeys {
 			if key.Name == unknown.KeyName && r.before.find(key.ID) == nil {

@@ -1,6 +1,6 @@
 // Pkcs11 lists the account's API keys and signs with a key that never leaves
-// an HSM: any token with a PKCS#11 library, such as SoftHSM's. It is a Go module of its own, since it needs cgo
-// and a library that speaks PKCS#11.
+// an HSM: any token with a PKCS#11 library. It is a Go module of its own, since
+// it needs cgo and a library that speaks PKCS#11.
 //
 // Make an RSA key in the token, register its public half at Kalshi (in the web
 // app or with CreateAPIKey), and:

@@ -1,0 +1,376 @@
+package kalshi
+
+import (
+	"crypto"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestNewClient_refuses(t *testing.T) {
+	t.Parallel()
+	signer := newTestSigner(t, newEd25519Key(t))
+	tests := []struct {
+		name   string
+		signer *Signer
+		opt    Option
+		field  string
+		reason string
+	}{
+		{"nil signer", nil, WithMaxRetries(1), "signer", "is nil"},
+		{"zero signer", new(Signer), WithMaxRetries(1), "signer", "has no key"},
+		{"nil option", signer, nil, "option", "is nil"},
+		{"bad base URL", signer, WithBaseURL("ftp://exchange.test"), "base URL", "https"},
+		{"nil HTTP client", signer, WithHTTPClient(nil), "HTTP client", "is nil"},
+		{"negative retries", signer, WithMaxRetries(-1), "max retries", "is negative"},
+		{"empty user agent", signer, WithUserAgent(""), "user agent", "is empty"},
+		{"user agent that ends its header", signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent", "control"},
+		{"user agent not ASCII", signer, WithUserAgent("böt"), "user agent", "non-ASCII"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, err := NewClient(tt.signer, tt.opt)
+			assert.Nil(t, client)
+			assertRefused(t, err, tt.field, tt.reason)
+		})
+	}
+}
+
+// assertRefused asserts that err is a ValidationError for that field.
+func assertRefused(t testing.TB, err error, field, reason string) {
+	t.Helper()
+	var got *ValidationError
+	if !assert.ErrorAs(t, err, &got) {
+		return
+	}
+	assert.Equal(t, field, got.Field)
+	assert.Contains(t, got.Reason, reason)
+	assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "+field+" "), err.Error())
+	assert.Equal(t, 1, strings.Count(err.Error(), "kalshi:"), err.Error())
+}
+
+func TestNewClient_defaults(t *testing.T) {
+	t.Parallel()
+	signer := newTestSigner(t, newEd25519Key(t))
+	client, err := NewClient(signer)
+	require.NoError(t, err)
+	assert.Same(t, signer, client.Signer())
+	assert.Equal(t, ProductionBaseURL, client.baseURL.String())
+	assert.Equal(t, 2, client.maxRetries)
+	assert.Equal(t, 30*time.Second, client.httpClient.Timeout)
+	assert.Nil(t, client.httpClient.Transport, "Go's default transport, whatever it is at the time of a call")
+	assert.NotSame(t, http.DefaultClient, client.httpClient)
+	assert.NotNil(t, client.jitter)
+}
+
+func TestNewClient_laterOptionsWin(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t, WithBaseURL("https://one.test"), WithBaseURL("https://two.test"))
+	sent := answerWith(mock, http.StatusOK, `{"api_keys":[]}`)
+	_, err := client.GetAPIKeys(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "https://two.test/api_keys", sent.only(t).url)
+}
+
+func TestWithBaseURL_accepts(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, rawURL, want string }{
+		{"production", ProductionBaseURL, "https://api.elections.kalshi.com/trade-api/v2"},
+		{"demo", DemoBaseURL, "https://demo-api.kalshi.co/trade-api/v2"},
+		{"external production", ExternalProductionBaseURL, "https://external-api.kalshi.com/trade-api/v2"},
+		{"external demo", ExternalDemoBaseURL, "https://external-api.demo.kalshi.co/trade-api/v2"},
+		{"no path", "https://exchange.test", "https://exchange.test"},
+		{"slash only", "https://exchange.test/", "https://exchange.test"},
+		{"trailing slash", "https://exchange.test/v2/", "https://exchange.test/v2"},
+		{"trailing slashes", "https://exchange.test/v2///", "https://exchange.test/v2"},
+		{"port", "https://exchange.test:8443/v2", "https://exchange.test:8443/v2"},
+		{"scheme in capitals", "HTTPS://exchange.test/v2", "https://exchange.test/v2"},
+		{"escaped slash in the path", "https://exchange.test/a%2Fb/v2", "https://exchange.test/a%2Fb/v2"},
+		{"escaped slash and trailing slash", "https://exchange.test/a%2Fb/v2/", "https://exchange.test/a%2Fb/v2"},
+		{"escaped blank in the path", "https://exchange.test/a%20b/v2", "https://exchange.test/a%20b/v2"},
+		{"letter in the path that has to be escaped", "https://exchange.test/ü/v2", "https://exchange.test/%C3%BC/v2"},
+		{"plain http to 127.0.0.1", "http://127.0.0.1:8080/v2", "http://127.0.0.1:8080/v2"},
+		{"plain http to 127.9.9.9", "http://127.9.9.9/v2", "http://127.9.9.9/v2"},
+		{"plain http to ::1", "http://[::1]:8080/v2", "http://[::1]:8080/v2"},
+		{"plain http to 127.0.0.1 as IPv6", "http://[::ffff:127.0.0.1]/v2", "http://[::ffff:127.0.0.1]/v2"},
+		{"plain http to localhost", "http://localhost:8080/v2", "http://localhost:8080/v2"},
+		{"plain http to LOCALHOST", "http://LOCALHOST/v2", "http://LOCALHOST/v2"},
+		{"https to localhost", "https://localhost/v2", "https://localhost/v2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, mock := newTestClient(t, WithBaseURL(tt.rawURL))
+			sent := answerWith(mock, http.StatusOK, `{"api_keys":[]}`)
+			_, err := client.GetAPIKeys(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, client.DeleteAPIKey(t.Context(), "a/b"))
+			require.Len(t, sent.requests, 2)
+			public := client.signer.cred.Load().key.Public()
+			base, err := url.Parse(tt.want)
+			require.NoError(t, err)
+			for i, path := range []string{"/api_keys", "/api_keys/a%2Fb"} {
+				assert.Equal(t, tt.want+path, sent.requests[i].url)
+				assertSentSigned(t, public, sent.requests[i], base.EscapedPath()+path)
+			}
+		})
+	}
+}
+
+func TestWithBaseURL_refuses(t *testing.T) {
+	t.Parallel()
+	const (
+		lacks     = "lacks https:// and a host"
+		noURL     = "is not a URL"
+		noUser    = "holds a user or password"
+		noHTTPS   = "is not https"
+		noQuery   = "has a query or fragment"
+		noAPIPath = "has no path"
+	)
+	tests := []struct{ name, rawURL, reason string }{
+		{"empty", "", "is empty"},
+		{"no scheme", "exchange.test/v2", lacks},
+		{"no scheme but slashes", "//exchange.test/v2", lacks},
+		{"path alone", "/trade-api/v2", lacks},
+		{"host and port alone", "localhost:8080", lacks},
+		{"opaque", "https:exchange.test/v2", lacks},
+		{"ftp", "ftp://exchange.test/v2", lacks},
+		{"wss", "wss://exchange.test/v2", lacks},
+		{"no host", "https:///v2", lacks},
+		{"nothing after the scheme", "https://", lacks},
+		{"port without host", "https://:443/v2", lacks},
+		{"blank in front", " https://exchange.test", noURL},
+		{"control character", "https://exchange.test/\x00", noURL},
+		{"broken escape", "https://exchange.test/%zz", noURL},
+		{"plain http", "http://exchange.test/v2", noHTTPS},
+		{"plain http to a name that begins like loopback", "http://127.0.0.1.exchange.test", noHTTPS},
+		{"plain http to a name below localhost", "http://localhost.exchange.test", noHTTPS},
+		{"plain http to a private address", "http://10.0.0.1/v2", noHTTPS},
+		{"plain http to every address", "http://0.0.0.0/v2", noHTTPS},
+		{"plain http to another IPv6 address", "http://[::2]/v2", noHTTPS},
+		{"user and password", "https://bot:hunter2@exchange.test/v2", noUser},
+		{"user", "https://hunter2@exchange.test/v2", noUser},
+		{"password", "https://:hunter2@exchange.test/v2", noUser},
+		{"empty user", "https://@exchange.test/v2", noUser},
+		{"password and bad port", "https://bot:hunter2@exchange.test:port/v2", noURL},
+		{"password and plain http and query", "http://bot:hunter2@exchange.test/v2?q", noUser},
+		{"user that looks like a scheme", "bot:hunter2@exchange.test/v2", lacks},
+		{"query", "https://exchange.test/v2?token=hunter2", noQuery},
+		{"bare question mark", "https://exchange.test/v2?", noQuery},
+		{"fragment", "https://exchange.test/v2#hunter2", noQuery},
+		{"bare number sign", "https://exchange.test/v2#", noQuery},
+		{"Kalshi's host without a path", "https://demo-api.kalshi.co", noAPIPath},
+		{"Kalshi's host with a slash alone", "https://api.elections.kalshi.com/", noAPIPath},
+		{"Kalshi's host with a port", "https://external-api.kalshi.com:443", noAPIPath},
+		{"Kalshi's host in capitals", "https://API.ELECTIONS.KALSHI.COM", noAPIPath},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(tt.rawURL))
+			assertRefused(t, err, "base URL", tt.reason)
+			if err != nil {
+				assert.NotContains(t, err.Error(), "hunter2", "a password must not reach a log")
+			}
+		})
+	}
+}
+
+// setEnv sets the variables that the client reads, and no others of them.
+func setEnv(t *testing.T, values map[string]string) {
+	t.Helper()
+	for _, name := range []string{envKeyID, envPrivateKey, envPrivateKeyPath, envBaseURL} {
+		t.Setenv(name, values[name])
+	}
+}
+
+func TestNewClientFromEnv(t *testing.T) { // not parallel: it sets the environment
+	key := newEd25519Key(t)
+	pemText, err := MarshalPrivateKey(key)
+	require.NoError(t, err)
+	text := pemText.Reveal()
+	file := filepath.Join(t.TempDir(), "key.txt")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+
+	tests := []struct {
+		name string
+		env  map[string]string
+		opts []Option
+		base string
+	}{
+		{"PEM text", map[string]string{envPrivateKey: text}, nil, ProductionBaseURL},
+		{"PEM text with escaped line ends", map[string]string{envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL},
+		{"file", map[string]string{envPrivateKeyPath: file}, nil, ProductionBaseURL},
+		{"blanks around all", map[string]string{envKeyID: " \t" + testKeyID + "\n", envPrivateKeyPath: " " + file + "\r\n", envBaseURL: " " + testBaseURL + " "}, nil, testBaseURL},
+		{"other variable of the pair is blank", map[string]string{envPrivateKey: text, envPrivateKeyPath: "  "}, nil, ProductionBaseURL},
+		{"base URL", map[string]string{envPrivateKey: text, envBaseURL: testBaseURL + "/"}, nil, testBaseURL},
+		{"blank base URL", map[string]string{envPrivateKey: text, envBaseURL: " "}, nil, ProductionBaseURL},
+		{"option wins", map[string]string{envPrivateKey: text, envBaseURL: testBaseURL}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
+		{"option wins over what is bad", map[string]string{envPrivateKey: text, envBaseURL: "ftp://bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.env[envKeyID] == "" {
+				tt.env[envKeyID] = testKeyID
+			}
+			setEnv(t, tt.env)
+			client, err := NewClientFromEnv(tt.opts...)
+			require.NoError(t, err)
+			assert.Equal(t, testKeyID, client.Signer().KeyID())
+			assert.Equal(t, tt.base, client.baseURL.String())
+			assert.True(t, key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(client.signer.cred.Load().key.Public()))
+		})
+	}
+}
+
+func TestNewClientFromEnv_refuses(t *testing.T) { // not parallel: it sets the environment
+	pemText, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	text := pemText.Reveal()
+	missing := filepath.Join(t.TempDir(), "missing")
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	require.NoError(t, os.WriteFile(damaged, []byte(text[:60]), 0o600))
+
+	tests := []struct {
+		name  string
+		env   map[string]string
+		names []string // the variables that the error speaks of
+		valid bool     // the error is no ValidationError
+	}{
+		{name: "nothing set", names: []string{envKeyID}},
+		{name: "no key ID", env: map[string]string{envPrivateKey: text}, names: []string{envKeyID}},
+		{name: "blank key ID", env: map[string]string{envKeyID: " ", envPrivateKey: text}, names: []string{envKeyID}},
+		{name: "key ID with a blank inside", env: map[string]string{envKeyID: "a b", envPrivateKey: text}, names: []string{envKeyID}},
+		{name: "no key", env: map[string]string{envKeyID: testKeyID}, names: []string{envPrivateKey, envPrivateKeyPath}},
+		{name: "key twice", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text, envPrivateKeyPath: missing}, names: []string{envPrivateKey, envPrivateKeyPath}},
+		{name: "damaged text", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text[:60]}, names: []string{envPrivateKey}},
+		{name: "file missing", env: map[string]string{envKeyID: testKeyID, envPrivateKeyPath: missing}, names: []string{envPrivateKeyPath}, valid: true},
+		{name: "file damaged", env: map[string]string{envKeyID: testKeyID, envPrivateKeyPath: damaged}, names: []string{envPrivateKeyPath}},
+		{name: "bad base URL", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: "http://exchange.test"}, names: []string{envBaseURL}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setEnv(t, tt.env)
+			client, err := NewClientFromEnv()
+			assert.Nil(t, client)
+			require.Error(t, err)
+			if tt.valid {
+				assert.ErrorIs(t, err, os.ErrNotExist)
+			} else {
+				assert.ErrorAs(t, err, new(*ValidationError))
+			}
+			for _, name := range tt.names {
+				assert.Contains(t, err.Error(), name)
+			}
+			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err.Error())
+			assert.Equal(t, 1, strings.Count(err.Error(), "kalshi:"), err.Error())
+			assert.NotContains(t, err.Error(), text[30:60], "the key's text")
+		})
+	}
+}
+
+// The caller's slice may have room behind its end, and be used by another
+// goroutine for another client.
+func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel: it sets the environment
+	pemText, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	setEnv(t, map[string]string{envKeyID: testKeyID, envPrivateKey: pemText.Reveal(), envBaseURL: testBaseURL})
+	opts := make([]Option, 1, 2)
+	opts[0] = WithMaxRetries(0)
+	_, err = NewClientFromEnv(opts...)
+	require.NoError(t, err)
+	assert.Nil(t, opts[:2][1])
+}
+
+func TestWithHTTPClient_usedAsItStands(t *testing.T) {
+	t.Parallel()
+	followed := 0
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	first, second := httpmock.NewMockTransport(), httpmock.NewMockTransport()
+	hc := &http.Client{
+		Transport:     first,
+		CheckRedirect: func(*http.Request, []*http.Request) error { followed++; return nil },
+		Jar:           jar,
+		Timeout:       time.Minute,
+	}
+	before := *hc
+	client, _ := newTestClient(t, WithHTTPClient(hc), WithMaxRetries(0))
+
+	sentFirst := answerWith(first, http.StatusFound, "", "Location", "https://elsewhere.test/", "Set-Cookie", "a=b")
+	_, err = client.GetAPIKeys(t.Context())
+	assert.Error(t, err)
+	assert.Len(t, sentFirst.requests, 1)
+	assert.Zero(t, followed, "the caller's redirect rule is not asked")
+	assert.Equal(t, reflect.ValueOf(before.CheckRedirect).Pointer(), reflect.ValueOf(hc.CheckRedirect).Pointer())
+	before.CheckRedirect, hc.CheckRedirect = nil, nil // functions do not compare
+	assert.Equal(t, before, *hc)
+
+	hc.Transport = second
+	sentSecond := answerWith(second, http.StatusOK, `{"api_keys":[]}`)
+	_, err = client.GetAPIKeys(t.Context())
+	require.NoError(t, err, "a transport set later counts")
+	assert.Equal(t, "a=b", sentSecond.only(t).header.Get("Cookie"), "the caller's jar is used")
+	assert.Len(t, sentFirst.requests, 1)
+}
+
+// A caller who mocks Go's default transport can do so at any time.
+func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it changes http.DefaultTransport
+	signer := newTestSigner(t, newEd25519Key(t))
+	early, err := NewClient(signer, WithBaseURL(testBaseURL))
+	require.NoError(t, err)
+	httpmock.Activate(t)
+	late, err := NewClient(signer, WithBaseURL(testBaseURL))
+	require.NoError(t, err)
+	httpmock.RegisterResponder(http.MethodGet, testBaseURL+"/api_keys", httpmock.NewStringResponder(http.StatusOK, `{"api_keys":[]}`))
+	for name, client := range map[string]*Client{"made before": early, "made after": late} {
+		_, err := client.GetAPIKeys(t.Context())
+		assert.NoError(t, err, name)
+	}
+	assert.Equal(t, 2, httpmock.GetTotalCallCount())
+}
+
+func TestWithUserAgent(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		opts []Option
+		want string
+	}{
+		{"default", nil, fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
+		{"own", []Option{WithUserAgent("my-bot/1.0 (+https://bot.test)")}, "my-bot/1.0 (+https://bot.test)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, mock := newTestClient(t, tt.opts...)
+			sent := answerWith(mock, http.StatusOK, `{"api_keys":[]}`)
+			_, err := client.GetAPIKeys(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, []string{tt.want}, sent.only(t).header["User-Agent"])
+		})
+	}
+}
+
+func TestClient_zeroValuePrints(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+		assert.Equal(t, `kalshi.Client{BaseURL: <nil>, Signer: kalshi.Signer{KeyID: "", KeyType: ""}}`,
+			strings.ReplaceAll(fmt.Sprintf(verb, new(Client)), `"<nil>"`, "<nil>"), verb)
+	}
+	assert.NotPanics(t, func() { _ = new(Client).LogValue().String() })
+	assert.Nil(t, new(Client).Signer())
+}

@@ -1,0 +1,153 @@
+package kalshi
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Whatever comes back, the error has the type of its status and a text that a
+// log can take.
+func FuzzErrorBody(f *testing.F) {
+	for _, tt := range errorBodies {
+		f.Add(400, "", "", []byte(tt.body))
+	}
+	const date = "Thu, 01 Oct 2026 12:00:00 GMT"
+	long := strings.Repeat("ü\x00\u202e", 200)
+	for _, status := range []int{0, 302, 401, 403, 404, 409, 429, 500, 599, 999} {
+		f.Add(status, date, "7", []byte(nestedBody(long, long, detailsWrongSignature)))
+	}
+	f.Add(401, date, "", []byte(`{"code":"header_timestamp_expired"}`))
+	f.Add(401, "Mon, 01 Jan 0001 00:00:00 GMT", "-1", []byte("\xff\xfe{"))
+	received := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	types := map[int][]string{
+		400: {"BadRequest", "API"}, 401: {"Unauthorized", "API"}, 403: {"Forbidden", "API"},
+		404: {"NotFound", "API"}, 409: {"Conflict", "API"}, 429: {"RateLimit", "API"},
+	}
+	f.Fuzz(func(t *testing.T, status int, date, retryAfter string, body []byte) {
+		resp := &http.Response{StatusCode: status, Header: http.Header{"Date": {date}, "Retry-After": {retryAfter}}}
+		err := statusError(http.MethodDelete, "/trade-api/v2/api_keys/x", resp, bytes.Clone(body), received)
+		want := types[status]
+		switch {
+		case status/100 == 5:
+			want = []string{"Server", "API"}
+		case want == nil:
+			want = []string{"API"}
+		}
+		assert.Equal(t, want, errorTypes(err))
+		assertClean(t, err.Error())
+		assertClean(t, (&OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "bot", KeyID: string(body), Err: err}).Error())
+
+		var got *APIError
+		require.ErrorAs(t, err, &got)
+		assert.Equal(t, status, got.StatusCode)
+		for _, text := range []string{got.Code, got.Message, got.Details} {
+			assertClean(t, text)
+		}
+		if bytes.Contains(body, []byte(privateKeyMark)) {
+			assert.Nil(t, got.Body)
+		} else {
+			assert.Equal(t, body, got.Body)
+		}
+	})
+}
+
+// A list that is taken has a list in it, and one that is refused shows nothing
+// of what was sent.
+func FuzzDecodeList(f *testing.F) {
+	for _, body := range []string{
+		``, `null`, `{}`, `[]`, `{"api_keys":null}`, `{"api_keys":[]}`, `{"api_keys":[null]}`, `{"API_KEYS":[{}]}`, `{"api_keys":[],"api_keys":null}`,
+		`{"api_keys":[{"api_key_id":"id","name":"bot","scopes":["read"],"subaccount":0,"fcm_subtrader_id":"u_d"}],"api_key_region_expiration_ts":1}`,
+		`{"api_keys":[{"subaccount":1e400}]}`, `{"api_keys":{"0":{}}}`, `{"api_keys":[{"api_key_id":1}]}`, `{"api_keys":[`, "\xff",
+	} {
+		f.Add([]byte(body))
+	}
+	reasons := []string{"it lacks api_keys", "it is not the JSON object", "its field "}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got := GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}
+		if err := got.decode(body); err != nil {
+			known := false
+			for _, reason := range reasons {
+				known = known || strings.HasPrefix(err.Error(), reason)
+			}
+			assert.True(t, known, err.Error())
+			assert.Nil(t, errors.Unwrap(err), "the cause may quote the body")
+			return
+		}
+		assert.NotNil(t, got.APIKeys)
+		again := GetAPIKeysResponse{}
+		require.NoError(t, again.decode(body))
+		assert.Equal(t, again, got, "what was there before does not show")
+		got.RegionExpiration()
+	})
+}
+
+// A wire takes requests as a server reads them.
+type wire struct{ got *http.Request }
+
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	var sent bytes.Buffer
+	if err := req.Write(&sent); err != nil {
+		return nil, err
+	}
+	var err error
+	w.got, err = http.ReadRequest(bufio.NewReader(&sent))
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, err
+}
+
+// No key ID, were it the choice of an attacker, makes a delete reach anything
+// but one key, or makes the signature hold for another path than the one sent.
+func FuzzKeyIDPath(f *testing.F) {
+	for _, id := range []string{
+		testKeyID, "", ".", "..", "...", "../..", "a/../b", `..\..`, "%2e%2e", "..%2f", "%", "%zz", "?", "a?b#c", "a b", "a+b", ";x", "a;b=c", ":", "//", "//evil.test/x",
+		"@evil.test", "\r\nHost: evil.test", "\x00", "\u202e", "\u2028", "\u00ad", "ü", "\xff", "generate", "*", "~", "a%00b", " ", "\u00a0", strings.Repeat("x", 4096),
+	} {
+		f.Add(id)
+	}
+	key := newEd25519Key(f)
+	f.Fuzz(func(t *testing.T, id string) {
+		server := new(wire)
+		client, _ := newTestClient(t, WithMaxRetries(0), WithHTTPClient(&http.Client{Transport: server}))
+		client.signer = newTestSigner(t, key)
+		if err := client.DeleteAPIKey(t.Context(), id); err != nil {
+			assert.ErrorAs(t, err, new(*ValidationError), "what is refused is refused before it is sent")
+			assert.Nil(t, server.got)
+			return
+		}
+		const prefix = "/some/base/v2/api_keys/"
+		sent := sentRequest{method: server.got.Method, path: server.got.RequestURI, header: server.got.Header}
+		assertSentSigned(t, key.Public(), sent, sent.path)
+		assert.Equal(t, "exchange.test", server.got.Host)
+		assert.Empty(t, server.got.URL.RawQuery)
+
+		segment, below := strings.CutPrefix(sent.path, prefix)
+		require.True(t, below, sent.path)
+		assert.Equal(t, sent.path, path.Clean(sent.path), "no server that tidies paths makes another one of it")
+		assert.NotContains(t, segment, "/")
+		unescaped, err := url.PathUnescape(segment)
+		require.NoError(t, err)
+		assert.Equal(t, id, unescaped)
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, value := range []string{"", "7", "-7", "99999999999999999999", "9223372037", "Thu, 01 Oct 2026 12:01:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "\x00"} {
+		for _, date := range []string{"", "Thu, 01 Oct 2026 12:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"} {
+			f.Add(value, date)
+		}
+	}
+	received := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value, date string) {
+		header := http.Header{"Retry-After": {value}, "Date": {date}}
+		assert.GreaterOrEqual(t, retryAfter(header, received), time.Duration(0))
+	})
+}
