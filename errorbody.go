@@ -192,3 +192,12 @@ func clip(s string, n int) string {
 	}
 	return string(runes[:n-1]) + "…"
 }
+
+// clipMiddle cuts s to n characters and keeps both its ends, as of a path.
+func clipMiddle(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return string(runes[:n/3]) + "…" + string(runes[len(runes)-(n-n/3-1):])
+}

@@ -171,7 +171,7 @@ type ValidationError struct {
 
 // Error returns the field and the reason.
 func (e *ValidationError) Error() string {
-	return clip("kalshi: "+clip(clean(e.Field), maxPathText)+" "+e.Reason, maxErrorText)
+	return clip("kalshi: "+clipMiddle(clean(e.Field), maxPathText)+" "+e.Reason, maxErrorText)
 }
 
 func invalid(field, format string, args ...any) error {

@@ -3,6 +3,7 @@ package kalshi
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -62,12 +63,16 @@ func (k *keyFile) discard() error {
 }
 
 // syncDir makes a new file's name last, where the system can: Windows cannot
-// open a folder for it, and some file systems have no such call.
+// open a folder for it, nor can anybody one that may not be read, and some
+// file systems have no such call.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
 		return nil
 	}
 	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -203,6 +203,7 @@ func rerun(t testing.TB, how string) *exec.Cmd {
 	require.NoError(t, err)
 	test, _, _ := strings.Cut(t.Name(), "/")
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.v")
-	cmd.Env = append(os.Environ(), rerunVariable+"="+how)
+	// The race detector waits a second at a process's end, unless told otherwise.
+	cmd.Env = append(os.Environ(), rerunVariable+"="+how, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,19 @@ const (
 	testBaseURL = "https://exchange.test/some/base/v2"
 	testKeyID   = "11111111-2222-4333-8444-555555555555"
 )
+
+// TestMain keeps what the tests and Examples write together, and removes it.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kalshi-go-test-")
+	if err == nil { // else this is a test's child, under another user
+		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+			_ = os.Setenv(name, dir)
+		}
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 // newEd25519Key makes a key of the type that costs nothing.
 func newEd25519Key(t testing.TB) ed25519.PrivateKey {

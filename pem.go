@@ -179,7 +179,7 @@ func unmangle(data []byte) string {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		data = bytes.ReplaceAll(data, []byte{0}, nil) // UTF-16, as PowerShell's > writes it
 	}
-	return strings.NewReplacer(`\\n`, "\n", `\n`, "\n", `\\r`, "\n", `\r`, "\n", `\t`, " ").Replace(string(data))
+	return strings.NewReplacer(`\n`, "\n", `\r`, "\n", `\t`, " ").Replace(string(data))
 }
 
 // base64Only drops, for strings.Map, what may stand between the characters of

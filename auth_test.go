@@ -1,0 +1,437 @@
+package kalshi
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A remoteKey hides a key as a KMS does, keeps what it was asked to sign and
+// fails on demand.
+type remoteKey struct {
+	key   crypto.Signer
+	err   error
+	empty bool
+
+	mu     sync.Mutex
+	signed []byte
+	opts   crypto.SignerOpts
+}
+
+func (k *remoteKey) Public() crypto.PublicKey { return k.key.Public() }
+
+func (k *remoteKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.signed, k.opts = digest, opts
+	switch {
+	case k.err != nil:
+		return nil, k.err
+	case k.empty:
+		return []byte{}, nil
+	}
+	return k.key.Sign(random, digest, opts)
+}
+
+// testKeys are one key of each type.
+func testKeys(t testing.TB) map[KeyType]crypto.Signer {
+	t.Helper()
+	return map[KeyType]crypto.Signer{KeyTypeRSA: testRSAKey(), KeyTypeEd25519: newEd25519Key(t)}
+}
+
+// assertVerifies checks a base64 signature with the standard library: for RSA
+// with PSS and a salt of 32 bytes, no other.
+func assertVerifies(t testing.TB, pub crypto.PublicKey, text, signature string) {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(signature)
+	if !assert.NoError(t, err) {
+		return
+	}
+	switch pub := pub.(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256([]byte(text))
+		opts := &rsa.PSSOptions{SaltLength: 32, Hash: crypto.SHA256}
+		assert.NoError(t, rsa.VerifyPSS(pub, crypto.SHA256, digest[:], raw, opts), "text %q", text)
+	case ed25519.PublicKey:
+		assert.True(t, ed25519.Verify(pub, []byte(text), raw), "text %q", text)
+	default:
+		t.Errorf("no such key type: %T", pub)
+	}
+}
+
+// assertSigned checks the three headers of a request that was signed at that
+// time.
+func assertSigned(t testing.TB, pub crypto.PublicKey, h http.Header, at time.Time, methodAndPath string) {
+	t.Helper()
+	assert.Equal(t, testKeyID, h.Get("KALSHI-ACCESS-KEY"))
+	want := strconv.FormatInt(at.UnixMilli(), 10)
+	assert.Equal(t, want, h.Get("KALSHI-ACCESS-TIMESTAMP"))
+	assertVerifies(t, pub, want+methodAndPath, h.Get("KALSHI-ACCESS-SIGNATURE"))
+}
+
+func TestNewSigner(t *testing.T) {
+	t.Parallel()
+	for keyType, key := range testKeys(t) {
+		for name, key := range map[string]crypto.Signer{"in memory": key, "in a KMS": &remoteKey{key: key}} {
+			signer, err := NewSigner(testKeyID, key)
+			require.NoError(t, err, name)
+			assert.Equal(t, testKeyID, signer.KeyID())
+			assert.Equal(t, keyType, signer.KeyType(), name)
+		}
+	}
+}
+
+func TestNewSigner_RefusesKeys(t *testing.T) {
+	t.Parallel()
+	for name, key := range unusableSigners(t) {
+		t.Run(name, func(t *testing.T) {
+			assert.NotPanics(t, func() {
+				signer, err := NewSigner(testKeyID, key)
+				assert.Nil(t, signer)
+				assertInvalid(t, err, "private key")
+			})
+		})
+	}
+}
+
+func TestNewSigner_RefusesIDs(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	tests := []struct{ name, id, word string }{
+		{"empty", "", "is empty"},
+		{"a blank", " ", "blanks"},
+		{"a blank inside", "a b", "blanks"},
+		{"a blank at the end", testKeyID + " ", "blanks"},
+		{"a tab", "a\tb", "control"},
+		{"a line end", testKeyID + "\n", "control"},
+		{"a header of its own", "a\r\nX-Evil: 1", "control"},
+		{"NUL", "a\x00b", "control"},
+		{"DEL", "a\x7f", "control"},
+		{"a no-break space", "a\u00a0b", "non-ASCII"},
+		{"a zero-width space", "a\u200bb", "non-ASCII"},
+		{"letters of another script", "ключ", "non-ASCII"},
+		{"bytes that are no text", "a\xff", "non-ASCII"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			signer, err := NewSigner(tt.id, key)
+			assert.Nil(t, signer)
+			assertInvalid(t, err, "key ID", tt.word)
+		})
+	}
+}
+
+func TestSigner_SignRequest(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, method, url, want string }{
+		{"get", "GET", "https://x.test/trade-api/v2/api_keys", "GET/trade-api/v2/api_keys"},
+		{"post", "POST", "https://x.test/trade-api/v2/api_keys", "POST/trade-api/v2/api_keys"},
+		{"an empty method is GET", "", "https://x.test/a", "GET/a"},
+		{"no query", "GET", "https://x.test/a?limit=5&path=/b", "GET/a"},
+		{"no empty query", "GET", "https://x.test/a?", "GET/a"},
+		{"no fragment", "GET", "https://x.test/a#b", "GET/a"},
+		{"escapes stay", "DELETE", "https://x.test/api_keys/a%2Fb%20c%3Fd", "DELETE/api_keys/a%2Fb%20c%3Fd"},
+		{"escaped where it must be", "GET", "https://x.test/käse und brot", "GET/k%C3%A4se%20und%20brot"},
+		{"no path is the root", "GET", "https://x.test?a=b", "GET/"},
+		{"a slash at the end", "GET", "https://x.test/a/", "GET/a/"},
+		{"another port", "GET", "https://x.test:8443/a", "GET/a"},
+	}
+	for keyType, key := range testKeys(t) {
+		for _, tt := range tests {
+			t.Run(string(keyType)+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { // stops the clock
+					u, err := url.Parse(tt.url)
+					require.NoError(t, err)
+					req := &http.Request{Method: tt.method, URL: u} // and no Header
+					require.NoError(t, newTestSigner(t, key).SignRequest(req))
+					assertSigned(t, key.Public(), req.Header, time.Now(), tt.want)
+					assert.Len(t, req.Header, 3)
+					assert.Equal(t, tt.method, req.Method)
+				})
+			})
+		}
+	}
+}
+
+func TestSigner_SignRequest_KeepsOtherHeaders(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	signer := newTestSigner(t, key)
+	req, err := http.NewRequest(http.MethodGet, "https://x.test/a", nil)
+	require.NoError(t, err)
+	req.Header.Set("Accept", "application/json")
+	for range 2 { // the second time it replaces its own
+		require.NoError(t, signer.SignRequest(req))
+	}
+	assert.Len(t, req.Header, 4)
+	assert.Equal(t, "application/json", req.Header.Get("Accept"))
+	for name, values := range req.Header {
+		assert.Len(t, values, 1, name)
+	}
+}
+
+func TestSigner_SignRequest_NothingToSign(t *testing.T) {
+	t.Parallel()
+	signer := newTestSigner(t, newEd25519Key(t))
+	assertInvalid(t, signer.SignRequest(nil), "request")
+	assertInvalid(t, signer.SignRequest(&http.Request{}), "request")
+}
+
+func TestSigner_Headers(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, method, path, want string }{
+		{"WebSocket", http.MethodGet, WebSocketPath, "GET/trade-api/ws/v2"},
+		{"an empty method is GET", "", "/a", "GET/a"},
+		{"no query", "POST", "/a/b?c=/d?e", "POST/a/b"},
+		{"escapes stay", "DELETE", "/a%2Fb%3F", "DELETE/a%2Fb%3F"},
+		{"root", "GET", "/", "GET/"},
+	}
+	for keyType, key := range testKeys(t) {
+		for _, tt := range tests {
+			t.Run(string(keyType)+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					h, err := newTestSigner(t, key).Headers(tt.method, tt.path)
+					require.NoError(t, err)
+					assertSigned(t, key.Public(), h, time.Now(), tt.want)
+					assert.Len(t, h, 3)
+				})
+			})
+		}
+	}
+	for _, path := range []string{"", "trade-api/v2/api_keys", "?a=/b", "https://x.test/a", " /a"} {
+		h, err := newTestSigner(t, newEd25519Key(t)).Headers("GET", path)
+		assert.Nil(t, h)
+		assertInvalid(t, err, "path", "slash")
+	}
+}
+
+func TestSigner_SignText(t *testing.T) {
+	t.Parallel()
+	for keyType, key := range testKeys(t) {
+		for _, text := range []string{"", "20261001-12:00:00.000\x01A\x011\x01me\x01KalshiNR", "ключ", strings.Repeat("long", 1000)} {
+			signature, err := newTestSigner(t, key).SignText(text)
+			require.NoError(t, err, keyType)
+			assertVerifies(t, key.Public(), text, signature)
+		}
+	}
+}
+
+// Signatures judged by another program.
+func TestSigner_OpenSSL(t *testing.T) {
+	t.Parallel()
+	pss := []string{"-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32", "-sigopt", "rsa_mgf1_md:sha256"}
+	commands := map[KeyType][]string{
+		KeyTypeRSA:     append([]string{"dgst", "-sha256", "-verify", "key.pem", "-signature", "sig"}, append(pss, "text")...),
+		KeyTypeEd25519: {"pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "text", "-sigfile", "sig"},
+	}
+	for keyType, key := range testKeys(t) {
+		t.Run(string(keyType), func(t *testing.T) {
+			t.Parallel()
+			h, err := newTestSigner(t, key).Headers("GET", WebSocketPath)
+			require.NoError(t, err)
+			signature, err := base64.StdEncoding.DecodeString(h.Get("KALSHI-ACCESS-SIGNATURE"))
+			require.NoError(t, err)
+			public, err := MarshalPublicKey(key.Public())
+			require.NoError(t, err)
+
+			dir := t.TempDir()
+			args := commands[keyType]
+			for name, content := range map[string]string{
+				"key.pem": public, "sig": string(signature), "text": h.Get("KALSHI-ACCESS-TIMESTAMP") + "GET" + WebSocketPath,
+			} {
+				path := filepath.Join(dir, name)
+				require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+				args = replaceArg(args, name, path)
+			}
+			assert.Contains(t, openssl(t, "", args...), "Verif") // "Verified OK" or "Signature Verified Successfully"
+		})
+	}
+}
+
+func replaceArg(args []string, old, new string) []string {
+	out := make([]string, len(args))
+	for i, arg := range args {
+		if out[i] = arg; arg == old {
+			out[i] = new
+		}
+	}
+	return out
+}
+
+func TestSigner_RemoteKey(t *testing.T) {
+	t.Parallel()
+	for keyType, key := range testKeys(t) {
+		remote := &remoteKey{key: key}
+		signature, err := newTestSigner(t, remote).SignText("text")
+		require.NoError(t, err)
+		assertVerifies(t, key.Public(), "text", signature)
+		// A KMS decides by these what to do.
+		if keyType == KeyTypeRSA {
+			want := sha256.Sum256([]byte("text"))
+			assert.Equal(t, want[:], remote.signed)
+			assert.Equal(t, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}, remote.opts)
+		} else {
+			assert.Equal(t, "text", string(remote.signed))
+			assert.Equal(t, crypto.Hash(0), remote.opts.HashFunc())
+		}
+	}
+}
+
+func TestSigner_RemoteKeyFails(t *testing.T) {
+	t.Parallel()
+	errKMS := errors.New("the KMS is away")
+	tests := []struct {
+		name string
+		key  *remoteKey
+		want string
+	}{
+		{"with an error", &remoteKey{key: newEd25519Key(t), err: errKMS}, errKMS.Error()},
+		{"with an error, RSA", &remoteKey{key: testRSAKey(), err: errKMS}, errKMS.Error()},
+		{"with an empty signature", &remoteKey{key: newEd25519Key(t), empty: true}, "empty signature"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			signer := newTestSigner(t, tt.key)
+			req, err := http.NewRequest(http.MethodGet, "https://x.test/a", nil)
+			require.NoError(t, err)
+			h, headersErr := signer.Headers("GET", "/a")
+			text, textErr := signer.SignText("text")
+			assert.Empty(t, h)
+			assert.Empty(t, text)
+			for _, err := range []error{signer.SignRequest(req), headersErr, textErr} {
+				require.ErrorContains(t, err, tt.want)
+				assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
+				if tt.key.err != nil {
+					assert.ErrorIs(t, err, errKMS)
+					assert.ErrorContains(t, err, testKeyID)
+				}
+			}
+			assert.Empty(t, req.Header, "half a signature")
+		})
+	}
+}
+
+func TestSigner_Unmade(t *testing.T) {
+	t.Parallel()
+	for name, signer := range map[string]*Signer{"nil": nil, "zero": new(Signer)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Empty(t, signer.KeyID())
+			assert.Empty(t, signer.KeyType())
+			_, headersErr := signer.Headers("GET", "/a")
+			_, textErr := signer.SignText("text")
+			_, clientErr := NewClient(signer)
+			req, err := http.NewRequest(http.MethodGet, "https://x.test/a", nil)
+			require.NoError(t, err)
+			for _, err := range []error{signer.SignRequest(req), headersErr, textErr, clientErr} {
+				assertInvalid(t, err, "signer", "NewSigner")
+			}
+			assert.Empty(t, req.Header)
+			assert.Equal(t, `kalshi.Signer{KeyID: "", KeyType: ""}`, fmt.Sprint(signer))
+			assert.NotPanics(t, func() { _ = signer.LogValue() })
+		})
+	}
+}
+
+// Middlewares append to headers; the values lie in one array.
+func TestSigner_HeaderValuesAreSeparate(t *testing.T) {
+	t.Parallel()
+	h, err := newTestSigner(t, newEd25519Key(t)).Headers("GET", "/a")
+	require.NoError(t, err)
+	want := h.Clone()
+	for name := range h {
+		_ = append(h[name], "more")
+	}
+	assert.Equal(t, want, h)
+}
+
+func TestSigner_ClockOffset(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, skew, want string }{
+		{"none", "0s", "0s"},
+		{"behind", "1m", "1m"},
+		{"ahead", "-1h", "-1h"},
+		{"just over what counts", "5001ms", "5001ms"},
+		{"too small to count", "5s", "0s"},
+		{"too small to count, ahead", "-5s", "0s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				skew, err := time.ParseDuration(tt.skew)
+				require.NoError(t, err)
+				want, err := time.ParseDuration(tt.want)
+				require.NoError(t, err)
+				key := newEd25519Key(t)
+				signer := newTestSigner(t, key)
+				signer.setClockOffset(time.Hour) // a new one replaces it
+				signer.setClockOffset(skew)
+
+				h, err := signer.Headers("GET", "/a")
+				require.NoError(t, err)
+				assertSigned(t, key.Public(), h, time.Now().Add(want), "GET/a")
+				req, err := http.NewRequest(http.MethodGet, "https://x.test/a", nil)
+				require.NoError(t, err)
+				require.NoError(t, signer.SignRequest(req))
+				assertSigned(t, key.Public(), req.Header, time.Now().Add(want), "GET/a")
+			})
+		})
+	}
+}
+
+// Each signature must belong to the key that it names, while the key is
+// replaced. The race detector looks on.
+func TestSigner_Concurrent(t *testing.T) {
+	t.Parallel()
+	creds := make(map[string]*credential)
+	for _, id := range []string{"first", "second"} {
+		cred, err := newCredential(id, newEd25519Key(t))
+		require.NoError(t, err)
+		creds[id] = cred
+	}
+	signer := newTestSigner(t, newEd25519Key(t))
+	signer.cred.Store(creds["first"])
+
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 100 {
+				h, err := signer.Headers("GET", "/a")
+				if !assert.NoError(t, err) {
+					return
+				}
+				cred := creds[h.Get("KALSHI-ACCESS-KEY")]
+				assertVerifies(t, cred.key.Public(), h.Get("KALSHI-ACCESS-TIMESTAMP")+"GET/a", h.Get("KALSHI-ACCESS-SIGNATURE"))
+				assert.Contains(t, creds, signer.KeyID())
+			}
+		})
+	}
+	for i := range 200 {
+		signer.cred.Store(creds[[]string{"first", "second"}[i%2]])
+		signer.setClockOffset(time.Duration(i) * time.Second)
+		_ = fmt.Sprint(signer)
+	}
+	wg.Wait()
+}

@@ -1,0 +1,315 @@
+package kalshi
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestGetAPIKeysResponse_RegionExpiration(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		r    *GetAPIKeysResponse
+		want time.Time
+		ok   bool
+	}{
+		{"nil response", nil, time.Time{}, false},
+		{"never attested", &GetAPIKeysResponse{}, time.Time{}, false},
+		{"seconds", &GetAPIKeysResponse{RegionExpirationTS: new64(1790856000)}, time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC), true},
+		{"lapsed", &GetAPIKeysResponse{RegionExpirationTS: new64(1)}, time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), true},
+		{"zero is a time", &GetAPIKeysResponse{RegionExpirationTS: new64(0)}, time.Unix(0, 0), true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := tt.r.RegionExpiration()
+			assert.Equal(t, tt.ok, ok)
+			assert.True(t, tt.want.Equal(got), "want %v, got %v", tt.want, got)
+		})
+	}
+}
+
+func new64(n int64) *int64 { return &n }
+func newInt(n int) *int    { return &n }
+
+func TestRequests_JSON(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		req  any
+		want string
+	}{
+		{"create, what is required", CreateAPIKeyRequest{Name: "a", PublicKey: "b"}, `{"name":"a","public_key":"b"}`},
+		{
+			"create, everything",
+			CreateAPIKeyRequest{Name: "a", PublicKey: "b", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: newInt(3), FCMSubtraderID: "u_1"},
+			`{"name":"a","public_key":"b","scopes":["read","write::trade"],"subaccount":3,"fcm_subtrader_id":"u_1"}`,
+		},
+		{"create, the primary account", CreateAPIKeyRequest{Subaccount: newInt(0)}, `{"name":"","public_key":"","subaccount":0}`},
+		// Dropping it would grant full access.
+		{"create, an empty list of scopes", CreateAPIKeyRequest{Scopes: []Scope{}}, `{"name":"","public_key":"","scopes":[]}`},
+		{"generate, what is required", GenerateAPIKeyRequest{Name: "a"}, `{"name":"a"}`},
+		{
+			"generate, everything",
+			GenerateAPIKeyRequest{Name: "a", KeyType: KeyTypeEd25519, Scopes: []Scope{"made::up"}, Subaccount: newInt(63), FCMSubtraderID: "u_1"},
+			`{"name":"a","key_type":"ed25519","scopes":["made::up"],"subaccount":63,"fcm_subtrader_id":"u_1"}`,
+		},
+		{"generate, the primary account", GenerateAPIKeyRequest{KeyType: KeyTypeRSA, Subaccount: newInt(0)}, `{"name":"","key_type":"rsa","subaccount":0}`},
+		{"generate, an empty list of scopes", GenerateAPIKeyRequest{Scopes: []Scope{}}, `{"name":"","scopes":[]}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := json.Marshal(tt.req)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, string(got))
+		})
+	}
+}
+
+// A listed key survives being written out and read back by its user.
+func TestAPIKey_JSON(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"api_key_id":"a","name":"b","scopes":["read","some::day"]}`,
+		`{"api_key_id":"a","name":"b","scopes":["read"],"subaccount":0}`,
+		`{"api_key_id":"a","name":"b","scopes":[],"fcm_subtrader_id":"u_1"}`,
+	} {
+		var key APIKey
+		require.NoError(t, json.Unmarshal([]byte(text), &key))
+		got, err := json.Marshal(key)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(got))
+	}
+	var null APIKey
+	require.NoError(t, json.Unmarshal([]byte(`{"subaccount":null,"fcm_subtrader_id":null}`), &null))
+	assert.Equal(t, APIKey{}, null)
+}
+
+func TestRequests_Validate(t *testing.T) {
+	t.Parallel()
+	public, err := MarshalPublicKey(newEd25519Key(t).Public())
+	require.NoError(t, err)
+	tests := []struct {
+		name        string
+		req         GenerateAPIKeyRequest
+		field, word string // of the error; empty when there is none
+	}{
+		{"name alone", GenerateAPIKeyRequest{Name: "a"}, "", ""},
+		{"any text as a name", GenerateAPIKeyRequest{Name: " \n\"ключ\" "}, "", ""},
+		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(0)}, "", ""},
+		{"a subtrader", GenerateAPIKeyRequest{Name: "a", FCMSubtraderID: "u_1"}, "", ""},
+		// The service may change its mind about these.
+		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(64)}, "", ""},
+		{"a scope unknown today", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{"made::up"}}, "", ""},
+		{"write without read", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{ScopeWrite}}, "", ""},
+		{"a key type unknown today", GenerateAPIKeyRequest{Name: "a", KeyType: "post-quantum"}, "", ""},
+
+		{"no name", GenerateAPIKeyRequest{}, "Name", "is empty"},
+		{"a name that is no text", GenerateAPIKeyRequest{Name: "a\xff"}, "Name", "UTF-8"},
+		{"an empty list of scopes", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{}}, "Scopes", "nil for full access"},
+		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(-1)}, "Subaccount", "negative"},
+		{"sub-account and subtrader", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(0), FCMSubtraderID: "u_1"}, "Subaccount", "FCMSubtraderID"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			create := CreateAPIKeyRequest{
+				Name: tt.req.Name, PublicKey: public, Scopes: tt.req.Scopes, Subaccount: tt.req.Subaccount, FCMSubtraderID: tt.req.FCMSubtraderID,
+			}
+			for _, err := range []error{tt.req.validate(), create.validate()} {
+				if tt.field == "" {
+					assert.NoError(t, err)
+					continue
+				}
+				assertInvalid(t, err, tt.word)
+				var invalid *ValidationError
+				if assert.ErrorAs(t, err, &invalid) {
+					assert.Equal(t, tt.field, invalid.Field)
+				}
+			}
+		})
+	}
+}
+
+func TestCreateAPIKeyRequest_PublicKey(t *testing.T) {
+	t.Parallel()
+	for keyType, key := range testKeys(t) {
+		text, err := MarshalPublicKey(key.Public())
+		require.NoError(t, err)
+		for name, text := range map[string]string{
+			"as it is":               text,
+			"no line end at the end": strings.TrimSpace(text),
+			"CRLF":                   strings.ReplaceAll(text, "\n", "\r\n"),
+			"blank lines around":     "\n\n" + text + " \n\n",
+		} {
+			req := CreateAPIKeyRequest{Name: "a", PublicKey: text}
+			assert.NoError(t, req.validate(), "%s, %s", keyType, name)
+		}
+	}
+	t.Run("made by OpenSSL", func(t *testing.T) {
+		for _, algorithm := range []string{"RSA", "ed25519"} {
+			private := openssl(t, "", "genpkey", "-algorithm", algorithm)
+			req := CreateAPIKeyRequest{Name: "a", PublicKey: openssl(t, private, "pkey", "-pubout")}
+			assert.NoError(t, req.validate(), algorithm)
+		}
+	})
+}
+
+// Above all, no private key may be sent.
+func TestCreateAPIKeyRequest_RefusesPrivateKeys(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		public, err := MarshalPublicKey(kt.key.Public())
+		require.NoError(t, err)
+		for _, m := range mangles {
+			t.Run(kt.name+"/"+m.name, func(t *testing.T) {
+				private := m.mangle(kt.text)
+				for _, text := range []string{private, private + "\n" + public, public + private} {
+					req := CreateAPIKeyRequest{Name: "a", PublicKey: text}
+					err := req.validate()
+					require.Error(t, err)
+					assertInvalid(t, err, "PublicKey", "MarshalPublicKey")
+					assertNoEcho(t, text, err)
+					if strings.Contains(text, "PRIVATE KEY") {
+						assert.ErrorContains(t, err, "never be sent")
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestCreateAPIKeyRequest_RefusesPublicKeys(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	spki := func(pub any) []byte {
+		der, err := x509.MarshalPKIXPublicKey(pub)
+		require.NoError(t, err)
+		return der
+	}
+	good := encodePEM("PUBLIC KEY", spki(key.Public()))
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	hidden := append(spki(key.Public()), pkcs8(t, key)...) // a private key after the public one
+	const notPEM, around, neither = "is not a PEM block", "text around", "no RSA or Ed25519 key"
+	tests := []struct{ name, text, word string }{
+		{"empty", "", "is empty"},
+		{"blank", " \n", notPEM},
+		{"no PEM", "some text", notPEM},
+		{"DER", string(spki(key.Public())), notPEM},
+		{"PKCS#1", encodePEM("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&testRSAKey().PublicKey)), notPEM},
+		{"certificate", certificate(t, key), notPEM},
+		{"OpenSSH", "ssh-ed25519 AAAAC3Nz me@host", notPEM},
+		{"headers", strings.Replace(good, "\n", "\nComment: mine\n\n", 1), notPEM},
+		{"escaped line ends", strings.ReplaceAll(good, "\n", `\n`), notPEM},
+		{"cut off", good[:len(good)-30], notPEM},
+		{"two keys", good + good, around},
+		{"text before", "my key\n" + good, around},
+		{"text after", good + "my key", around},
+		{"a broken block before", "-----BEGIN X\n" + good, around},
+		{"EC", encodePEM("PUBLIC KEY", spki(ecKey.Public())), "EC key"},
+		{"RSA 1024", encodePEM("PUBLIC KEY", spki(rsa1024.Public())), "RSA needs 2048"},
+		{"RSA 512", encodePEM("PUBLIC KEY", spki(smallRSAKey(t, 512).Public())), "RSA needs 2048"},
+		{"an empty block", encodePEM("PUBLIC KEY", nil), neither},
+		{"PKCS#1 under this label", encodePEM("PUBLIC KEY", x509.MarshalPKCS1PublicKey(&testRSAKey().PublicKey)), neither},
+		{"a private key under this label", encodePEM("PUBLIC KEY", pkcs8(t, key)), neither},
+		{"a private RSA key under this label", encodePEM("PUBLIC KEY", x509.MarshalPKCS1PrivateKey(testRSAKey())), neither},
+		{"a private key in the same block", encodePEM("PUBLIC KEY", hidden), neither},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			req := CreateAPIKeyRequest{Name: "a", PublicKey: tt.text}
+			err := req.validate()
+			require.Error(t, err)
+			assertInvalid(t, err, "PublicKey", tt.word)
+			assertNoEcho(t, tt.text, err)
+		})
+	}
+}
+
+func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		response := GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM(kt.text)}
+		signer, err := response.Signer()
+		require.NoError(t, err, kt.name)
+		assert.Equal(t, testKeyID, signer.KeyID())
+		signature, err := signer.SignText("text")
+		require.NoError(t, err)
+		assertVerifies(t, kt.key.Public(), "text", signature)
+	}
+	tests := []struct {
+		name  string
+		r     GenerateAPIKeyResponse
+		field string
+	}{
+		{"no private key", GenerateAPIKeyResponse{ID: testKeyID}, "private key"},
+		{"no key", GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM("some text")}, "private key"},
+		{"no ID", GenerateAPIKeyResponse{PrivateKey: newPrivateKeyPEM(goodKeyTexts(t)[2].text)}, "key ID"},
+	}
+	for _, tt := range tests {
+		signer, err := tt.r.Signer()
+		assert.Nil(t, signer, tt.name)
+		assertInvalid(t, err, tt.field)
+	}
+}
+
+func TestPrivateKeyPEM(t *testing.T) {
+	t.Parallel()
+	want := goodKeyTexts(t)[2]
+
+	t.Run("zero value", func(t *testing.T) {
+		var key PrivateKeyPEM
+		assert.Empty(t, key.Reveal())
+		_, err := key.Parse()
+		assertInvalid(t, err, "is empty")
+	})
+	t.Run("text", func(t *testing.T) {
+		var key PrivateKeyPEM
+		text := []byte(want.text)
+		require.NoError(t, key.UnmarshalText(text))
+		clear(text) // its buffer belongs to the decoder
+		assert.Equal(t, want.text, key.Reveal())
+		got, err := key.Parse()
+		require.NoError(t, err)
+		assertSameKey(t, want.key, got)
+	})
+	t.Run("a copy keeps its text", func(t *testing.T) {
+		key := newPrivateKeyPEM(want.text)
+		copied := key
+		require.NoError(t, key.UnmarshalText(nil))
+		assert.Empty(t, key.Reveal())
+		assert.Equal(t, want.text, copied.Reveal())
+	})
+	t.Run("JSON", func(t *testing.T) {
+		answer, err := json.Marshal(map[string]string{"api_key_id": "a", "key_type": "ed25519", "private_key": want.text, "warning": "w"})
+		require.NoError(t, err)
+		var got GenerateAPIKeyResponse
+		require.NoError(t, json.Unmarshal(answer, &got))
+		assert.Equal(t, want.text, got.PrivateKey.Reveal())
+		assert.Equal(t, GenerateAPIKeyResponse{ID: "a", KeyType: KeyTypeEd25519, PrivateKey: got.PrivateKey, Warning: "w"}, got)
+	})
+	t.Run("JSON null and empty", func(t *testing.T) {
+		for _, text := range []string{`{}`, `{"private_key":null}`, `{"private_key":""}`} {
+			var got GenerateAPIKeyResponse
+			require.NoError(t, json.Unmarshal([]byte(text), &got))
+			assert.Equal(t, PrivateKeyPEM{}, got.PrivateKey, text)
+		}
+	})
+	t.Run("text that is no key is kept", func(t *testing.T) {
+		var key PrivateKeyPEM
+		require.NoError(t, json.Unmarshal([]byte(`"a form of tomorrow"`), &key))
+		assert.Equal(t, "a form of tomorrow", key.Reveal())
+	})
+}

@@ -1,0 +1,606 @@
+package kalshi
+
+import (
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A keyText is a private key as text. Texts are made when the test runs.
+type keyText struct {
+	name, text string
+	key        crypto.Signer
+}
+
+func encodePEM(label string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
+}
+
+func pkcs8(t testing.TB, key any) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return der
+}
+
+// goodKeyTexts are the three forms that a key may have.
+func goodKeyTexts(t testing.TB) []keyText {
+	t.Helper()
+	rsaKey, edKey := testRSAKey(), newEd25519Key(t)
+	return []keyText{
+		{"RSA in PKCS#1", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), rsaKey},
+		{"RSA in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, rsaKey)), rsaKey},
+		{"Ed25519 in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, edKey)), edKey},
+	}
+}
+
+// mangles are what environment variables, editors and people do to a PEM.
+var mangles = []struct {
+	name   string
+	mangle func(text string) string
+}{
+	{"as it is", func(s string) string { return s }},
+	{"no line end at the end", strings.TrimSpace},
+	{"line ends as two characters", replace("\n", `\n`)},
+	{"line ends escaped twice", replace("\n", `\\n`)},
+	{"CRLF as four characters", replace("\n", `\r\n`)},
+	{"CRLF", replace("\n", "\r\n")},
+	{"CR alone", replace("\n", "\r")},
+	{"byte-order mark", func(s string) string { return "\ufeff" + s }},
+	{"UTF-16, little-endian", func(s string) string { return toUTF16(s, binary.LittleEndian) }},
+	{"UTF-16, big-endian", func(s string) string { return toUTF16(s, binary.BigEndian) }},
+	{"double quotes", func(s string) string { return `"` + s + `"` }},
+	{"single quotes", func(s string) string { return "'" + s + "'" }},
+	{"quotes and escapes, as in a dotenv file", func(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + `"` }},
+	{"escaped quotes", func(s string) string { return `\"` + strings.ReplaceAll(s, "\n", `\\n`) + `\"` }},
+	{"one line with blanks", replace("\n", " ")},
+	{"one line without line ends", replace("\n", "")},
+	{"one line without any blanks", func(s string) string { return strings.Join(strings.Fields(s), "") }},
+	{"blanks as line ends", replace(" ", "\n")},
+	{"indented", replace("\n", "\n    ")},
+	{"indented with tabs", func(s string) string { return "\t" + strings.ReplaceAll(s, "\n", "\n\t") }},
+	{"tabs as two characters", replace("\n", `\n\t`)},
+	{"blanks at line ends, lines between", replace("\n", "  \n\n")},
+	{"lines continued with a backslash", replace("\n", "\\\n")},
+	{"slashes escaped", replace("/", `\/`)},
+	{"no-break spaces", replace("\n", "\u00a0\n")},
+	{"text around", func(s string) string { return "Bag Attributes\n    friendlyName: bot\n" + s + "# keep this safe\n" }},
+	{"a value in JSON", func(s string) string { return `{"private_key":"` + strings.ReplaceAll(s, "\n", `\n`) + `","id":"x"}` }},
+	{"other blocks around", func(s string) string {
+		return encodePEM("CERTIFICATE", []byte("some bytes")) + s + encodePEM("PUBLIC KEY", []byte("more bytes"))
+	}},
+	{"the other label", func(s string) string {
+		if strings.Contains(s, " RSA ") {
+			return strings.ReplaceAll(s, " RSA ", " ")
+		}
+		return strings.NewReplacer("BEGIN ", "BEGIN RSA ", "END ", "END RSA ").Replace(s)
+	}},
+}
+
+func replace(old, new string) func(string) string {
+	return func(s string) string { return strings.ReplaceAll(s, old, new) }
+}
+
+func toUTF16(s string, order binary.AppendByteOrder) string {
+	var out []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + s)) {
+		out = order.AppendUint16(out, unit)
+	}
+	return string(out)
+}
+
+func assertSameKey(t testing.TB, want, got crypto.Signer) {
+	t.Helper()
+	key, ok := want.(interface{ Equal(crypto.PrivateKey) bool })
+	assert.True(t, ok && key.Equal(got), "another key came back, of type %T", got)
+}
+
+var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
+
+// assertNoEcho fails if an error has 12 characters in a row of the input, or
+// of what the input holds, in hexadecimal.
+func assertNoEcho(t testing.TB, input string, err error) {
+	t.Helper()
+	if block, _ := pem.Decode([]byte(input)); block != nil {
+		input += fmt.Sprintf("\n%x\n%X", block.Bytes, block.Bytes)
+	}
+	for _, run := range keyLikeRun.FindAllString(err.Error(), -1) {
+		for i := 0; i+12 <= len(run); i++ {
+			if strings.Contains(input, run[i:i+12]) {
+				t.Errorf("the error quotes its input, after %q", err.Error()[:min(40, len(err.Error()))])
+				return
+			}
+		}
+	}
+}
+
+// assertInvalid fails unless err is a *ValidationError that says all words.
+func assertInvalid(t testing.TB, err error, words ...string) {
+	t.Helper()
+	var invalid *ValidationError
+	if assert.ErrorAs(t, err, &invalid) {
+		for _, word := range words {
+			assert.Contains(t, err.Error(), word)
+		}
+	}
+}
+
+func TestParsePrivateKey_Mangled(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		for _, m := range mangles {
+			t.Run(kt.name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
+				got, err := ParsePrivateKey([]byte(m.mangle(kt.text)))
+				require.NoError(t, err)
+				assertSameKey(t, kt.key, got)
+			})
+		}
+	}
+}
+
+// A refusal is a text that is no key for this service, and words that tell
+// its user what it is and what to do.
+type refusal struct {
+	name, text string
+	words      []string
+}
+
+// smallRSAKey makes keys that crypto/rsa refuses to make.
+func smallRSAKey(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	one, e := big.NewInt(1), big.NewInt(65537)
+	for {
+		p, err := rand.Prime(rand.Reader, bits/2)
+		require.NoError(t, err)
+		q, err := rand.Prime(rand.Reader, bits/2)
+		require.NoError(t, err)
+		phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+		n, d := new(big.Int).Mul(p, q), new(big.Int).ModInverse(e, phi)
+		if d == nil || n.BitLen() != bits || p.Cmp(q) == 0 {
+			continue
+		}
+		return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 65537}, D: d, Primes: []*big.Int{p, q}}
+	}
+}
+
+// rsaPSSOnly is a key whose algorithm is RSASSA-PSS, which may not be used as
+// a plain RSA key.
+func rsaPSSOnly(t testing.TB) string {
+	t.Helper()
+	der, err := asn1.Marshal(struct {
+		Version    int
+		Algorithm  pkix.AlgorithmIdentifier
+		PrivateKey []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}}, x509.MarshalPKCS1PrivateKey(testRSAKey())})
+	require.NoError(t, err)
+	return encodePEM("PRIVATE KEY", der)
+}
+
+func certificate(t testing.TB, key crypto.Signer) string {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return encodePEM("CERTIFICATE", der)
+}
+
+func refusals(t testing.TB) []refusal {
+	t.Helper()
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	sec1, err := x509.MarshalECPrivateKey(ecKey)
+	require.NoError(t, err)
+	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	rsa512 := smallRSAKey(t, 512)
+	edKey := newEd25519Key(t)
+	spki, err := x509.MarshalPKIXPublicKey(edKey.Public())
+	require.NoError(t, err)
+	edDER := pkcs8(t, edKey)
+	edText := encodePEM("PRIVATE KEY", edDER)
+	legacy := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: edDER,
+		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00112233445566778899AABBCCDDEEFF"}}))
+	encrypted := encodePEM("ENCRYPTED PRIVATE KEY", edDER)
+	openSSH := encodePEM("OPENSSH PRIVATE KEY", append([]byte("openssh-key-v1\x00"), edDER...))
+
+	cut, public, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"public key", "private half"}, []string{"no BEGIN PRIVATE KEY line", "file's name"}
+	ec, small := []string{"EC key", "genpkey -algorithm ed25519"}, "RSA needs 2048"
+	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
+	return []refusal{
+		{"empty", "", []string{"is empty", "give the PEM text"}},
+		{"blank", " \r\n\t ", []string{"is empty"}},
+		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
+		{"encrypted PKCS#8", encrypted, decrypt},
+		{"encrypted PKCS#8 on one line", strings.ReplaceAll(encrypted, "\n", ""), decrypt},
+		{"encrypted PKCS#8 without blanks", strings.Join(strings.Fields(encrypted), ""), decrypt},
+		{"encrypted in the old form", legacy, decrypt},
+		{"encrypted in the old form, escaped", strings.ReplaceAll(legacy, "\n", `\n`), decrypt},
+		{"encrypted in the old form, one line", strings.ReplaceAll(legacy, "\n", " "), decrypt},
+		{"OpenSSH", openSSH, []string{"OpenSSH", "genpkey -algorithm ed25519"}},
+		{"OpenSSH without blanks", strings.Join(strings.Fields(openSSH), ""), []string{"OpenSSH"}},
+		{"public key", encodePEM("PUBLIC KEY", spki), public},
+		{"public key in PKCS#1", encodePEM("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&testRSAKey().PublicKey)), public},
+		{"OpenSSH public key", "ssh-ed25519 " + base64.StdEncoding.EncodeToString(spki) + " me@host\n", public},
+		{"certificate", certificate(t, edKey), []string{"certificate", "give the private key"}},
+		{"EC in SEC1", encodePEM("EC PRIVATE KEY", sec1), ec},
+		{"EC in SEC1 under another label", encodePEM("PRIVATE KEY", sec1), ec},
+		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, ecKey)), ec},
+		{"RSASSA-PSS only", rsaPSSOnly(t), []string{"RSASSA-PSS", "make a plain RSA key"}},
+		{"RSA 1024 in PKCS#1", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsa1024)), []string{"1024 bits", small}},
+		{"RSA 1024 in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, rsa1024)), []string{"1024 bits", small}},
+		{"RSA 512", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsa512)), []string{"512 bits", small}},
+		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
+		{"DER", string(edDER), []string{"looks like DER", "openssl pkey -inform DER"}},
+		{"DER of RSA", string(x509.MarshalPKCS1PrivateKey(testRSAKey())), []string{"looks like DER"}},
+		{"two private keys", edText + edText, []string{"more than one private key", "keep only the one"}},
+		{"a plain and an encrypted key", edText + encrypted, decrypt},
+		{"a file's name", "/home/somebody/keys/exchange-prod.pem", noBlock},
+		{"bare base64", base64.StdEncoding.EncodeToString(edDER), noBlock},
+		{"a key ID that begins with a zero", "01234567-89ab-4cde-8f01-23456789abcd", noBlock},
+		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), noBlock},
+		{"a body that is no base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
+		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
+		{"a block with nothing in it", encodePEM("PRIVATE KEY", nil), cut},
+		{"no BEGIN line", edText[strings.Index(edText, "\n"):], cut},
+		{"RSA PKCS#8 with a broken inside", encodePEM("PRIVATE KEY", brokenPKCS8(t)), []string{"neither a sound RSA nor an Ed25519 key"}},
+	}
+}
+
+// brokenPKCS8 is sound outside, and its RSA key is not.
+func brokenPKCS8(t testing.TB) []byte {
+	t.Helper()
+	der := pkcs8(t, testRSAKey())
+	der[len(der)-100] ^= 0xff
+	return der
+}
+
+func TestParsePrivateKey_Refuses(t *testing.T) {
+	t.Parallel()
+	for _, r := range refusals(t) {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			key, err := ParsePrivateKey([]byte(r.text))
+			assert.Nil(t, key)
+			require.Error(t, err)
+			assertInvalid(t, err, append(r.words, "kalshi: private key ")...)
+			assertNoEcho(t, r.text, err)
+		})
+	}
+}
+
+func TestParsePrivateKey_CutOff(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		first := strings.Index(kt.text, "\n") + 1
+		last := strings.LastIndex(kt.text, "-----END")
+		head, body, tail := kt.text[:first], kt.text[first:last], kt.text[last:]
+		check := func(t *testing.T, text string, place int) {
+			t.Helper()
+			key, err := ParsePrivateKey([]byte(text))
+			if err == nil || key != nil {
+				t.Fatalf("a key that lacks something was taken, cut at %d", place)
+			}
+			assertInvalid(t, err)
+			assertNoEcho(t, text, err)
+		}
+		t.Run(kt.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range len(head) + len(body) {
+				check(t, kt.text[:i], i) // its end is gone
+			}
+			for i := 1; i < len(kt.text)-len(tail); i++ {
+				check(t, kt.text[i+len("-----BEGIN"):], i) // its start is gone
+			}
+			compact := strings.ReplaceAll(body, "\n", "")
+			enough := len(strings.TrimRight(compact, "=")) // padding is not needed
+			for i := range enough {
+				check(t, head+compact[:i]+"\n"+tail, i) // the lines are there, the body is not whole
+			}
+		})
+	}
+}
+
+func TestLoadPrivateKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, kt := range goodKeyTexts(t) {
+		path := filepath.Join(dir, string(rune('a'+i)))
+		require.NoError(t, os.WriteFile(path, []byte(toUTF16(kt.text, binary.LittleEndian)), 0o600))
+		got, err := LoadPrivateKey(path)
+		require.NoError(t, err, kt.name)
+		assertSameKey(t, kt.key, got)
+	}
+}
+
+func TestLoadPrivateKey_Refuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+
+	t.Run("a file that is not there", func(t *testing.T) {
+		_, err := LoadPrivateKey(filepath.Join(dir, "none.pem"))
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		assert.Contains(t, err.Error(), "none.pem")
+		assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
+	})
+	t.Run("a folder", func(t *testing.T) {
+		_, err := LoadPrivateKey(dir)
+		var pathErr *fs.PathError
+		assert.ErrorAs(t, err, &pathErr)
+	})
+	t.Run("a file without a key", func(t *testing.T) {
+		path := filepath.Join(dir, "empty.pem")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		_, err := LoadPrivateKey(path)
+		assertInvalid(t, err, "empty.pem", "is empty")
+	})
+	t.Run("a key beyond the limit", func(t *testing.T) {
+		path := filepath.Join(dir, "huge.pem")
+		text := strings.Repeat("\n", maxKeyFileSize) + goodKeyTexts(t)[2].text
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := LoadPrivateKey(path)
+		assertInvalid(t, err)
+	})
+	// A likely mistake: the text where its file's name belongs. The operating
+	// system's error would quote it.
+	t.Run("the text of a key", func(t *testing.T) {
+		for _, kt := range goodKeyTexts(t) {
+			for _, m := range mangles {
+				text := m.mangle(kt.text)
+				_, err := LoadPrivateKey(text)
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+			}
+			bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
+			_, err := LoadPrivateKey(bare)
+			require.Error(t, err)
+			assertNoEcho(t, bare, err)
+		}
+	})
+}
+
+func TestMarshalPublicKey(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		text, err := MarshalPublicKey(kt.key.Public())
+		require.NoError(t, err, kt.name)
+		block, rest := pem.Decode([]byte(text))
+		require.NotNil(t, block, kt.name)
+		assert.Equal(t, "PUBLIC KEY", block.Type)
+		assert.Empty(t, rest)
+		got, err := x509.ParsePKIXPublicKey(block.Bytes)
+		require.NoError(t, err, kt.name)
+		assert.Equal(t, kt.key.Public(), got)
+	}
+}
+
+// unusableSigners are keys that no function may take.
+func unusableSigners(t testing.TB) map[string]crypto.Signer {
+	t.Helper()
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	return map[string]crypto.Signer{
+		"nil":                        nil,
+		"nil *rsa.PrivateKey":        (*rsa.PrivateKey)(nil),
+		"nil *ecdsa.PrivateKey":      (*ecdsa.PrivateKey)(nil),
+		"nil *ed25519.PrivateKey":    (*ed25519.PrivateKey)(nil),
+		"nil ed25519.PrivateKey":     ed25519.PrivateKey(nil),
+		"short ed25519.PrivateKey":   newEd25519Key(t)[:ed25519.SeedSize-1],
+		"an Ed25519 seed":            newEd25519Key(t)[:ed25519.SeedSize],
+		"*ed25519.PrivateKey to nil": new(ed25519.PrivateKey),
+		"zero *rsa.PrivateKey":       new(rsa.PrivateKey),
+		"RSA 1024":                   rsa1024,
+		"EC":                         ecKey,
+	}
+}
+
+func TestMarshalPublicKey_Refuses(t *testing.T) {
+	t.Parallel()
+	for name, key := range unusableSigners(t) {
+		t.Run(name, func(t *testing.T) {
+			text, err := MarshalPublicKey(key)
+			assert.Empty(t, text)
+			assertInvalid(t, err, "public key")
+		})
+	}
+	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
+	require.NoError(t, err)
+	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	tests := []struct {
+		name string
+		pub  crypto.PublicKey
+		word string
+	}{
+		{"nil", nil, "neither"},
+		{"RSA private key", testRSAKey(), "pass its Public()"},
+		{"Ed25519 private key", newEd25519Key(t), "pass its Public()"},
+		{"RSA private key by value", *testRSAKey(), "neither"},
+		{"RSA public key by value", testRSAKey().PublicKey, "neither"},
+		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "modulus"},
+		{"zero *rsa.PublicKey", new(rsa.PublicKey), "modulus"},
+		{"RSA 1024", rsa1024.Public(), "1024 bits"},
+		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "31 bytes"},
+		{"EC", ecKey.Public(), "EC key"},
+		{"X25519", xKey.PublicKey(), "neither"},
+		{"text", "ssh-ed25519", "neither"},
+	}
+	for _, tt := range tests {
+		t.Run("public/"+tt.name, func(t *testing.T) {
+			text, err := MarshalPublicKey(tt.pub)
+			assert.Empty(t, text)
+			assertInvalid(t, err, tt.word)
+		})
+	}
+}
+
+func TestMarshalPrivateKey(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		text, err := MarshalPrivateKey(kt.key)
+		require.NoError(t, err, kt.name)
+		block, rest := pem.Decode([]byte(text.Reveal()))
+		require.NotNil(t, block, kt.name)
+		assert.Equal(t, "PRIVATE KEY", block.Type)
+		assert.Empty(t, rest)
+		got, err := text.Parse()
+		require.NoError(t, err, kt.name)
+		assertSameKey(t, kt.key, got)
+	}
+}
+
+func TestMarshalPrivateKey_Refuses(t *testing.T) {
+	t.Parallel()
+	signers := unusableSigners(t)
+	signers["in a KMS"] = &remoteKey{key: newEd25519Key(t)}
+	for name, key := range signers {
+		t.Run(name, func(t *testing.T) {
+			var text PrivateKeyPEM
+			var err error
+			assert.NotPanics(t, func() { text, err = MarshalPrivateKey(key) })
+			assert.Empty(t, text.Reveal())
+			assertInvalid(t, err, "private key")
+		})
+	}
+}
+
+// isOpenSSL tells it from LibreSSL, which macOS has under the same name.
+var isOpenSSL = sync.OnceValue(func() bool {
+	out, err := exec.Command("openssl", "version").Output()
+	return err == nil && strings.HasPrefix(string(out), "OpenSSL ")
+})
+
+// openssl runs the command with stdin and returns what it prints. A test that
+// needs it is skipped where there is none.
+func openssl(t testing.TB, stdin string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not on PATH")
+	}
+	if !isOpenSSL() {
+		t.Skip("this openssl is another program, without some of its key types")
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "openssl %s: %s", args, &stderr)
+	return string(out)
+}
+
+// Keys made by another program, checked against that program.
+func TestParsePrivateKey_OpenSSL(t *testing.T) {
+	t.Parallel()
+	rsaKey := openssl(t, "", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+	tests := []struct{ name, text string }{
+		{"RSA in PKCS#8", rsaKey},
+		{"RSA in PKCS#1", openssl(t, rsaKey, "rsa", "-traditional")},
+		{"Ed25519", openssl(t, "", "genpkey", "-algorithm", "ed25519")},
+		{"PKCS#12 output, with text around", "Bag Attributes: <No Attributes>\nKey Attributes\n" + rsaKey},
+		{"printed as text too", openssl(t, rsaKey, "pkey", "-text")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			key, err := ParsePrivateKey([]byte(tt.text))
+			require.NoError(t, err)
+			got, err := MarshalPublicKey(key.Public())
+			require.NoError(t, err)
+			want := openssl(t, tt.text, "pkey", "-pubout")
+			assert.Equal(t, want, got)
+
+			again, err := MarshalPrivateKey(key)
+			require.NoError(t, err)
+			assert.Equal(t, want, openssl(t, again.Reveal(), "pkey", "-pubout"), "the key as written by MarshalPrivateKey")
+		})
+	}
+}
+
+func TestParsePrivateKey_OpenSSLRefuses(t *testing.T) {
+	t.Parallel()
+	gen := func(algorithm string, args ...string) string {
+		return openssl(t, "", append([]string{"genpkey", "-algorithm", algorithm}, args...)...)
+	}
+	rsaKey, edKey := gen("RSA", "-pkeyopt", "rsa_keygen_bits:2048"), gen("ed25519")
+	tests := []refusal{
+		{"encrypted PKCS#8", openssl(t, edKey, "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:test"), []string{"is encrypted"}},
+		{"encrypted in the old form", openssl(t, rsaKey, "rsa", "-traditional", "-aes128", "-passout", "pass:test"), []string{"is encrypted"}},
+		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "prime256v1", "-genkey"), []string{"EC key"}},
+		{"EC in SEC1 on a curve that Go lacks", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey", "-noout"), []string{"EC key"}},
+		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
+		{"RSASSA-PSS only", gen("RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"), []string{"RSASSA-PSS"}},
+		{"RSASSA-PSS with parameters", gen("RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_pss_keygen_md:sha256", "-pkeyopt", "rsa_pss_keygen_saltlen:32"), []string{"RSASSA-PSS"}},
+		{"RSA 512", gen("RSA", "-pkeyopt", "rsa_keygen_bits:512"), []string{"512 bits"}},
+		{"X25519", gen("X25519"), []string{"key exchange"}},
+		{"Ed448", gen("ED448"), []string{"neither a sound RSA nor an Ed25519 key"}},
+		{"public key", openssl(t, edKey, "pkey", "-pubout"), []string{"public key"}},
+		{"DER", openssl(t, edKey, "pkey", "-outform", "DER"), []string{"looks like DER"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			key, err := ParsePrivateKey([]byte(tt.text))
+			assert.Nil(t, key)
+			require.Error(t, err)
+			assertInvalid(t, err, tt.words...)
+			assertNoEcho(t, tt.text, err)
+		})
+	}
+}
+
+func FuzzParsePrivateKey(f *testing.F) {
+	for _, kt := range goodKeyTexts(f) {
+		for _, m := range mangles {
+			f.Add([]byte(m.mangle(kt.text)))
+		}
+	}
+	for _, r := range refusals(f) {
+		f.Add([]byte(r.text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		key, err := ParsePrivateKey(data)
+		if err != nil {
+			assert.Nil(t, key)
+			assertInvalid(t, err)
+			assertNoEcho(t, string(data), err)
+			return
+		}
+		text, err := MarshalPrivateKey(key)
+		require.NoError(t, err)
+		again, err := text.Parse()
+		require.NoError(t, err)
+		assertSameKey(t, key, again)
+	})
+}
