@@ -363,7 +363,7 @@ func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // A guard that cannot flake: allocations, not times.
 func TestAllocations(t *testing.T) {
-	const runs = 200
+	const runs = 50
 	count := func(f func() error) float64 {
 		return testing.AllocsPerRun(runs, func() {
 			if err := f(); err != nil {

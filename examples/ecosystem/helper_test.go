@@ -1,0 +1,75 @@
+package ecosystem_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// newKey is what the tests ask for: of the type that takes no time to make.
+var newKey = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
+
+// newExchange starts a stand-in for the exchange, with a signer for its key.
+func newExchange(t *testing.T) (*kalshitest.Server, *kalshi.Signer) {
+	t.Helper()
+	exchange := kalshitest.NewServer()
+	t.Cleanup(exchange.Close)
+	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))
+	require.NoError(t, err)
+	signer, err := kalshi.NewSigner(exchange.KeyID, key)
+	require.NoError(t, err)
+	return exchange, signer
+}
+
+// newClient returns a client of that base URL which sends with hc.
+func newClient(t *testing.T, signer *kalshi.Signer, baseURL string, hc *http.Client, opts ...kalshi.Option) *kalshi.Client {
+	t.Helper()
+	t.Cleanup(hc.CloseIdleConnections)
+	opts = append([]kalshi.Option{kalshi.WithBaseURL(baseURL), kalshi.WithHTTPClient(hc)}, opts...)
+	client, err := kalshi.NewClient(signer, opts...)
+	require.NoError(t, err)
+	return client
+}
+
+// newTLSFront starts a server with a certificate that no system trusts, which
+// hands all it gets to the exchange, leaves the path alone, and notes the
+// version of HTTP in X-Front-Proto. It returns the base URL, and the server
+// for its certificate.
+func newTLSFront(t *testing.T, exchange *kalshitest.Server) (string, *httptest.Server) {
+	t.Helper()
+	target, err := url.Parse(exchange.URL)
+	require.NoError(t, err)
+	basePath := target.Path
+	target.Path = ""
+	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Set("X-Front-Proto", r.In.Proto)
+		},
+	})
+	front.EnableHTTP2 = true
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are meant to fail
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	return front.URL + basePath, front
+}
+
+// processed counts the requests with this method that the exchange carried
+// out, whether or not the client ever heard of it.
+func processed(exchange *kalshitest.Server, method string) (n int) {
+	for _, req := range exchange.Requests() {
+		if req.Method == method && req.Processed {
+			n++
+		}
+	}
+	return n
+}

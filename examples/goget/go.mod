@@ -1,0 +1,13 @@
+module github.com/seed251d1451/kalshi-go/examples/goget
+
+go 1.25.0
+
+replace github.com/seed251d1451/kalshi-go => ../..
+
+require (
+	github.com/seed251d1451/kalshi-go v0.0.0-00010101000000-000000000000
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/mod v0.40.0
+)
+
+require go.yaml.in/yaml/v3 v3.0.5 // indirect
