@@ -196,7 +196,7 @@ func keyPath(apiKeyID string) (string, error) {
 	case apiKeyID == "":
 		return "", invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
 	case apiKeyID == "." || apiKeyID == "..":
-		return "", invalid("API key ID", "is a dot segment, which would reach another path")
+		return "", invalid("API key ID", "is a dot segment, which would reach another path: GetAPIKeys lists the IDs")
 	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
 		return "", invalid("API key ID", "has control characters: copy it again")
 	}

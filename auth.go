@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -110,7 +109,7 @@ func (s *Signer) KeyType() KeyType {
 // as the request editor of a generated client it fits as it is.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil {
-		return invalid("request", "has no URL")
+		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
 	}
 	cred, err := s.credential()
 	if err != nil {
@@ -234,7 +233,7 @@ func (c *credential) sign(text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("kalshi: the key %s could not sign: %w", idText(c.keyID), err)
 	}
 	if len(signature) == 0 {
-		return nil, errors.New("kalshi: the private key returned an empty signature")
+		return nil, fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", idText(c.keyID))
 	}
 	return signature, nil
 }

@@ -158,7 +158,7 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
 		return invalid(field, "lacks https:// and a host: give one such as %s", DemoBaseURL)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return invalid(field, "is not https: private keys cross it, and plain http is for loopback only")
+		return invalid(field, "is not https: use it, since private keys cross it; http is for loopback only")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(rawURL, "#"):
 		return invalid(field, "has a query or fragment: leave off what follows the path")
 	}
@@ -211,7 +211,7 @@ func WithMaxRetries(n int) Option {
 func WithUserAgent(ua string) Option {
 	return func(c *Client) error {
 		if ua == "" || strings.ContainsFunc(ua, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return invalid("user agent", "is empty or has control or non-ASCII characters")
+			return invalid("user agent", "is empty or has control or non-ASCII characters: use one such as my-bot/1.0")
 		}
 		c.userAgent = ua
 		return nil

@@ -124,7 +124,7 @@ func ExampleClient_Signer() {
 func ExampleWithBaseURL() {
 	_, err := kalshi.NewClient(signer, kalshi.WithBaseURL("http://exchange.example/trade-api/v2"))
 	fmt.Println(err)
-	// Output: kalshi: base URL is not https: private keys cross it, and plain http is for loopback only
+	// Output: kalshi: base URL is not https: use it, since private keys cross it; http is for loopback only
 }
 
 func ExampleWithHTTPClient() {

@@ -23,6 +23,9 @@ func createKeyFile(path string) (*keyFile, error) {
 	}
 	// O_EXCL does not follow a symbolic link either.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("kalshi: create the private key's file: %w: name a new one, none is overwritten", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
 	}

@@ -134,7 +134,7 @@ func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
 
 	// With no key there is nothing to make a file for.
 	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
-		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "none to write")
+		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
 	}
 	assert.Equal(t, []string{"file"}, names(t, dir))
 }

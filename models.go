@@ -197,7 +197,7 @@ func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
 // [fs.ErrExist]. When writing fails, the file is removed again.
 func (k PrivateKeyPEM) WriteFile(path string) error {
 	if k.reveal == nil {
-		return invalid("private key", "there is none to write: the service has not sent one, or it was not kept")
+		return invalid("private key", "is missing: the service has not sent one, or it was not kept")
 	}
 	f, err := createKeyFile(path)
 	if err != nil {
@@ -241,7 +241,7 @@ func validateKeyFields(name string, scopes []Scope, subaccount *int, fcmSubtrade
 	case name == "":
 		return invalid("Name", "is empty: name the key after what will use it")
 	case !utf8.ValidString(name):
-		return invalid("Name", "is not valid UTF-8")
+		return invalid("Name", "is not valid UTF-8: use plain text")
 	case scopes != nil && len(scopes) == 0:
 		return invalid("Scopes", "is an empty list: name at least one scope, or leave it nil for full access")
 	case subaccount != nil && *subaccount < 0:

@@ -69,7 +69,7 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be written out: it is not in memory", key)
+		return PrivateKeyPEM{}, invalid("private key", "of type %T is not in memory: it stays where it is, and only its public half can be had", key)
 	}
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
@@ -244,7 +244,7 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
 		if pub == nil || pub.N == nil {
-			return "", invalid(field, "is an RSA key without a modulus")
+			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
 		}
 		if bits := pub.N.BitLen(); bits < minRSABits {
 			return "", invalid(field, "has %d bits, and RSA needs %d at least: %s", bits, minRSABits, cureGenerate)
@@ -252,13 +252,13 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {
-			return "", invalid(field, "is an Ed25519 key of %d bytes, not %d", len(pub), ed25519.PublicKeySize)
+			return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(pub), ed25519.PublicKeySize)
 		}
 		return KeyTypeEd25519, nil
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
 	default:
-		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey", pub)
+		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+cureGenerate, pub)
 	}
 }
 
@@ -266,13 +266,13 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 // panic when asked for its public half.
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return "", invalid(field, "is nil")
+		return "", invalid(field, "is nil: parse one with ParsePrivateKey, or give that of a KMS or an HSM")
 	}
 	if pointer, ok := key.(*ed25519.PrivateKey); ok {
 		key = *pointer
 	}
 	if key, ok := key.(ed25519.PrivateKey); ok && len(key) != ed25519.PrivateKeySize {
-		return "", invalid(field, "is an Ed25519 key of %d bytes, not %d", len(key), ed25519.PrivateKeySize)
+		return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(key), ed25519.PrivateKeySize)
 	}
 	return keyTypeOf(field, key.Public())
 }

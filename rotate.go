@@ -106,7 +106,7 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 func (r *RotateAPIKeyRequest) validate() error {
 	switch {
 	case r.Save == nil:
-		return invalid("Save", "is nil: without it the new key would be lost with the process")
+		return invalid("Save", "is nil: give one that stores the new key, which would be lost with the process")
 	case r.Grace < 0:
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
 	case r.PrivateKey == nil:
