@@ -363,6 +363,9 @@ func (t memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // A guard that cannot flake: allocations, not times.
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates too")
+	}
 	const runs = 50
 	count := func(f func() error) float64 {
 		return testing.AllocsPerRun(runs, func() {

@@ -118,7 +118,10 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 	defer resp.Body.Close()
 
 	if resp.StatusCode/100 != 2 {
-		body, _ := readBody(resp, maxErrorBody) // the status tells, whatever comes of the body
+		var body []byte
+		if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
+			body, _ = readBody(resp, maxErrorBody) // the status tells, whatever comes of the body
+		}
 		a.err = statusError(op.method, path, resp, body, a.ended)
 		a.fate, a.retry = judgeStatus(resp.StatusCode)
 		a.after = retryAfter(resp.Header, a.ended)
@@ -138,7 +141,7 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 		a.err = &InvalidResponseError{resp.StatusCode, op.method, path, withContext(ctx, err)}
 		a.fate, a.retry = maybeDone, true
 		if op.mint {
-			a.keyID = findKeyID(body)
+			a.keyID = findKeyID(body[:min(len(body), maxErrorBody)]) // it copies what it skips
 		}
 	}
 	return a

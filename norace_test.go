@@ -1,0 +1,6 @@
+//go:build !race
+
+package kalshi
+
+// raceEnabled tells that the race detector is on, and memory cannot be measured.
+const raceEnabled = false
