@@ -28,6 +28,7 @@ const (
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kalshi-go-test-")
 	if err == nil { // else this is a test's child, under another user
+		_ = os.Chmod(dir, 0o755) // for that user
 		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
 			_ = os.Setenv(name, dir)
 		}

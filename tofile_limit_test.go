@@ -82,7 +82,7 @@ func TestChild_toFile(t *testing.T) {
 	if handedBack == "no" {
 		assert.Nil(t, got)
 		assert.ErrorContains(t, err, "deleted again")
-		return
+		passed(t)
 	}
 	require.NotNil(t, got, "the key still exists")
 	assert.ErrorContains(t, err, got.ID)
@@ -91,4 +91,5 @@ func TestChild_toFile(t *testing.T) {
 	client, err = NewClient(made, WithBaseURL(os.Getenv(childURL)))
 	require.NoError(t, err)
 	requireWorks(t, client)
+	passed(t)
 }
