@@ -133,9 +133,12 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 }
 
 // CurrentAPIKey returns the key that the client signs with, as the account's
-// list shows it: a bot's check at start-up that it has the scopes it needs. It
-// is an error when the list does not hold the key; otherwise its errors are
-// those of [Client.GetAPIKeys].
+// list shows it: a bot's check at start-up that it has the scopes it needs.
+// Scopes are listed as they were granted: [ScopeWrite] includes
+// [ScopeWriteTrade], which is not listed beside it. It is an error when the
+// list does not hold the key; otherwise its errors are those of
+// [Client.GetAPIKeys]: a key restricted to a sub-account may not list
+// (observed).
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err

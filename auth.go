@@ -105,8 +105,14 @@ func (s *Signer) KeyType() KeyType {
 
 // SignRequest sets the three headers that sign req as it is at that time: its
 // method (empty is GET) and its URL's path, without the query. The signature
-// holds for a few seconds (observed: 10), so call it right before each send;
-// as the request editor of a generated client it fits as it is.
+// holds for a few seconds (observed: 10), so call it right before each send,
+// and send with a client that follows no redirects, which would take the
+// headers along to any host. In a func(context.Context, *http.Request) error
+// it is the request editor of a generated client.
+//
+// It signs by the exchange's clock as far as that is known: only a call of a
+// [Client] learns that the local one is off. Make one at start-up, and after a
+// 401 header_timestamp_expired.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil {
 		return invalid("request", "has no URL: make it with http.NewRequestWithContext")

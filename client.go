@@ -122,17 +122,26 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 
 func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
+// BaseURL returns the URL that the calls' paths are added to, without a
+// trailing slash: for requests to other endpoints, signed with the [Signer].
+func (c *Client) BaseURL() string {
+	if c.baseURL == nil {
+		return ""
+	}
+	return c.baseURL.String()
+}
+
 // Signer returns the signer that the client signs with.
 func (c *Client) Signer() *Signer { return c.signer }
 
 // Format prints the base URL, key ID and type for every verb, and no secrets.
 func (c *Client) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.baseURL, c.signer)
+	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.signer)
 }
 
 // LogValue logs the base URL, key ID and type, and no secrets.
 func (c *Client) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("base_url", fmt.Sprint(c.baseURL)), slog.Any("signer", c.signer))
+	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.signer))
 }
 
 // An Option changes what [NewClient] makes.

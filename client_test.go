@@ -368,7 +368,7 @@ func TestWithUserAgent(t *testing.T) {
 func TestClient_zeroValuePrints(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
-		assert.Equal(t, `kalshi.Client{BaseURL: <nil>, Signer: kalshi.Signer{KeyID: "", KeyType: ""}}`,
+		assert.Equal(t, `kalshi.Client{BaseURL: "", Signer: kalshi.Signer{KeyID: "", KeyType: ""}}`,
 			strings.ReplaceAll(fmt.Sprintf(verb, new(Client)), `"<nil>"`, "<nil>"), verb)
 	}
 	assert.NotPanics(t, func() { _ = new(Client).LogValue().String() })

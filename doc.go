@@ -28,14 +28,15 @@
 // [context.DeadlineExceeded]. All are found with [errors.As] and [errors.Is].
 //
 // When a new key was asked for and no answer tells whether it was made, the
-// error is an [*OutcomeUnknownError]. It may wrap any of the others, so ask
-// for it first.
+// error is an [*OutcomeUnknownError]. It may wrap any of those above, so ask
+// for it before them; and for a [*RotationError], which is what a rotation
+// fails with and may wrap any error, before that.
 //
 // # Trying again
 //
 // A call is tried again, at most twice unless [WithMaxRetries] says otherwise,
 // with a random and growing wait, when that can help: after a 429, a passing
-// 5xx, a lost connection. A request for a new key is only tried again when
+// 5xx, a lost connection, an answer that makes no sense. A request for a new key is only tried again when
 // provably nothing of it reached the service or it was answered 429, so no
 // failure can make two keys. Beside that count, a call is repeated once when
 // the service found its timestamp out of bounds, by the service's clock, and

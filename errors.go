@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -206,7 +207,8 @@ func (e *InvalidResponseError) Unwrap() error { return e.Err }
 // unasked, since that could make a second key. List the keys, and delete the
 // one that nobody holds the private half of.
 //
-// Ask for it before the other types, since it may wrap one of them.
+// Ask for it before the other types, since it may wrap one of them; only a
+// [*RotationError] wraps it.
 type OutcomeUnknownError struct {
 	// Operation is the method that was called, such as "GenerateAPIKey".
 	Operation string
@@ -273,7 +275,10 @@ func (e *RotationError) Error() string {
 	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
 		ids = append(ids, idText(id))
 	}
-	state := "the old key still signs"
+	state, cause := "the old key still signs", e.Err
+	if unknown := (*OutcomeUnknownError)(nil); len(ids) > 0 && errors.As(e.Err, &unknown) {
+		cause = unknown.Err // its advice is given here, and better
+	}
 	switch {
 	case len(e.Candidates) > most:
 		state += fmt.Sprintf("; one of %d new keys may be the lost one, such as %s", len(e.Candidates), strings.Join(ids, ", "))
@@ -286,7 +291,7 @@ func (e *RotationError) Error() string {
 	case e.NewKeyID != "" && e.Stage == StageVerify:
 		state += "; the new key " + idText(e.NewKeyID) + " was deleted again"
 	}
-	return clip(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", idText(e.OldKeyID), e.Stage, state, causeText(e.Err)), maxErrorText)
+	return clip(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", idText(e.OldKeyID), e.Stage, state, causeText(cause)), maxErrorText)
 }
 
 // Unwrap returns Err.

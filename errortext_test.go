@@ -85,7 +85,7 @@ func TestErrors_teach(t *testing.T) {
 
 		// A rotation stops.
 		{&RotationError{Stage: StageInspect, OldKeyID: testKeyID, Err: refused}, oldKey + ": inspect: the old key still signs: GET " + list + ": dial tcp 127.0.0.1:1: connect: connection refused"},
-		{&RotationError{Stage: StageMint, OldKeyID: testKeyID, Candidates: []string{newID}, Err: lost}, oldKey + ": mint: the old key still signs; delete if nobody holds it: " + newID + `: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: POST ` + mint + ": EOF"},
+		{&RotationError{Stage: StageMint, OldKeyID: testKeyID, Candidates: []string{newID}, Err: lost}, oldKey + ": mint: the old key still signs; delete if nobody holds it: " + newID + ": POST " + mint + ": EOF"},
 		{&RotationError{Stage: StageVerify, OldKeyID: testKeyID, NewKeyID: newID, Err: errors.New("no")}, oldKey + ": verify: the old key still signs; the new key " + newID + " was deleted again: no"},
 		{&RotationError{Stage: StageSave, OldKeyID: testKeyID, NewKeyID: newID, Key: new(GenerateAPIKeyResponse), Err: errors.New("disk full")}, oldKey + ": save: the old key still signs; store the new key " + newID + " from Key, or delete it: disk full"},
 		{&RotationError{Stage: StageDelete, OldKeyID: testKeyID, NewKeyID: newID, Err: errors.New("no")}, oldKey + ": delete: the new key " + newID + " signs and is saved; delete the old one: no"},

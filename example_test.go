@@ -209,13 +209,27 @@ func ExampleSigner_SignRequest() {
 	if err := signer.SignRequest(req); err != nil {
 		log.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	hc := &http.Client{
+		Timeout: 10 * time.Second,
+		// A redirect would take the key ID and the signature to another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := hc.Do(req)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
 	fmt.Println(resp.Status)
 	// Output: 200 OK
+}
+
+func ExampleClient_BaseURL() {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(req.URL.Path, client.Signer().SignRequest(req))
+	// Output: /trade-api/v2/portfolio/balance <nil>
 }
 
 func ExampleSigner_Headers() {
@@ -361,6 +375,7 @@ func ExampleClient_GenerateAPIKeyToFile() {
 	key, err := client.GenerateAPIKeyToFile(ctx, kalshi.GenerateAPIKeyRequest{
 		Name:    "my bot",
 		KeyType: kalshi.KeyTypeEd25519,
+		Scopes:  []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade},
 	}, path)
 	if err != nil {
 		log.Fatal(err)
@@ -405,7 +420,7 @@ func ExampleClient_CurrentAPIKey() {
 func ExampleClient_RotateAPIKey() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
-	path := newFile()
+	dir := filepath.Dir(newFile())
 	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
 	if err != nil {
 		log.Fatal(err)
@@ -413,9 +428,9 @@ func ExampleClient_RotateAPIKey() {
 
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
 		Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-			return key.PrivateKey.WriteFile(path) // and its ID beside it
+			// A new file each time, since WriteFile never overwrites. Its name keeps the ID.
+			return key.PrivateKey.WriteFile(filepath.Join(dir, key.ID+".pem"))
 		},
-		Grace: time.Millisecond, // for requests that others signed and that are under way
 	})
 	var failed *kalshi.RotationError
 	if errors.As(err, &failed) {
@@ -530,7 +545,8 @@ func ExampleOutcomeUnknownError() {
 		log.Fatal(err)
 	}
 
-	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot"})
+	name := "my bot " + time.Now().UTC().Format(time.RFC3339Nano) // names need not be unique; this one is
+	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
 	var unknown *kalshi.OutcomeUnknownError
 	if errors.As(err, &unknown) {
 		keys, err := client.GetAPIKeys(ctx)

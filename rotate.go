@@ -20,8 +20,11 @@ const (
 // fmt applies to the bare fields).
 type RotateAPIKeyRequest struct {
 	// Save is required. It stores the new key where the next start of the
-	// program finds it, and returns only when that is safe; it must not
-	// overwrite the only copy of the old key in a way that can fail half-way.
+	// program finds it, its ID included, and returns only when that is safe.
+	// It must not overwrite the only copy of the old key in a way that can
+	// fail half-way: write a new file and rename it, or a new one each time.
+	// [ParsePrivateKey] skips text before the PEM, so one file can hold the ID
+	// and the key.
 	// Its context ends after 30 s and not when the caller's does.
 	Save func(ctx context.Context, key *GenerateAPIKeyResponse) error
 	// Name is the new key's name; empty is the current key's.
@@ -66,6 +69,10 @@ type RotateAPIKeyResponse struct {
 // listed, has no scopes or is bound to an FCM subtrader is refused before
 // anything is made. Once the key is made, cancelling ctx no longer stops the
 // rotation, except while it waits for Grace.
+//
+// The key must be one that may make keys: it needs write, and no restriction
+// to a sub-account (both observed). Replace other keys by hand, with one that
+// may.
 //
 // One rotation at a time runs per Signer; another waits for it. Save must not
 // rotate the same signer.

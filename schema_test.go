@@ -362,6 +362,7 @@ func TestSchema_responses(t *testing.T) {
 		t.Helper()
 		body, err := json.Marshal(sample)
 		require.NoError(t, err)
+		require.Contains(t, answers, object)
 		got := answers[object]()
 		return got, got.decode(body)
 	}

@@ -46,6 +46,4 @@
 //     not found; a body over 1 MiB is answered 413.
 //
 // There are no rate limits, no 409 and no 5xx unless a [Fault] says so.
-//
-// Kalshi has no part in this package.
 package kalshitest

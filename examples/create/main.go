@@ -8,7 +8,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
+	"os"
 
 	kalshi "github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/examples/internal/example"
@@ -45,8 +47,12 @@ func main() {
 			Scopes:     flags.Scopes,
 			Subaccount: flags.Subaccount,
 		})
+		var unknown *kalshi.OutcomeUnknownError
+		if errors.As(err, &unknown) {
+			return fmt.Errorf("%w\nThe private key stays: if the list example shows a new key %q, it is that key's", err, unknown.KeyName)
+		}
 		if err != nil {
-			return err
+			return errors.Join(err, os.Remove(out)) // it belongs to no key
 		}
 		fmt.Printf("Key          %s (%s)\n", created.ID, flags.Type)
 		if created.Warning != "" {

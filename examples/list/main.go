@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	subtrader := flag.String("subtrader", "", "list only the keys bound to this FCM subtrader `ID`")
+	subtrader := flag.String("subtrader", "", "list only the keys bound to this subtrader `ID` (for FCM members; not on the stand-in)")
 	example.Run("list prints the account's API keys.", func(ctx context.Context, s *example.Session) error {
 		var opts []kalshi.GetAPIKeysOption
 		if *subtrader != "" {

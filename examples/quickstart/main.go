@@ -91,7 +91,7 @@ func story(ctx context.Context, s *example.Session) error {
 		return err
 	}
 
-	fmt.Println("\n6. DeleteAPIKey: both are deleted again")
+	fmt.Println("\n6. DeleteAPIKey: what was made is deleted again")
 	return nil
 }
 

@@ -27,7 +27,7 @@ var (
 )
 
 func main() {
-	example.Run("rotate replaces the API key in the file KALSHI_PRIVATE_KEY_PATH by a new one.", rotate)
+	example.Run("rotate replaces the API key in the file KALSHI_PRIVATE_KEY_PATH by a new one.\nA key in KALSHI_PRIVATE_KEY is in no file and cannot be rotated here.", rotate)
 }
 
 func rotate(ctx context.Context, s *example.Session) error {

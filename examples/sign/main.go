@@ -23,7 +23,7 @@ func main() {
 			s.StandIn.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(upgrade))
 		}
 		hc := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		if err := getSigned(ctx, hc, s, *path); err != nil {
+		if err := getSigned(ctx, hc, s, "/"+strings.TrimPrefix(*path, "/")); err != nil {
 			return err
 		}
 		return handshake(ctx, hc, s)

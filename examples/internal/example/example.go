@@ -17,6 +17,10 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
+const environment = `Credentials: KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH (or KALSHI_PRIVATE_KEY);
+KALSHI_BASE_URL chooses the environment, production unless set. With none of them
+set it runs against a stand-in exchange in this process.`
+
 // A Session is an exchange to talk to.
 type Session struct {
 	Client  *kalshi.Client
@@ -29,7 +33,7 @@ type Session struct {
 // usage is what -h says first. Ctrl-C cancels the context.
 func Run(usage string, program func(ctx context.Context, s *Session) error) {
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "%s\n\nCredentials: KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH (or KALSHI_PRIVATE_KEY);\nKALSHI_BASE_URL chooses the environment. With none of them set it runs against a\nstand-in exchange in this process.\n\n", usage)
+		fmt.Fprintf(flag.CommandLine.Output(), "%s\n\n%s\n\n", usage, environment)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -78,10 +82,7 @@ func connectFromEnv() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	baseURL := strings.TrimSpace(os.Getenv("KALSHI_BASE_URL"))
-	if baseURL == "" {
-		baseURL = kalshi.ProductionBaseURL
-	}
+	baseURL := client.BaseURL()
 	fmt.Printf("Using %s with key %s\n\n", baseURL, client.Signer().KeyID())
 	return &Session{Client: client, BaseURL: baseURL}, nil
 }
