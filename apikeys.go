@@ -123,7 +123,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	if err := file.save(key.PrivateKey); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
-		if deleteErr := c.DeleteAPIKey(ctx, key.ID); deleteErr != nil {
+		if deleteErr := c.delete(ctx, key.ID, true); deleteErr != nil {
 			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", idText(key.ID), causeText(err), causeText(deleteErr))
 			return key, &joinedError{text, []error{err, deleteErr}}
 		}
@@ -184,11 +184,15 @@ func (c *Client) mint(ctx context.Context, name, path, keyName string, req any, 
 // success. Documented errors beside it: [*BadRequestError],
 // [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
+	return c.delete(ctx, apiKeyID, false)
+}
+
+func (c *Client) delete(ctx context.Context, apiKeyID string, undo bool) error {
 	path, err := keyPath(apiKeyID)
 	if err != nil {
 		return err
 	}
-	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID}
+	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID, undo: undo}
 	return c.do(ctx, &op, nil)
 }
 
@@ -227,7 +231,7 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
 	*r = CreateAPIKeyResponse{}
-	if err := unmarshal(body, r); err != nil {
+	if err := unmarshal(body, r); err != nil && r.ID == "" { // a mint is not lost for a warning's sake
 		return err
 	}
 	if r.ID == "" {
@@ -238,7 +242,7 @@ func (r *CreateAPIKeyResponse) decode(body []byte) error {
 
 func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	*r = GenerateAPIKeyResponse{}
-	if err := unmarshal(body, r); err != nil {
+	if err := unmarshal(body, r); err != nil && (r.ID == "" || r.PrivateKey.reveal == nil) {
 		return err
 	}
 	switch {

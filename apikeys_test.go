@@ -2,11 +2,13 @@ package kalshi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -287,5 +289,32 @@ func TestCalls_refuseBadInput(t *testing.T) {
 			assertRefused(t, tt.do(t.Context(), client), tt.field, tt.reason)
 			assert.Empty(t, sent.requests)
 		})
+	}
+}
+
+// A key is not lost for the sake of an optional field that changed its type.
+func TestMints_tolerateOddFields(t *testing.T) {
+	t.Parallel()
+	key, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	text, err := json.Marshal(key.Reveal())
+	require.NoError(t, err)
+	for _, odd := range []string{`"warning":{"text":"x"}`, `"warning":["x"]`, `"key_type":7`, `"key_type":null`} {
+		body := `{` + odd + `,"api_key_id":"id1","private_key":` + string(text) + `}`
+		client, mock := newTestClient(t)
+		mock.RegisterResponder(http.MethodPost, testBaseURL+"/api_keys/generate", httpmock.NewStringResponder(201, body))
+		mock.RegisterResponder(http.MethodPost, testBaseURL+"/api_keys", httpmock.NewStringResponder(201, body))
+
+		generated, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
+		require.NoError(t, err, odd)
+		assert.Equal(t, "id1", generated.ID)
+		assert.Equal(t, KeyTypeEd25519, generated.KeyType)
+		assert.True(t, key.Reveal() == generated.PrivateKey.Reveal())
+
+		public, err := MarshalPublicKey(newEd25519Key(t).Public())
+		require.NoError(t, err)
+		created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: public})
+		require.NoError(t, err, odd)
+		assert.Equal(t, "id1", created.ID)
 	}
 }

@@ -81,6 +81,9 @@ func checkKeyID(field, keyID string) error {
 	if keyID == "" {
 		return invalid(field, "is empty: copy it from where the key was made")
 	}
+	if isKeyText(keyID) {
+		return invalid(field, "is a private key: give the ID that belongs to it")
+	}
 	if strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type operation struct {
 	mint    bool        // makes a key: is sent again only if it provably was not processed
 	keyName string      // of the key that a mint makes
 	keyID   string      // of the key that a delete removes
+	undo    bool        // a delete of a key just made: a 404 may be that it is not known everywhere yet
 	cred    *credential // signs instead of the signer's own, if set
 }
 
@@ -36,11 +38,12 @@ type answer interface{ decode(body []byte) error }
 
 // An attempt is what came of sending an operation once.
 type attempt struct {
-	err   error // nil is success
-	fate  fate
-	retry bool          // another attempt may go better
-	after time.Duration // to wait before it, from Retry-After
-	keyID string        // of the key that was made, if the answer names it in spite of err
+	err    error // nil is success
+	fate   fate
+	retry  bool          // another attempt may go better
+	after  time.Duration // to wait before it, from Retry-After
+	resent bool          // net/http has sent it more than once
+	keyID  string        // of the key that was made, if the answer names it in spite of err
 
 	cred   *credential // that signed it
 	signed time.Time
@@ -112,39 +115,57 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 	resp, err := hc.Do(req)
 	a.ended = time.Now()
 	if err != nil {
+		if urlErr := (*url.Error)(nil); op.mint && errors.As(err, &urlErr) {
+			urlErr.Err = unquoted(urlErr.Err)
+		}
 		a.err, a.fate, a.retry = broken(err), conn.fate(), true
 		return a
 	}
 	defer resp.Body.Close()
-
-	if resp.StatusCode/100 != 2 {
-		var body []byte
-		if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
-			body, _ = readBody(resp, maxErrorBody) // the status tells, whatever comes of the body
-		}
-		a.err = statusError(op.method, path, resp, body, a.ended)
-		a.fate, a.retry = judgeStatus(resp.StatusCode)
-		a.after = retryAfter(resp.Header, a.ended)
-		return a
+	if resp.StatusCode/100 == 2 {
+		a.accept(ctx, op, path, resp, out)
+	} else {
+		a.resent = conn.wrote.Load() > 1
+		a.refuse(op, path, resp)
 	}
+	return a
+}
+
+// accept takes in a 2xx.
+func (a *attempt) accept(ctx context.Context, op *operation, path string, resp *http.Response, out answer) {
 	if out == nil {
 		if resp.ContentLength != 0 {
 			_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
 		}
-		return a
+		return
 	}
 	body, err := readBody(resp, maxBody)
 	if err == nil {
 		err = out.decode(body)
 	}
-	if err != nil {
-		a.err = &InvalidResponseError{resp.StatusCode, op.method, path, withContext(ctx, err)}
-		a.fate, a.retry = maybeDone, true
-		if op.mint {
-			a.keyID = findKeyID(body[:min(len(body), maxErrorBody)]) // it copies what it skips
-		}
+	if err = unquoted(err); err == nil {
+		return
 	}
-	return a
+	a.err = &InvalidResponseError{resp.StatusCode, op.method, path, withContext(ctx, err)}
+	a.fate, a.retry = maybeDone, true
+	if op.mint {
+		a.keyID = findKeyID(body[:min(len(body), maxErrorBody)]) // it copies what it skips
+	}
+}
+
+// refuse takes in any other status. It tells enough, whatever comes of the
+// body.
+func (a *attempt) refuse(op *operation, path string, resp *http.Response) {
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
+		body, _ = readBody(resp, maxErrorBody)
+	}
+	a.err = statusError(op.method, path, resp, body, a.ended)
+	a.fate, a.retry = judgeStatus(resp.StatusCode)
+	a.after = retryAfter(resp.Header, a.ended)
+	if op.mint {
+		a.keyID = findKeyID(body)
+	}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -164,10 +185,25 @@ func (c *Client) newRequest(ctx context.Context, op *operation, path string) *ht
 	if op.body != nil {
 		header["Content-Type"] = values[2:3:3]
 		req.ContentLength = int64(len(op.body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(op.body)), nil }
-		req.Body, _ = req.GetBody()
+		// No GetBody: with one, net/http's HTTP/2 sends a POST again after a reset
+		// (PROTOCOL_ERROR) that does not prove that it was not processed.
+		req.Body = io.NopCloser(bytes.NewReader(op.body))
 	}
 	return req.WithContext(ctx)
+}
+
+// unquoted replaces an error of net/http that quotes what a server sent in the
+// wrong place: that may be a private key.
+func unquoted(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, quoting := range []string{"malformed", "bad Content-Length", "unsupported transfer encoding"} {
+		if strings.Contains(err.Error(), quoting) {
+			return errors.New("the answer is not sound HTTP")
+		}
+	}
+	return err
 }
 
 // withContext adds to err the error of a context that has ended, so that

@@ -67,7 +67,7 @@ func testClock(t *testing.T, test func(t *testing.T, c *Client, srv *clockServer
 // A clock that is off costs the first call one more attempt, and no later
 // call anything: mints too, and with retries turned off.
 func TestClock_offsetIsLearned(t *testing.T) {
-	for _, skew := range []time.Duration{time.Minute, -time.Minute, 11 * time.Second, 100 * 24 * time.Hour} {
+	for _, skew := range []time.Duration{time.Minute, -time.Minute, 11 * time.Second, 23 * time.Hour} {
 		t.Run(skew.String(), func(t *testing.T) {
 			testClock(t, func(t *testing.T, c *Client, srv *clockServer, do func() error) {
 				srv.skew = skew
@@ -148,6 +148,8 @@ func TestClock_noReasonToRetry(t *testing.T) {
 		{"clocks agree", func() string { return time.Now().UTC().Format(http.TimeFormat) }, expired},
 		{"5 s apart", func() string { return time.Now().Add(5 * time.Second).UTC().Format(http.TimeFormat) }, expired},
 		{"no date", func() string { return "" }, expired},
+		{"farther apart than is believed", func() string { return time.Now().Add(25 * time.Hour).UTC().Format(http.TimeFormat) }, expired},
+		{"in the distant past", func() string { return "Mon, 01 Jan 0001 00:00:00 GMT" }, expired},
 		{"a date that is none", func() string { return "yesterday" }, expired},
 		{"another error", func() string { return time.Now().Add(time.Hour).UTC().Format(http.TimeFormat) }, `{"error":{"details":"INCORRECT_API_KEY_SIGNATURE"}}`},
 	}

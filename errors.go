@@ -286,7 +286,7 @@ func (e *RotationError) Error() string {
 		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
 	case e.Stage == StageDelete:
 		state = "the new key " + idText(e.NewKeyID) + " signs and is saved; delete the old one"
-	case e.Key != nil:
+	case e.Key != nil && e.NewKeyID != "":
 		state += "; store the new key " + idText(e.NewKeyID) + " from Key, or delete it"
 	case e.NewKeyID != "" && e.Stage == StageVerify:
 		state += "; the new key " + idText(e.NewKeyID) + " was deleted again"

@@ -245,7 +245,6 @@ func brokenAnswers() []struct{ name, body, keyID string } {
 		{"empty ID", `{"api_key_id":"","private_key":"s3cret"}`, ""},
 		{"ID null", `{"api_key_id":null,"private_key":"s3cret"}`, ""},
 		{"ID a number", `{"api_key_id":123456,"private_key":"s3cret"}`, ""},
-		{"warning an object", `{"api_key_id":"id1","private_key":"s3cret","warning":{"s3cret":"s3cret"}}`, "id1"},
 		{"cut off in the private key", `{"api_key_id":"id1","private_key":"s3cret`, "id1"},
 		{"cut off before the ID", `{"private_key":"s3cret","api_key_id":"id`, ""},
 		{"cut off behind all", `{"api_key_id":"id1","private_key":"s3cret"`, "id1"},

@@ -2,6 +2,7 @@ package kalshi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -146,7 +147,7 @@ func TestHostile_redirectsToNowhere(t *testing.T) {
 		forEachCall(t, func(t *testing.T, call apiCall) {
 			c, srv, _ := newHostileServer(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Location", location)
-				w.WriteHeader(http.StatusTemporaryRedirect)
+				w.WriteHeader(http.StatusFound)
 			}, WithMaxRetries(1))
 			err := call.do(t.Context(), c)
 			assertTypedError(t, err)
@@ -318,6 +319,40 @@ func TestHostile_wire(t *testing.T) {
 				_, err = c.GetAPIKeys(t.Context())
 				assert.NoError(t, err)
 			})
+		})
+	}
+}
+
+// A proxy that frames an answer wrongly makes parts of the body headers, and
+// net/http quotes those in its errors. They may be the private key.
+func TestHostile_misframedKey(t *testing.T) {
+	t.Parallel()
+	const part = "s3cret-half-of-a-key-that-is-none-s3cret"
+	body := `{"api_key_id":"x","private_key":"` + part + `"}`
+	for name, wire := range map[string]string{
+		"body for headers":    "HTTP/1.1 201 Created\r\n" + body + "\r\n\r\n",
+		"key for a header":    "HTTP/1.1 201 Created\r\n" + part + "\r\n\r\n",
+		"body for a status":   body + "\r\n\r\n",
+		"body for a trailer":  "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + body + "\r\n\r\n",
+		"key for a trailer":   "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + part + "\r\n\r\n",
+		"key for a chunk":     "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n" + part + "\r\n\r\n",
+		"key for a length":    "HTTP/1.1 201 Created\r\nContent-Length: " + part + "\r\n\r\n",
+		"key for an encoding": "HTTP/1.1 201 Created\r\nTransfer-Encoding: " + part + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _, _ := newHostileServer(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err == nil {
+					_, _ = io.WriteString(conn, wire)
+					_ = conn.Close()
+				}
+			})
+			_, err := c.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
+			assert.ErrorAs(t, err, new(*OutcomeUnknownError))
+			for ; err != nil; err = errors.Unwrap(err) {
+				assert.NotContains(t, err.Error(), part[:20])
+			}
 		})
 	}
 }

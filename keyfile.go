@@ -46,6 +46,9 @@ func (k *keyFile) save(key PrivateKeyPEM) error {
 	if closeErr := k.Close(); err == nil {
 		err = closeErr
 	}
+	if there, statErr := os.Lstat(k.Name()); err == nil && (statErr != nil || !os.SameFile(k.made, there)) {
+		err = errors.New("the file was removed or replaced meanwhile")
+	}
 	if err == nil {
 		err = syncDir(filepath.Dir(k.Name()))
 	}
@@ -59,7 +62,10 @@ func (k *keyFile) save(key PrivateKeyPEM) error {
 func (k *keyFile) discard() error {
 	_ = k.Close() // Windows removes no open file; a second Close is harmless
 	there, err := os.Lstat(k.Name())
-	if err != nil || !os.SameFile(k.made, there) {
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil || !os.SameFile(k.made, there):
 		return nil
 	}
 	return os.Remove(k.Name())

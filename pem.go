@@ -19,7 +19,8 @@ import (
 
 const (
 	minRSABits     = 2048
-	maxKeyFileSize = 1 << 20 // 1 MiB; a key takes less than 4 KiB
+	maxDER         = 16 << 10 // RSA of 16384 bits takes 9 KiB
+	maxKeyFileSize = 1 << 20  // 1 MiB; a key takes less than 4 KiB
 )
 
 // ParsePrivateKey parses an RSA (at least 2048 bits) or Ed25519 private key
@@ -91,10 +92,13 @@ func loadPrivateKey(field, path string) (crypto.Signer, error) {
 	return parsePrivateKey(field+" "+path, data)
 }
 
-// isKeyText tells whether a file's name is a key itself, PEM or bare base64.
+// isKeyText tells whether what should be a file's name or a key ID is a
+// private key itself, whole or in part: PEM, or its base64.
 func isKeyText(name string) bool {
-	der, err := base64.StdEncoding.DecodeString(strings.Map(base64Only, name))
-	return strings.Contains(name, "-----BEGIN") || err == nil && isDER(der)
+	head := strings.Map(base64Only, unmangle([]byte(name)))
+	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
+		strings.HasPrefix(head, "MC4CAQAwBQYDK2Vw") || // Ed25519 in PKCS#8
+		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 
 // parsePrivateKey is ParsePrivateKey; field says for errors what the text is.
@@ -102,6 +106,9 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	der, reason := decodePrivatePEM(data)
 	if reason != "" {
 		return nil, invalid(field, "%s", reason)
+	}
+	if len(der) > maxDER { // the time that parsing takes is quadratic, and a service may send the key
+		return nil, invalid(field, "is too long for a key: %s", cureGenerate)
 	}
 	// The label does not tell the type, nor always the truth: try both forms.
 	var key any
@@ -163,7 +170,7 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 		rest = after
 	}
 	if found == "" {
-		return nil, whyNoBlock(text, other)
+		return nil, whyNoBlock(data, text, other)
 	}
 	found = strings.TrimRight(strings.Map(base64Only, found), "=")
 	der, err := base64.RawStdEncoding.DecodeString(found)
@@ -191,7 +198,7 @@ func base64Only(r rune) rune {
 	return r
 }
 
-func whyNoBlock(text, label string) string {
+func whyNoBlock(data []byte, text, label string) string {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return "is empty: give the PEM text, from the BEGIN line to the END line"
@@ -199,7 +206,7 @@ func whyNoBlock(text, label string) string {
 		return "is a public key: give the private half"
 	case strings.HasSuffix(label, "CERTIFICATE"):
 		return "is a certificate: give the private key"
-	case isDER([]byte(text)):
+	case isDER(data):
 		return "is not PEM but looks like DER: convert it with `openssl pkey -inform DER`"
 	case label == "" && strings.Contains(text, "-----END"):
 		return reasonCut

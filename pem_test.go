@@ -339,6 +339,15 @@ func TestLoadPrivateKey(t *testing.T) {
 	}
 }
 
+// The time to parse an RSA key grows with its square, and the service may send
+// one.
+func TestParsePrivateKey_TooLong(t *testing.T) {
+	t.Parallel()
+	long := &pem.Block{Type: privateKeyMark, Bytes: append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)}
+	_, err := ParsePrivateKey(pem.EncodeToMemory(long))
+	assertInvalid(t, err, "is too long")
+}
+
 func TestLoadPrivateKey_Refuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -378,9 +387,22 @@ func TestLoadPrivateKey_Refuses(t *testing.T) {
 				assertNoEcho(t, text, err)
 			}
 			bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
-			_, err := LoadPrivateKey(bare)
-			require.Error(t, err)
-			assertNoEcho(t, bare, err)
+			for _, text := range []string{
+				bare,
+				strings.TrimRight(bare, "="),
+				bare[:len(bare)-7],
+				bare[:40] + `\n` + bare[40:] + `\n`,
+				bare + "\n-----END",
+				base64.RawURLEncoding.EncodeToString(pkcs8(t, kt.key)),
+				"BEGIN PRIVATE KEY\n" + bare,
+			} {
+				_, err := LoadPrivateKey(text)
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+				_, err = NewSigner(text, kt.key) // the ID and the key swapped
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+			}
 		}
 	})
 }

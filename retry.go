@@ -13,6 +13,7 @@ const (
 	minBackoff = 100 * time.Millisecond // ceiling of the first wait
 	maxBackoff = 5 * time.Second        // ceiling of the later ones
 	maxWait    = 30 * time.Second       // of a single wait, Retry-After included
+	maxSkew    = 24 * time.Hour         // that is believed: who can have signatures made for the far future can replay them then
 )
 
 // A fate is what can be said of an attempt that did not succeed.
@@ -43,13 +44,17 @@ func judgeStatus(status int) (fate, bool) {
 
 // connTrace watches whether an attempt got a connection. Without one, nothing
 // of it can have left.
-type connTrace struct{ asked, got atomic.Bool }
+type connTrace struct {
+	asked, got atomic.Bool
+	wrote      atomic.Int32 // how often its headers were
+	hooks      httptrace.ClientTrace
+}
 
 func (t *connTrace) attach(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { t.asked.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { t.got.Store(true) },
-	})
+	t.hooks.GetConn = func(string) { t.asked.Store(true) }
+	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
+	t.hooks.WroteHeaders = func() { t.wrote.Add(1) }
+	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
 // fate judges an attempt that got no answer. A transport that never asked for
@@ -69,10 +74,11 @@ type history struct {
 }
 
 // deleted tells whether a delete that was refused had succeeded before: the
-// key is gone, and an earlier attempt may have done it. A key that deletes
-// itself is answered with an unknown key ID then.
+// key is gone, and an earlier attempt, or an earlier sending of this one, may
+// have done it. A key that deletes itself is answered with an unknown key ID
+// then.
 func (h *history) deleted(op *operation, a *attempt) bool {
-	if op.method != http.MethodDelete || !h.maybeDone {
+	if op.method != http.MethodDelete || op.undo || !h.maybeDone && !a.resent {
 		return false
 	}
 	var notFound *NotFoundError
@@ -111,7 +117,7 @@ func (c *Client) mendAuth(op *operation, a *attempt, past *history) bool {
 		return false
 	}
 	expired := unauthorized.Code == codeTimestampExpired
-	if expired && unauthorized.dated {
+	if expired && unauthorized.dated && unauthorized.ClockSkew.Abs() <= maxSkew {
 		c.signer.setClockOffset(unauthorized.ClockSkew)
 	}
 	if op.cred == nil && a.cred != c.signer.cred.Load() {

@@ -16,8 +16,8 @@ const (
 )
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new
-// key. It prints without the private key (but not with %p and the like, which
-// fmt applies to the bare fields).
+// key. It prints without the private key, unless fmt cannot call its methods:
+// with %p and the like, and in an unexported field of another struct.
 type RotateAPIKeyRequest struct {
 	// Save is required. It stores the new key where the next start of the
 	// program finds it, its ID included, and returns only when that is safe.
@@ -172,6 +172,9 @@ func (r *rotation) failed(stage RotationStage, err error) error {
 
 // inspect finds the current key, and refuses what cannot be copied safely.
 func (r *rotation) inspect(ctx context.Context) (err error) {
+	if r.req.PrivateKey != nil && samePublicKey(r.req.PrivateKey, r.old.key) {
+		return invalid("PrivateKey", "is the key that signs now: make a new one")
+	}
 	if r.before, err = r.client.list(ctx, r.old); err != nil {
 		return err
 	}
@@ -185,6 +188,11 @@ func (r *rotation) inspect(ctx context.Context) (err error) {
 		return errors.New("the key is bound to an FCM subtrader: make the new key by hand")
 	}
 	return nil
+}
+
+func samePublicKey(a, b crypto.Signer) bool {
+	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(b.Public())
 }
 
 // mint makes the new key and its credential.
@@ -206,6 +214,9 @@ func (r *rotation) mint(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return r.reconcile(ctx, err)
+	}
+	if r.before.find(r.key.ID) != nil { // perhaps the old one: to delete either would lock the account out
+		return fmt.Errorf("the service answered with the ID of a key that was there before, %s: look at the list", idText(r.key.ID))
 	}
 	r.newID = r.key.ID
 	if key == nil {
@@ -267,16 +278,20 @@ func (r *rotation) verify(ctx context.Context) error {
 	}
 }
 
-// save has the caller store the key, and survives his panic: the key must not
-// be lost with it. The panic's value is not shown, since it may hold the key.
+// save has the caller store the key, and survives a panic there: the key must
+// not be lost with it. The panic's value is not shown, since it may hold the
+// key.
 func (r *rotation) save(ctx context.Context) (err error) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); !returned {
 			err = fmt.Errorf("the Save function panicked with a %T", v)
 		}
 	}()
 	handed := *r.key
-	return r.req.Save(ctx, &handed)
+	err = r.req.Save(ctx, &handed)
+	returned = true
+	return err
 }
 
 // retire deletes the old key when its grace is over; the new one signs that.
@@ -291,7 +306,7 @@ func (r *rotation) retire(ctx context.Context) error {
 		}
 	}
 	err := r.delete(ctx, r.old)
-	if notFound := (*NotFoundError)(nil); errors.As(err, &notFound) {
+	if notFound := (*NotFoundError)(nil); errors.As(err, &notFound) && notFound.structured {
 		return nil
 	}
 	return err
@@ -300,7 +315,7 @@ func (r *rotation) retire(ctx context.Context) error {
 // delete removes one of the two keys. A 404 is for the caller to judge: a new
 // key may be not known everywhere yet.
 func (r *rotation) delete(ctx context.Context, cred *credential) error {
-	return r.stage(ctx, func(ctx context.Context) error { return r.client.DeleteAPIKey(ctx, cred.keyID) })
+	return r.stage(ctx, func(ctx context.Context) error { return r.client.delete(ctx, cred.keyID, cred == r.new) })
 }
 
 // Format prints the new key's type for every verb, and no secrets.

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -329,4 +330,66 @@ func TestClient_RotateAPIKey_clockOffset(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, refused, "only the first call finds the clocks apart")
+}
+
+// A service may answer a mint with a key that is there already, above all when
+// it is given the same public key twice. To delete that one, as the old key or
+// as a new one that does not work, would lock the account out.
+func TestClient_RotateAPIKey_sameKeyAgain(t *testing.T) {
+	t.Parallel()
+	srv := kalshitest.NewServer()
+	t.Cleanup(srv.Close)
+	client := newServerClient(t, srv)
+	other := srv.AddKey(kalshitest.Key{Name: "somebody else's"})
+
+	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: client.signer.cred.Load().key})
+	assert.ErrorContains(t, err, "is the key that signs now")
+	for _, id := range []string{srv.KeyID, other.ID} {
+		srv.Inject(kalshitest.Fault{Method: http.MethodPost, Status: 201, Body: `{"api_key_id":"` + id + `"}`})
+		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)})
+		var failed *RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, StageMint, failed.Stage)
+		assert.Empty(t, failed.NewKeyID)
+		assert.ErrorContains(t, err, id)
+	}
+	assert.Len(t, srv.Keys(), 2)
+	requireWorks(t, client)
+}
+
+// A 404 of a gateway does not prove that the old key is gone.
+func TestClient_RotateAPIKey_deleteAnsweredByAGateway(t *testing.T) {
+	t.Parallel()
+	srv := kalshitest.NewServer()
+	t.Cleanup(srv.Close)
+	client := newServerClient(t, srv)
+	srv.Inject(kalshitest.Fault{Method: http.MethodDelete, Status: 404, Body: "<html>no backend</html>"})
+	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
+	var failed *RotationError
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, StageDelete, failed.Stage)
+	assert.Len(t, srv.Keys(), 2)
+}
+
+// A new key may not be known everywhere when it is to be deleted again: its
+// 404 proves nothing, not even after an attempt that may have deleted it.
+func TestClient_RotateAPIKey_newKeyNotFoundAnywhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, x := newRotatingClient(t, plainKey)
+		x.faults = map[point]memoryFault{
+			atVerify: refuse(403, forbiddenBody),
+			atDiscard: func(_ *memoryExchange, _ *http.Request, n int, _ func() *http.Response) (*http.Response, error) {
+				if n == 0 {
+					return memoryAnswer(503, ""), nil
+				}
+				return memoryAnswer(404, `{"error":{"code":"not_found","message":"not found"}}`), nil
+			},
+		}
+		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
+		var failed *RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, StageVerify, failed.Stage)
+		assert.NotNil(t, failed.Key, "the key may be alive")
+	})
 }

@@ -193,6 +193,28 @@ func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
 	assert.Equal(t, "precious", string(text))
 }
 
+// A file that is gone when the key comes holds nothing, so the key is deleted
+// again.
+func TestClient_GenerateAPIKeyToFile_fileRemoved(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file keeps its name there")
+	}
+	client, x := newRotatingClient(t, plainKey)
+	path := filepath.Join(t.TempDir(), "key")
+	var removed error
+	x.faults = map[point]memoryFault{atMint: func(_ *memoryExchange, _ *http.Request, _ int, process func() *http.Response) (*http.Response, error) {
+		removed = os.Remove(path)
+		return process(), nil
+	}}
+	before := x.ids()
+	key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+	require.NoError(t, removed)
+	assert.Nil(t, key)
+	assert.ErrorContains(t, err, "removed or replaced")
+	assert.Equal(t, before, x.ids())
+}
+
 // Once the key is made, it is kept.
 func TestClient_GenerateAPIKeyToFile_cancelledAfterMint(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,6 +149,7 @@ func explain(path string, err error) error {
 		return err
 	}
 	account, todo := "has the old key only, which still signs", "nothing is lost: try again later"
+	var unknown *kalshi.OutcomeUnknownError
 	switch {
 	case len(failed.Candidates) > 0:
 		account = "has keys of the new name: " + strings.Join(failed.Candidates, ", ")
@@ -161,6 +163,9 @@ func explain(path string, err error) error {
 	case failed.NewKeyID != "" && failed.Stage == kalshi.StageMint:
 		account = "has the new key " + failed.NewKeyID + ", its private half lost"
 		todo = "delete it (examples/delete -id " + failed.NewKeyID + "), then try again"
+	case errors.As(err, &unknown):
+		account = "may have a new key of the name " + strconv.Quote(unknown.KeyName)
+		todo = "list the keys (examples/list), delete one that was not there before, then try again"
 	}
 	file := "could not be read"
 	if id, err := readID(path); err == nil {
