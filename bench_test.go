@@ -399,7 +399,7 @@ func TestAllocations(t *testing.T) {
 // An idle client is little more than what it was given.
 func TestIdleClientMemory(t *testing.T) {
 	signer := newTestSigner(t, newEd25519Key(t))
-	clients := make([]*Client, 100)
+	clients := make([]*Client, 10_000)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
