@@ -268,11 +268,11 @@ func TestSigner_OpenSSL(t *testing.T) {
 	}
 }
 
-func replaceArg(args []string, old, new string) []string {
+func replaceArg(args []string, old, by string) []string {
 	out := make([]string, len(args))
 	for i, arg := range args {
 		if out[i] = arg; arg == old {
-			out[i] = new
+			out[i] = by
 		}
 	}
 	return out

@@ -101,8 +101,8 @@ var mangles = []struct {
 	}},
 }
 
-func replace(old, new string) func(string) string {
-	return func(s string) string { return strings.ReplaceAll(s, old, new) }
+func replace(old, by string) func(string) string {
+	return func(s string) string { return strings.ReplaceAll(s, old, by) }
 }
 
 func toUTF16(s string, order binary.AppendByteOrder) string {

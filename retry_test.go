@@ -83,7 +83,7 @@ func TestWithMaxRetries_countsAttempts(t *testing.T) {
 // The retry that succeeds is a success, whatever came before it.
 func TestClient_retrySucceeds(t *testing.T) {
 	t.Parallel()
-	brokenBody := func(req *http.Request) (*http.Response, error) {
+	brokenBody := func(*http.Request) (*http.Response, error) {
 		resp := httpmock.NewStringResponse(200, "")
 		resp.ContentLength = -1
 		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"api_`), iotest.ErrReader(io.ErrUnexpectedEOF)))
