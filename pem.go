@@ -284,6 +284,11 @@ func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	return keyTypeOf(field, key.Public())
 }
 
+func samePublicKey(a, b crypto.Signer) bool {
+	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(b.Public())
+}
+
 // checkPublicKeyPEM refuses what is not one PEM block with a public key that
 // the service takes; above all a private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {

@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -84,7 +85,7 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer r.end()
+	defer func() { <-c.signer.rotating }()
 
 	if err := r.inspect(ctx); err != nil {
 		return nil, r.failed(StageInspect, err)
@@ -128,17 +129,13 @@ func (r *RotateAPIKeyRequest) validate() error {
 
 // A rotation is one run of RotateAPIKey.
 type rotation struct {
-	client *Client
-	req    RotateAPIKeyRequest
-
-	old     *credential
-	before  *GetAPIKeysResponse
-	current *APIKey
-
-	new   *credential
-	newID string // also where there is no credential, since the key is of no use
-	key   *GenerateAPIKeyResponse
-
+	client     *Client
+	req        RotateAPIKeyRequest
+	old, new   *credential
+	before     *GetAPIKeysResponse // the list that inspect saw
+	current    *APIKey             // the old key in it
+	key        *GenerateAPIKeyResponse
+	newID      string // also where there is no credential, since the key is of no use
 	candidates []string
 }
 
@@ -156,8 +153,6 @@ func (r *rotation) begin(ctx context.Context) error {
 		return r.failed(StageInspect, fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx))))
 	}
 }
-
-func (r *rotation) end() { <-r.client.signer.rotating }
 
 // stage runs one of the stages that the caller's context no longer stops.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) error {
@@ -190,26 +185,14 @@ func (r *rotation) inspect(ctx context.Context) (err error) {
 	return nil
 }
 
-func samePublicKey(a, b crypto.Signer) bool {
-	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(b.Public())
-}
-
 // mint makes the new key and its credential.
 func (r *rotation) mint(ctx context.Context) (err error) {
-	name, key := r.req.Name, r.req.PrivateKey
-	if name == "" {
-		name = r.current.Name
-	}
+	name, key := cmp.Or(r.req.Name, r.current.Name), r.req.PrivateKey
 	if key != nil {
 		r.key, err = r.create(ctx, name, key)
 	} else {
-		keyType := r.req.KeyType
-		if keyType == "" {
-			keyType = r.old.keyType
-		}
 		r.key, err = r.client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{
-			Name: name, KeyType: keyType, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+			Name: name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
 		})
 	}
 	if err != nil {
@@ -224,8 +207,11 @@ func (r *rotation) mint(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	r.new, err = newCredential(r.key.ID, key)
-	return err
+	if r.new, err = newCredential(r.key.ID, key); err != nil {
+		return err
+	}
+	r.key.KeyType = r.new.keyType
+	return nil
 }
 
 // create registers the caller's own key.
@@ -240,8 +226,7 @@ func (r *rotation) create(ctx context.Context, name string, key crypto.Signer) (
 	if err != nil {
 		return nil, err
 	}
-	keyType, err := keyTypeOf("PrivateKey", key.Public())
-	return &GenerateAPIKeyResponse{ID: made.ID, KeyType: keyType, Warning: made.Warning}, err
+	return &GenerateAPIKeyResponse{ID: made.ID, Warning: made.Warning}, nil
 }
 
 // reconcile looks, after a mint of unknown outcome, for what it may have made.
