@@ -61,7 +61,8 @@ type RotateAPIKeyResponse struct {
 //
 // The new key is verified by a call before it is saved, saved before anything
 // depends on it, and switched inside the Signer, which everything that holds
-// it follows. No call made through a client fails because of it. A crash at
+// it follows. No call made through a client fails because of it (provided that
+// a key which works once works everywhere; that is not documented). A crash at
 // any point leaves a working key where Save keeps it: the old one until Save
 // has finished, both after it.
 //
@@ -72,8 +73,7 @@ type RotateAPIKeyResponse struct {
 // rotation, except while it waits for Grace.
 //
 // The key must be one that may make keys: it needs write, and no restriction
-// to a sub-account (both observed). Replace other keys by hand, with one that
-// may.
+// to a sub-account (both observed). Replace other keys by hand.
 //
 // One rotation at a time runs per Signer; another waits for it. Save must not
 // rotate the same signer.
