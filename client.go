@@ -191,9 +191,9 @@ func isLoopback(host string) bool {
 // changed. Its Timeout holds for each attempt. Without this option it is one
 // with a timeout of 30 s and Go's default transport.
 //
-// A transport that retries by itself must repeat GET only: a POST could make a
-// second key after a lost answer, and a repeated DELETE is answered 404. One
-// that has an http.Client inside must be told not to follow redirects.
+// A transport that retries by itself must leave POST alone: repeating one could
+// make a second key after a lost answer. One that has an http.Client inside
+// must be told not to follow redirects.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *Client) error {
 		if hc == nil {
