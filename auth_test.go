@@ -99,6 +99,13 @@ func TestNewSigner(t *testing.T) {
 	}
 }
 
+// Whatever can stand in a header is left to the service.
+func TestNewSigner_TakesOddIDs(t *testing.T) {
+	t.Parallel()
+	_, err := NewSigner("!key-of/1~", newEd25519Key(t))
+	assert.NoError(t, err)
+}
+
 func TestNewSigner_RefusesKeys(t *testing.T) {
 	t.Parallel()
 	for name, key := range unusableSigners(t) {

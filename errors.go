@@ -46,7 +46,7 @@ type APIError struct {
 func (e *APIError) Error() string {
 	var b strings.Builder
 	b.WriteString("kalshi: ")
-	if e.Method != "" || e.Path != "" {
+	if e.Path != "" {
 		b.WriteString(e.Method + " " + clip(e.Path, maxPathText) + ": ")
 	}
 	label := e.Code

@@ -174,7 +174,7 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 	}
 	found = strings.TrimRight(strings.Map(base64Only, found), "=")
 	der, err := base64.RawStdEncoding.DecodeString(found)
-	if err != nil || len(der) == 0 {
+	if err != nil {
 		return nil, reasonCut
 	}
 	return der, ""
