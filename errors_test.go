@@ -397,3 +397,12 @@ func TestCallError_endedContext(t *testing.T) {
 		}
 	}
 }
+
+// Three candidates are named; of more, that there are more.
+func TestRotationError_candidates(t *testing.T) {
+	t.Parallel()
+	failed := &RotationError{Stage: StageMint, OldKeyID: "old", Candidates: []string{"k1", "k2", "k3"}, Err: errors.New("no")}
+	assert.EqualError(t, failed, "kalshi: rotate key old: mint: the old key still signs; delete if nobody holds it: k1, k2, k3: no")
+	failed.Candidates = append(failed.Candidates, "k4")
+	assert.EqualError(t, failed, "kalshi: rotate key old: mint: the old key still signs; one of 4 new keys may be the lost one, such as k1, k2, k3: no")
+}
