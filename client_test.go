@@ -351,7 +351,7 @@ func TestWithUserAgent(t *testing.T) {
 		want string
 	}{
 		{"default", nil, fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
-		{"own", []Option{WithUserAgent("my-bot/1.0 (+https://bot.test)")}, "my-bot/1.0 (+https://bot.test)"},
+		{"own", []Option{WithUserAgent("my-bot/1.0 (+https://bot.test/~me)")}, "my-bot/1.0 (+https://bot.test/~me)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -358,6 +358,12 @@ func TestLoadPrivateKey_Refuses(t *testing.T) {
 		assert.Contains(t, err.Error(), "none.pem")
 		assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
 	})
+	t.Run("a file whose name begins like a key", func(t *testing.T) {
+		for _, name := range []string{"MII", "MII.pem", strings.Repeat("MII/", 40) + "key.pem"} {
+			_, err := LoadPrivateKey(filepath.FromSlash(name))
+			assert.ErrorIs(t, err, fs.ErrNotExist, name)
+		}
+	})
 	t.Run("a folder", func(t *testing.T) {
 		_, err := LoadPrivateKey(dir)
 		var pathErr *fs.PathError
