@@ -178,7 +178,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, path string) *ht
 	u.Path, _ = url.PathUnescape(path) // made of escaped parts
 	// Go's canonical names, so they can be set as they are.
 	values := []string{"application/json", c.userAgent, "application/json"}
-	header := make(http.Header, 6) // with those that Signer.sign adds
+	header := make(http.Header, 6) // with those that setHeaders adds
 	header["Accept"] = values[0:1:1]
 	header["User-Agent"] = values[1:2:2]
 	req := http.Request{Method: op.method, URL: &u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
