@@ -125,7 +125,7 @@ func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt
 	if resp.StatusCode/100 == 2 {
 		a.accept(ctx, op, path, resp, out)
 	} else {
-		a.resent = conn.wrote.Load() > 1
+		a.resent = conn.resent(resp)
 		a.refuse(op, path, resp)
 	}
 	return a

@@ -45,14 +45,14 @@ func judgeStatus(status int) (fate, bool) {
 // connTrace watches whether an attempt got a connection. Without one, nothing
 // of it can have left.
 type connTrace struct {
-	asked, got atomic.Bool
-	wrote      atomic.Int32 // how often its headers were
+	asked      atomic.Bool
+	got, wrote atomic.Int32 // how often it got one, and its headers were written
 	hooks      httptrace.ClientTrace
 }
 
 func (t *connTrace) attach(ctx context.Context) context.Context {
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
+	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Add(1) }
 	t.hooks.WroteHeaders = func() { t.wrote.Add(1) }
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
@@ -60,10 +60,16 @@ func (t *connTrace) attach(ctx context.Context) context.Context {
 // fate judges an attempt that got no answer. A transport that never asked for
 // a connection is one that does not report to traces: it may have sent.
 func (t *connTrace) fate() fate {
-	if t.asked.Load() && !t.got.Load() {
+	if t.asked.Load() && t.got.Load() == 0 {
 		return neverLeft
 	}
 	return maybeDone
+}
+
+// resent tells whether an answered attempt was sent more than once beneath us.
+// Over HTTP/2 the answer may come before WroteHeaders does.
+func (t *connTrace) resent(resp *http.Response) bool {
+	return t.wrote.Load() > 1 || resp.ProtoMajor == 2 && t.got.Load() > 1
 }
 
 // history is what earlier attempts of one call leave to know.
