@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -219,4 +220,18 @@ func ExampleServer_Close() {
 	exchange.Close()
 	fmt.Println(len(exchange.Keys())) // what it held can still be read
 	// Output: 1
+}
+
+// A server on a fixed port serves other processes, too.
+func ExampleWithListener() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // or a port of your choice
+	if err != nil {
+		log.Fatal(err)
+	}
+	exchange := kalshitest.NewServer(kalshitest.WithListener(listener))
+	defer exchange.Close()
+
+	_, err = botClient(exchange).GetAPIKeys(context.Background())
+	fmt.Println(exchange.URL == "http://"+listener.Addr().String()+"/trade-api/v2", err)
+	// Output: true <nil>
 }

@@ -17,12 +17,13 @@ import (
 const basePath = "/trade-api/v2"
 
 // Server is a running stand-in for the exchange: one account, its API keys and
-// the endpoints that manage them, on a port of 127.0.0.1. It is made by
-// [NewServer], its methods are safe for concurrent use, and its fields must
+// the endpoints that manage them, on a port of 127.0.0.1 unless [WithListener]
+// was given. It is made by [NewServer], its methods are safe for concurrent use, and its fields must
 // not be changed.
 type Server struct {
 	// URL is the base URL to hand to a client, with the path that every
-	// endpoint shares: http://127.0.0.1:PORT/trade-api/v2, no trailing slash.
+	// endpoint shares, without a trailing slash: http://127.0.0.1:PORT/trade-api/v2
+	// unless [WithListener] was given.
 	URL string
 
 	// KeyID is the ID of the account's first key, a UUID. The key has full
@@ -53,6 +54,7 @@ type config struct {
 	firstKeyType string
 	basicLevel   bool
 	fcmMember    bool
+	listener     net.Listener
 	now          func() time.Time
 }
 
@@ -79,9 +81,18 @@ func WithFCMMember() Option {
 	return func(c *config) { c.fcmMember = true }
 }
 
+// WithListener serves on a listener of the caller's instead of a new loopback
+// port: one in memory, so that tests run in no time inside testing/synctest, or
+// one on a fixed port, for other processes. [Server.Close] closes it. The host
+// in [Server.URL] is the listener's address, or "localhost" where that is no
+// TCP address.
+func WithListener(l net.Listener) Option {
+	return func(c *config) { c.listener = l }
+}
+
 // NewServer starts a server with one key of full access. The caller should
 // call [Server.Close] when finished with it. NewServer panics if no loopback
-// port is to be had, as [httptest.NewServer] does.
+// port is available, as [httptest.NewServer] does.
 func NewServer(opts ...Option) *Server {
 	cfg := config{firstKeyType: keyTypeEd25519, now: time.Now}
 	for _, opt := range opts {
@@ -92,17 +103,23 @@ func NewServer(opts ...Option) *Server {
 	first := s.AddKey(Key{Type: cfg.firstKeyType})
 	s.KeyID, s.PrivateKey = first.ID, first.PrivateKey
 
-	// httptest would fall back to IPv6; this server promises 127.0.0.1.
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		panic(fmt.Sprintf("kalshitest: no loopback port to listen on: %v", err))
+	listener, host := cfg.listener, "localhost"
+	if listener == nil {
+		// httptest would fall back to IPv6; this server promises 127.0.0.1.
+		var err error
+		if listener, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			panic(fmt.Sprintf("kalshitest: no loopback port to listen on: %v", err))
+		}
+	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
+		host = tcp.String()
 	}
 	s.http = &httptest.Server{
 		Listener: listener,
 		Config:   &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute},
 	}
 	s.http.Start()
-	s.URL = s.http.URL + basePath
+	s.URL = "http://" + host + basePath
 	return s
 }
 
