@@ -3,7 +3,6 @@ package kalshi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -209,54 +208,3 @@ func keyPath(apiKeyID string) (string, error) {
 	}
 	return pathAPIKeys + "/" + url.PathEscape(apiKeyID), nil
 }
-
-func (r *GetAPIKeysResponse) decode(body []byte) error {
-	*r = GetAPIKeysResponse{}
-	if err := unmarshal(body, r); err != nil {
-		return err
-	}
-	if r.APIKeys != nil {
-		return nil
-	}
-	// Nothing there, or null, which is an empty list.
-	var raw struct {
-		APIKeys json.RawMessage `json:"api_keys"`
-	}
-	if _ = json.Unmarshal(body, &raw); raw.APIKeys == nil {
-		return errMissing("api_keys")
-	}
-	r.APIKeys = []APIKey{}
-	return nil
-}
-
-func (r *CreateAPIKeyResponse) decode(body []byte) error {
-	*r = CreateAPIKeyResponse{}
-	if err := unmarshal(body, r); err != nil && r.ID == "" { // a mint is not lost for a warning's sake
-		return err
-	}
-	if r.ID == "" {
-		return errMissing("api_key_id")
-	}
-	return nil
-}
-
-func (r *GenerateAPIKeyResponse) decode(body []byte) error {
-	*r = GenerateAPIKeyResponse{}
-	if err := unmarshal(body, r); err != nil && (r.ID == "" || r.PrivateKey.reveal == nil) {
-		return err
-	}
-	switch {
-	case r.ID == "":
-		return errMissing("api_key_id")
-	case r.PrivateKey.reveal == nil:
-		return errMissing("private_key")
-	}
-	if r.KeyType == "" { // it need not be sent; the key itself tells
-		if key, err := r.PrivateKey.Parse(); err == nil {
-			r.KeyType, _ = keyTypeOf("", key.Public())
-		}
-	}
-	return nil
-}
-
-func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -3,13 +3,11 @@ package kalshi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -192,20 +190,6 @@ func (c *Client) newRequest(ctx context.Context, op *operation, path string) *ht
 	return req.WithContext(ctx)
 }
 
-// unquoted replaces an error of net/http that quotes what a server sent in the
-// wrong place: that may be a private key.
-func unquoted(err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, quoting := range []string{"malformed", "bad Content-Length", "unsupported transfer encoding"} {
-		if strings.Contains(err.Error(), quoting) {
-			return errors.New("the answer is not sound HTTP")
-		}
-	}
-	return err
-}
-
 // withContext adds to err the error of a context that has ended, so that
 // errors.Is finds it whatever a transport or a cancel cause made of it.
 func withContext(ctx context.Context, err error) error {
@@ -213,69 +197,4 @@ func withContext(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ctxErr, err)
 	}
 	return err
-}
-
-var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
-
-// readBody reads a body to its end, or to the limit: then it returns what it
-// has and errTooLong.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	size := int64(512)
-	if resp.ContentLength >= 0 {
-		size = min(resp.ContentLength, limit) + 1 // room for the read that finds the end
-	}
-	body := make([]byte, 0, size)
-	for {
-		n, err := resp.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case int64(len(body)) > limit:
-			return body[:limit], errTooLong
-		case err == io.EOF:
-			return body, nil
-		case err != nil:
-			return body, err
-		case len(body) == cap(body):
-			grown := make([]byte, len(body), min(2*int64(cap(body)), limit+1))
-			copy(grown, body)
-			body = grown
-		}
-	}
-}
-
-// unmarshal is json.Unmarshal with errors that quote nothing of the body.
-func unmarshal(body []byte, v any) error {
-	err := json.Unmarshal(body, v)
-	var typeErr *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &typeErr) && typeErr.Field != "":
-		return fmt.Errorf("its field %s has the wrong type", clean(typeErr.Field))
-	default:
-		return errors.New("it is not the JSON object that was expected, or is cut off")
-	}
-}
-
-// findKeyID looks for an api_key_id in a body that could not be decoded.
-func findKeyID(body []byte) string {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return ""
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return ""
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return ""
-		}
-		var id string
-		if name == "api_key_id" && json.Unmarshal(value, &id) == nil {
-			return id
-		}
-	}
-	return ""
 }

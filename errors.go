@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -296,3 +297,38 @@ func (e *RotationError) Error() string {
 
 // Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
+
+// callError is a call that got no answer: it keeps the standard library's
+// errors and leaves out what their texts repeat.
+type callError struct {
+	method, path string
+	err          error
+}
+
+func (e *callError) Error() string {
+	err := e.err
+	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
+		err = urlErr.Err // without the method and URL that it repeats
+	}
+	return "kalshi: " + e.method + " " + clip(e.path, maxPathText) + ": " + causeText(err)
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+// joinedError is more than one error under a text of its own.
+type joinedError struct {
+	text string
+	errs []error
+}
+
+func (e *joinedError) Error() string   { return clip("kalshi: "+e.text, maxErrorText) }
+func (e *joinedError) Unwrap() []error { return e.errs }
+
+// causeText is the text of an error inside another one, without the prefix
+// that the outer one has.
+func causeText(err error) string {
+	if err == nil {
+		return "unknown"
+	}
+	return clean(strings.TrimPrefix(err.Error(), "kalshi: "))
+}

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // statusError turns an answer that is not 2xx into the error for its status.
@@ -119,85 +119,118 @@ func retryAfter(h http.Header, received time.Time) time.Duration {
 	return max(0, at.Sub(received.Add(skew)))
 }
 
-// callError is a call that got no answer: it keeps the standard library's
-// errors and leaves out what their texts repeat.
-type callError struct {
-	method, path string
-	err          error
-}
+var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
-func (e *callError) Error() string {
-	err := e.err
-	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
-		err = urlErr.Err // without the method and URL that it repeats
+// readBody reads a body to its end, or to the limit: then it returns what it
+// has and errTooLong.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	size := int64(512)
+	if resp.ContentLength >= 0 {
+		size = min(resp.ContentLength, limit) + 1 // room for the read that finds the end
 	}
-	return "kalshi: " + e.method + " " + clip(e.path, maxPathText) + ": " + causeText(err)
-}
-
-func (e *callError) Unwrap() error { return e.err }
-
-// joinedError is more than one error under a text of its own.
-type joinedError struct {
-	text string
-	errs []error
-}
-
-func (e *joinedError) Error() string   { return clip("kalshi: "+e.text, maxErrorText) }
-func (e *joinedError) Unwrap() []error { return e.errs }
-
-// causeText is the text of an error inside another one, without the prefix
-// that the outer one has.
-func causeText(err error) string {
-	if err == nil {
-		return "unknown"
-	}
-	return clean(strings.TrimPrefix(err.Error(), "kalshi: "))
-}
-
-const (
-	maxErrorText   = 300 // characters of a whole error
-	maxText        = 160 // of one text from outside in it
-	maxWords       = 130 // of the service's words in it, so that a hint fits too
-	maxPathText    = 80
-	privateKeyMark = "PRIVATE KEY"
-	withheld       = "the text is withheld, since it seems to hold a private key"
-)
-
-// clean makes text from outside safe and short enough for one line of a log.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
+	body := make([]byte, 0, size)
+	for {
+		n, err := resp.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return body[:limit], errTooLong
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, err
+		case len(body) == cap(body):
+			grown := make([]byte, len(body), min(2*int64(cap(body)), limit+1))
+			copy(grown, body)
+			body = grown
 		}
-		return r
-	}, s[:min(len(s), 8*maxText)])
-	s = strings.Join(strings.Fields(s), " ")
-	if strings.Contains(s, privateKeyMark) {
-		return withheld
 	}
-	return clip(s, maxText)
 }
 
-// idText is the ID or name of a key in an error.
-func idText(id string) string { return clip(clean(id), 40) }
-
-// clip cuts s to n characters.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
+// unmarshal is json.Unmarshal with errors that quote nothing of the body.
+func unmarshal(body []byte, v any) error {
+	err := json.Unmarshal(body, v)
+	var typeErr *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &typeErr) && typeErr.Field != "":
+		return fmt.Errorf("its field %s has the wrong type", clean(typeErr.Field))
+	default:
+		return errors.New("it is not the JSON object that was expected, or is cut off")
 	}
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	return string(runes[:n-1]) + "…"
 }
 
-// clipMiddle cuts s to n characters and keeps both its ends, as of a path.
-func clipMiddle(s string, n int) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
+// findKeyID looks for an api_key_id in a body that could not be decoded.
+func findKeyID(body []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return ""
 	}
-	return string(runes[:n/3]) + "…" + string(runes[len(runes)-(n-n/3-1):])
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return ""
+		}
+		var id string
+		if name == "api_key_id" && json.Unmarshal(value, &id) == nil {
+			return id
+		}
+	}
+	return ""
 }
+
+func (r *GetAPIKeysResponse) decode(body []byte) error {
+	*r = GetAPIKeysResponse{}
+	if err := unmarshal(body, r); err != nil {
+		return err
+	}
+	if r.APIKeys != nil {
+		return nil
+	}
+	// Nothing there, or null, which is an empty list.
+	var raw struct {
+		APIKeys json.RawMessage `json:"api_keys"`
+	}
+	if _ = json.Unmarshal(body, &raw); raw.APIKeys == nil {
+		return errMissing("api_keys")
+	}
+	r.APIKeys = []APIKey{}
+	return nil
+}
+
+func (r *CreateAPIKeyResponse) decode(body []byte) error {
+	*r = CreateAPIKeyResponse{}
+	if err := unmarshal(body, r); err != nil && r.ID == "" { // a mint is not lost for a warning's sake
+		return err
+	}
+	if r.ID == "" {
+		return errMissing("api_key_id")
+	}
+	return nil
+}
+
+func (r *GenerateAPIKeyResponse) decode(body []byte) error {
+	*r = GenerateAPIKeyResponse{}
+	if err := unmarshal(body, r); err != nil && (r.ID == "" || r.PrivateKey.reveal == nil) {
+		return err
+	}
+	switch {
+	case r.ID == "":
+		return errMissing("api_key_id")
+	case r.PrivateKey.reveal == nil:
+		return errMissing("private_key")
+	}
+	if r.KeyType == "" { // it need not be sent; the key itself tells
+		if key, err := r.PrivateKey.Parse(); err == nil {
+			r.KeyType, _ = keyTypeOf("", key.Public())
+		}
+	}
+	return nil
+}
+
+func errMissing(field string) error { return errors.New("it lacks " + field) }
