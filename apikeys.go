@@ -27,7 +27,7 @@ func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*Get
 // list is GetAPIKeys, signed with a credential other than the signer's if one
 // is given.
 func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
-	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, cred: cred}
+	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, credential: cred}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, invalid("option", "is nil: leave it out")
@@ -70,7 +70,7 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 		return nil, err
 	}
 	out := new(CreateAPIKeyResponse)
-	if err := c.mint(ctx, "CreateAPIKey", pathAPIKeys, req.Name, req, out); err != nil {
+	if err := c.createKey(ctx, "CreateAPIKey", pathAPIKeys, req.Name, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -89,7 +89,7 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 		return nil, err
 	}
 	out := new(GenerateAPIKeyResponse)
-	if err := c.mint(ctx, "GenerateAPIKey", pathGenerate, req.Name, req, out); err != nil {
+	if err := c.createKey(ctx, "GenerateAPIKey", pathGenerate, req.Name, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -108,14 +108,14 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	if err := req.validate(); err != nil {
 		return nil, err
 	}
-	file, err := createKeyFile(path)
+	file, err := createFile(path)
 	if err != nil {
 		return nil, err
 	}
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
 		if removeErr := file.discard(); removeErr != nil {
-			err = &joinedError{causeText(err) + "; the empty file stays: " + causeText(removeErr), []error{err, removeErr}}
+			err = &multiError{innerMessage(err) + "; the empty file stays: " + innerMessage(removeErr), []error{err, removeErr}}
 		}
 		return nil, err
 	}
@@ -123,10 +123,10 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.delete(ctx, key.ID, true); deleteErr != nil {
-			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", idText(key.ID), causeText(err), causeText(deleteErr))
-			return key, &joinedError{text, []error{err, deleteErr}}
+			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", sanitize(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
+			return key, &multiError{text, []error{err, deleteErr}}
 		}
-		return nil, &joinedError{fmt.Sprintf("the new key %s was deleted again: %s", idText(key.ID), causeText(err)), []error{err}}
+		return nil, &multiError{fmt.Sprintf("the new key %s was deleted again: %s", sanitize(key.ID, maxID), innerMessage(err)), []error{err}}
 	}
 	return key, nil
 }
@@ -152,7 +152,7 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 			return key, nil
 		}
 		if id == c.signer.KeyID() { // else it was rotated meanwhile
-			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: was it deleted just now?", idText(id))
+			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: was it deleted just now?", sanitize(id, maxID))
 		}
 	}
 }
@@ -166,12 +166,12 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-func (c *Client) mint(ctx context.Context, name, path, keyName string, req any, out answer) error {
+func (c *Client) createKey(ctx context.Context, name, path, keyName string, req any, out decoder) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return fmt.Errorf("kalshi: %s: encode the request: %w", name, err)
 	}
-	op := operation{name: name, method: http.MethodPost, path: path, body: body, mint: true, keyName: keyName}
+	op := operation{name: name, method: http.MethodPost, path: path, body: body, nonIdempotent: true, keyName: keyName}
 	return c.do(ctx, &op, out)
 }
 
@@ -186,12 +186,12 @@ func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	return c.delete(ctx, apiKeyID, false)
 }
 
-func (c *Client) delete(ctx context.Context, apiKeyID string, undo bool) error {
+func (c *Client) delete(ctx context.Context, apiKeyID string, rollback bool) error {
 	path, err := keyPath(apiKeyID)
 	if err != nil {
 		return err
 	}
-	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID, undo: undo}
+	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID, rollback: rollback}
 	return c.do(ctx, &op, nil)
 }
 

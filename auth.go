@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -46,6 +45,7 @@ type credential struct {
 	keyID   string
 	keyType KeyType
 	key     crypto.Signer
+	opts    crypto.SignerOpts // for the key type
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs
@@ -73,7 +73,11 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &credential{keyID, keyType, key}, nil
+	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
+	if keyType == KeyTypeRSA {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	}
+	return &credential{keyID, keyType, key, opts}, nil
 }
 
 // checkKeyID refuses what cannot be an ID, or not stand in a header.
@@ -158,11 +162,7 @@ func (s *Signer) SignText(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signature, err := cred.sign([]byte(text))
-	if err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(signature), nil
+	return cred.sign([]byte(text))
 }
 
 func (s *Signer) credential() (*credential, error) {
@@ -206,43 +206,27 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, uri string
 		method = http.MethodGet
 	}
 	path, _, _ := strings.Cut(uri, "?")
-	text := make([]byte, 0, 128)
-	text = strconv.AppendInt(text, now.UnixMilli(), 10)
-	digits := len(text)
+	text := strconv.AppendInt(make([]byte, 0, 128), now.UnixMilli(), 10)
+	timestamp := string(text)
 	text = append(text, method...)
 	text = append(text, path...)
 	signature, err := c.sign(text)
 	if err != nil {
 		return err
 	}
-
-	// One string holds both values, one array all three: this runs on every call.
-	both := make([]byte, digits, 512)
-	copy(both, text)
-	both = base64.StdEncoding.AppendEncode(both, signature)
-	values := string(both)
-	list := []string{c.keyID, values[:digits], values[digits:]}
-	h[headerKey] = list[0:1:1]
-	h[headerTimestamp] = list[1:2:2]
-	h[headerSignature] = list[2:3:3]
+	values := []string{c.keyID, timestamp, signature} // one allocation: this runs on every call
+	h[headerKey], h[headerTimestamp], h[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
 	return nil
 }
 
-var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-
-// sign returns the signature of the text, raw.
-func (c *credential) sign(text []byte) ([]byte, error) {
-	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
-	if c.keyType == KeyTypeRSA {
-		digest := sha256.Sum256(text)
-		text, opts = digest[:], pssOptions
-	}
-	signature, err := c.key.Sign(rand.Reader, text, opts)
+// sign returns the base64 signature of the text.
+func (c *credential) sign(text []byte) (string, error) {
+	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
 	if err != nil {
-		return nil, fmt.Errorf("kalshi: the key %s could not sign: %w", idText(c.keyID), err)
+		return "", fmt.Errorf("kalshi: the key %s could not sign: %w", sanitize(c.keyID, maxID), err)
 	}
 	if len(signature) == 0 {
-		return nil, fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", idText(c.keyID))
+		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", sanitize(c.keyID, maxID))
 	}
-	return signature, nil
+	return base64.StdEncoding.EncodeToString(signature), nil
 }

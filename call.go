@@ -1,19 +1,17 @@
 package kalshi
 
+// The pipeline that every call goes through.
+
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
-)
-
-const (
-	maxBody      = 8 << 20  // bytes of a 2xx answer, decompressed
-	maxErrorBody = 64 << 10 // bytes of any other answer
 )
 
 // An operation is one call of the API, for all of its attempts.
@@ -24,57 +22,53 @@ type operation struct {
 	query  string // encoded
 	body   []byte
 
-	mint    bool        // makes a key: is sent again only if it provably was not processed
-	keyName string      // of the key that a mint makes
-	keyID   string      // of the key that a delete removes
-	undo    bool        // a delete of a key just made: a 404 may be that it is not known everywhere yet
-	cred    *credential // signs instead of the signer's own, if set
+	nonIdempotent bool        // creates a key: retried only if it was certainly not processed
+	keyName       string      // of the key that is created
+	keyID         string      // of the key that is deleted
+	rollback      bool        // deletes a key just created: a 404 may mean that it is not visible everywhere yet
+	credential    *credential // signs instead of the signer's own, if set
 }
 
-// An answer is what the body of a 2xx is decoded into, each time from scratch.
-type answer interface{ decode(body []byte) error }
+// A decoder is what the body of a 2xx is decoded into, each time from scratch.
+type decoder interface{ decode(body []byte) error }
 
-// An attempt is what came of sending an operation once.
-type attempt struct {
-	err    error // nil is success
-	fate   fate
-	retry  bool          // another attempt may go better
-	after  time.Duration // to wait before it, from Retry-After
-	resent bool          // net/http has sent it more than once
-	keyID  string        // of the key that was made, if the answer names it in spite of err
-
-	cred   *credential // that signed it
-	signed time.Time
-	offset time.Duration // of the clock, at that time
-	ended  time.Time
+// An attemptResult is the result of sending an operation once.
+type attemptResult struct {
+	err        error // nil is success
+	outcome    outcome
+	retryable  bool          // another attempt may succeed
+	retryAfter time.Duration // from the response
+	signAgain  bool          // a 401 that another signature may mend
+	keyID      string        // of the new key, if the response names it in spite of err
+	received   time.Time     // when the response or the error arrived
 }
 
-// do runs an operation to its end: it sends it, again where that helps and
-// cannot harm, and decodes the answer into out (nil: there is nothing in it).
-func (c *Client) do(ctx context.Context, op *operation, out answer) error {
+// do runs an operation: it sends it, retries it as decide says, and decodes
+// the response into out; out is nil for an operation without a result.
+func (c *Client) do(ctx context.Context, op *operation, out decoder) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	var past history
+	auth := authenticator{signer: c.signer, fixed: op.credential}
+	var state retryState
 	for {
-		a := c.send(ctx, op, out)
-		if a.err == nil || past.deleted(op, &a) {
+		result := c.send(ctx, op, out, &auth)
+		if state.alreadyDeleted(op, &result, auth.used) {
 			return nil
 		}
-		wait, again := c.again(ctx, op, &a, &past)
-		switch {
-		case !again && op.mint && a.fate == maybeDone:
-			return &OutcomeUnknownError{Operation: op.name, KeyName: op.keyName, KeyID: a.keyID, Err: a.err}
-		case !again:
-			return a.err
+		result.signAgain = auth.recover(result.err, result.received)
+		next := decide(op, state, &result, c.retryPolicy(ctx))
+		if next.stop {
+			return next.err
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return fmt.Errorf("%w: while waiting to try again: %w", a.err, err)
+		state.record(&result, next)
+		if err := sleep(ctx, next.wait); err != nil {
+			return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
 		}
 	}
 }
 
-// ready refuses what a call cannot be made with.
+// ready rejects what a call cannot be made with.
 func (c *Client) ready(ctx context.Context) error {
 	switch {
 	case ctx == nil:
@@ -85,109 +79,100 @@ func (c *Client) ready(ctx context.Context) error {
 	return nil
 }
 
-// send makes one attempt: build → sign → send → classify → decode.
-func (c *Client) send(ctx context.Context, op *operation, out answer) (a attempt) {
-	path := c.basePath + op.path
-	broken := func(err error) error { return &callError{op.method, path, withContext(ctx, err)} }
-	if err := ctx.Err(); err != nil {
-		return attempt{err: broken(context.Cause(ctx)), fate: neverLeft}
-	}
-
+// send makes one attempt: build, sign, send, decode.
+func (c *Client) send(ctx context.Context, op *operation, out decoder, auth *authenticator) (result attemptResult) {
 	var conn connTrace
-	traced := ctx
-	if op.method != http.MethodGet {
-		traced = conn.attach(ctx)
+	req, err := c.newRequest(conn.attach(ctx, op), op)
+	if err != nil {
+		return attemptResult{err: err, outcome: outcomeNotSent}
 	}
-	req := c.newRequest(traced, op, path)
-	a.cred, a.signed, a.offset = op.cred, time.Now(), c.signer.clockOffset()
-	if a.cred == nil {
-		a.cred = c.signer.cred.Load()
+	if ctx.Err() != nil {
+		return attemptResult{err: newCallError(req, withContext(ctx, context.Cause(ctx))), outcome: outcomeNotSent}
 	}
-	if err := a.cred.setHeaders(req.Header, a.signed.Add(a.offset), req.Method, req.URL.RequestURI()); err != nil {
-		a.err = err
-		return a
+	if err := auth.sign(req); err != nil {
+		return attemptResult{err: err, outcome: outcomeNotSent}
 	}
 
 	hc := *c.httpClient // the caller's own stays as it is
 	hc.CheckRedirect = noRedirect
 	resp, err := hc.Do(req)
-	a.ended = time.Now()
+	result.received = time.Now()
 	if err != nil {
-		if urlErr := (*url.Error)(nil); op.mint && errors.As(err, &urlErr) {
-			urlErr.Err = unquoted(urlErr.Err)
+		if urlErr := (*url.Error)(nil); op.nonIdempotent && errors.As(err, &urlErr) {
+			urlErr.Err = redactHTTPError(urlErr.Err)
 		}
-		a.err, a.fate, a.retry = broken(err), conn.fate(), true
-		return a
+		result.err = newCallError(req, withContext(ctx, err))
+		result.outcome, result.retryable = conn.outcome(), true
+		return result
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		a.accept(ctx, op, path, resp, out)
+		result.handleSuccess(req, op, resp, out)
 	} else {
-		a.resent = conn.resent(resp)
-		a.refuse(op, path, resp)
+		result.handleFailure(req, op, resp)
 	}
-	return a
+	return result
 }
 
-// accept takes in a 2xx.
-func (a *attempt) accept(ctx context.Context, op *operation, path string, resp *http.Response, out answer) {
+// handleSuccess decodes a 2xx.
+func (r *attemptResult) handleSuccess(req *http.Request, op *operation, resp *http.Response, out decoder) {
 	if out == nil {
-		if resp.ContentLength != 0 {
-			_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be used again
+		if resp.ContentLength == 0 {
+			return
 		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
 		return
 	}
 	body, err := readBody(resp, maxBody)
 	if err == nil {
 		err = out.decode(body)
 	}
-	if err = unquoted(err); err == nil {
+	if err = redactHTTPError(err); err == nil {
 		return
 	}
-	a.err = &InvalidResponseError{resp.StatusCode, op.method, path, withContext(ctx, err)}
-	a.fate, a.retry = maybeDone, true
-	if op.mint {
-		a.keyID = findKeyID(body[:min(len(body), maxErrorBody)]) // it copies what it skips
+	r.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), err)}
+	r.outcome, r.retryable = outcomeUnknown, true
+	if op.nonIdempotent {
+		r.keyID = findKeyID(body)
 	}
 }
 
-// refuse takes in any other status. It tells enough, whatever comes of the
-// body.
-func (a *attempt) refuse(op *operation, path string, resp *http.Response) {
+// handleFailure classifies any other status. Errors of reading the body are
+// ignored: the status is enough.
+func (r *attemptResult) handleFailure(req *http.Request, op *operation, resp *http.Response) {
 	var body []byte
 	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
 		body, _ = readBody(resp, maxErrorBody)
 	}
-	a.err = statusError(op.method, path, resp, body, a.ended)
-	a.fate, a.retry = judgeStatus(resp.StatusCode)
-	a.after = retryAfter(resp.Header, a.ended)
-	if op.mint {
-		a.keyID = findKeyID(body)
+	r.err = statusError(req.Method, req.URL.EscapedPath(), resp, body, r.received)
+	r.outcome, r.retryable = classifyStatus(resp.StatusCode)
+	r.retryAfter = retryAfter(resp.Header, r.received)
+	if op.nonIdempotent {
+		r.keyID = findKeyID(body)
 	}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // newRequest builds the request without its signature.
-func (c *Client) newRequest(ctx context.Context, op *operation, path string) *http.Request {
-	u := *c.baseURL
-	u.RawQuery = op.query
-	u.RawPath = path
-	u.Path, _ = url.PathUnescape(path) // made of escaped parts
-	// Go's canonical names, so they can be set as they are.
-	values := []string{"application/json", c.userAgent, "application/json"}
-	header := make(http.Header, 6) // with those that setHeaders adds
-	header["Accept"] = values[0:1:1]
-	header["User-Agent"] = values[1:2:2]
-	req := http.Request{Method: op.method, URL: &u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+func (c *Client) newRequest(ctx context.Context, op *operation) (*http.Request, error) {
+	u := c.base + op.path
+	if op.query != "" {
+		u += "?" + op.query
+	}
+	req, err := http.NewRequestWithContext(ctx, op.method, u, nil)
+	if err != nil {
+		return nil, fmt.Errorf("kalshi: %s: %w", op.name, err)
+	}
+	maps.Copy(req.Header, c.header)
 	if op.body != nil {
-		header["Content-Type"] = values[2:3:3]
+		req.Header.Set("Content-Type", "application/json")
 		req.ContentLength = int64(len(op.body))
 		// No GetBody: with one, net/http's HTTP/2 sends a POST again after a reset
 		// (PROTOCOL_ERROR) that does not prove that it was not processed.
 		req.Body = io.NopCloser(bytes.NewReader(op.body))
 	}
-	return req.WithContext(ctx)
+	return req, nil
 }
 
 // withContext adds to err the error of a context that has ended, so that

@@ -36,10 +36,10 @@ const (
 type Client struct {
 	signer     *Signer
 	baseURL    *url.URL // never changed
-	basePath   string   // of baseURL, escaped
+	base       string   // baseURL as text
 	httpClient *http.Client
 	maxRetries int
-	userAgent  string
+	header     http.Header                               // of every request; never changed
 	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
 }
 
@@ -53,8 +53,11 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 		signer:     signer,
 		httpClient: &http.Client{Timeout: defaultTimeout},
 		maxRetries: defaultMaxRetries,
-		userAgent:  fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		jitter:     rand.N[time.Duration],
+		header: http.Header{
+			"Accept":     {"application/json"},
+			"User-Agent": {fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
+		},
+		jitter: rand.N[time.Duration],
 	}
 	for _, opt := range opts {
 		if opt == nil {
@@ -125,10 +128,7 @@ func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 // BaseURL returns the URL that the calls' paths are added to, without a
 // trailing slash: for requests to other endpoints, signed with the [Signer].
 func (c *Client) BaseURL() string {
-	if c.baseURL == nil {
-		return ""
-	}
-	return c.baseURL.String()
+	return c.base
 }
 
 // Signer returns the signer that the client signs with.
@@ -177,7 +177,7 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 	if u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")) {
 		return invalid(field, "has no path: add /trade-api/v2")
 	}
-	c.baseURL, c.basePath = u, u.EscapedPath()
+	c.baseURL, c.base = u, u.String()
 	return nil
 }
 
@@ -222,7 +222,7 @@ func WithUserAgent(ua string) Option {
 		if ua == "" || strings.ContainsFunc(ua, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return invalid("user agent", "is empty or has control or non-ASCII characters: use one such as my-bot/1.0")
 		}
-		c.userAgent = ua
+		c.header.Set("User-Agent", ua)
 		return nil
 	}
 }

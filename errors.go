@@ -48,7 +48,7 @@ func (e *APIError) Error() string {
 	var b strings.Builder
 	b.WriteString("kalshi: ")
 	if e.Path != "" {
-		b.WriteString(e.Method + " " + clip(e.Path, maxPathText) + ": ")
+		b.WriteString(e.Method + " " + truncate(e.Path, maxPath) + ": ")
 	}
 	label := e.Code
 	if label == "" {
@@ -61,7 +61,7 @@ func (e *APIError) Error() string {
 	if e.Details != "" && e.Details != label && e.Details != e.Message {
 		words += ": " + e.Details
 	}
-	b.WriteString(clip(words, maxWords))
+	b.WriteString(truncate(words, maxWords))
 	if e.StatusCode/100 == 3 {
 		b.WriteString(" (redirects are not followed: check the base URL)")
 	}
@@ -173,7 +173,7 @@ type ValidationError struct {
 
 // Error returns the field and the reason.
 func (e *ValidationError) Error() string {
-	return clip("kalshi: "+clipMiddle(clean(e.Field), maxPathText)+" "+e.Reason, maxErrorText)
+	return truncate("kalshi: "+sanitize(e.Field, maxText)+" "+e.Reason, maxError)
 }
 
 func invalid(field, format string, args ...any) error {
@@ -197,7 +197,7 @@ type InvalidResponseError struct {
 // Error returns the method, path, status and what is wrong with the body.
 func (e *InvalidResponseError) Error() string {
 	return fmt.Sprintf("kalshi: %s %s: the %d answer cannot be understood: %s",
-		e.Method, clip(e.Path, maxPathText), e.StatusCode, causeText(e.Err))
+		e.Method, truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
 // Unwrap returns Err.
@@ -225,10 +225,10 @@ type OutcomeUnknownError struct {
 func (e *OutcomeUnknownError) Error() string {
 	id := ""
 	if e.KeyID != "" {
-		id = ", ID " + idText(e.KeyID)
+		id = ", ID " + sanitize(e.KeyID, maxID)
 	}
-	return clip(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
-		e.Operation, idText(e.KeyName), id, causeText(e.Err)), maxErrorText)
+	return truncate(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
+		e.Operation, sanitize(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 
 // Unwrap returns Err.
@@ -274,7 +274,7 @@ func (e *RotationError) Error() string {
 	const most = 3
 	var ids []string
 	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
-		ids = append(ids, idText(id))
+		ids = append(ids, sanitize(id, maxID))
 	}
 	state, cause := "the old key still signs", e.Err
 	if unknown := (*OutcomeUnknownError)(nil); len(ids) > 0 && errors.As(e.Err, &unknown) {
@@ -286,13 +286,13 @@ func (e *RotationError) Error() string {
 	case len(e.Candidates) > 0:
 		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
 	case e.Stage == StageDelete:
-		state = "the new key " + idText(e.NewKeyID) + " signs and is saved; delete the old one"
+		state = "the new key " + sanitize(e.NewKeyID, maxID) + " signs and is saved; delete the old one"
 	case e.Key != nil && e.NewKeyID != "":
-		state += "; store the new key " + idText(e.NewKeyID) + " from Key, or delete it"
+		state += "; store the new key " + sanitize(e.NewKeyID, maxID) + " from Key, or delete it"
 	case e.NewKeyID != "" && e.Stage == StageVerify:
-		state += "; the new key " + idText(e.NewKeyID) + " was deleted again"
+		state += "; the new key " + sanitize(e.NewKeyID, maxID) + " was deleted again"
 	}
-	return clip(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", idText(e.OldKeyID), e.Stage, state, causeText(cause)), maxErrorText)
+	return truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", sanitize(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
 }
 
 // Unwrap returns Err.
@@ -305,30 +305,34 @@ type callError struct {
 	err          error
 }
 
+func newCallError(req *http.Request, err error) error {
+	return &callError{req.Method, req.URL.EscapedPath(), err}
+}
+
 func (e *callError) Error() string {
 	err := e.err
 	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
 		err = urlErr.Err // without the method and URL that it repeats
 	}
-	return "kalshi: " + e.method + " " + clip(e.path, maxPathText) + ": " + causeText(err)
+	return "kalshi: " + e.method + " " + truncate(e.path, maxPath) + ": " + innerMessage(err)
 }
 
 func (e *callError) Unwrap() error { return e.err }
 
-// joinedError is more than one error under a text of its own.
-type joinedError struct {
+// multiError is more than one error under a text of its own.
+type multiError struct {
 	text string
 	errs []error
 }
 
-func (e *joinedError) Error() string   { return clip("kalshi: "+e.text, maxErrorText) }
-func (e *joinedError) Unwrap() []error { return e.errs }
+func (e *multiError) Error() string   { return truncate("kalshi: "+e.text, maxError) }
+func (e *multiError) Unwrap() []error { return e.errs }
 
-// causeText is the text of an error inside another one, without the prefix
+// innerMessage is the text of an error inside another one, without the prefix
 // that the outer one has.
-func causeText(err error) string {
+func innerMessage(err error) string {
 	if err == nil {
 		return "unknown"
 	}
-	return clean(strings.TrimPrefix(err.Error(), "kalshi: "))
+	return sanitize(strings.TrimPrefix(err.Error(), "kalshi: "), maxText)
 }

@@ -263,7 +263,7 @@ func ExampleParsePrivateKey() {
 	fmt.Println(err)
 	// Output:
 	// ed25519.PrivateKey
-	// kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64
+	// kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name
 }
 
 func ExampleLoadPrivateKey() {

@@ -1,6 +1,6 @@
 module github.com/seed251d1451/kalshi-go
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/jarcoal/httpmock v1.4.2

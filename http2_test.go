@@ -116,16 +116,3 @@ func TestHTTP2_mintIsNotSentAgain(t *testing.T) {
 		}
 	}
 }
-
-// A delete is sent again so, and its 404 is that of the second sending.
-func TestHTTP2_deleteSentAgain(t *testing.T) {
-	t.Parallel()
-	client := newRawHTTP2(t, func(n int64, stream uint32) []byte {
-		if n == 1 {
-			return resetFrame(stream, h2ProtocolError)
-		}
-		return answerFrames(stream, h2NotFound, `{"error":{"code":"not_found","message":"not found"}}`)
-	})
-	require.NoError(t, client.DeleteAPIKey(t.Context(), "bot"))
-	assert.ErrorAs(t, client.DeleteAPIKey(t.Context(), "bot"), new(*NotFoundError), "it was gone before")
-}

@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// A keyFile is a new, still empty file that a private key is to be saved in.
-type keyFile struct {
+// A newFile is a new, still empty file that a private key is to be saved in.
+type newFile struct {
 	*os.File
 	made os.FileInfo // tells it from whatever may take its place
 }
 
-// createKeyFile makes the file, and nothing if there is something at path.
-func createKeyFile(path string) (*keyFile, error) {
+// createFile makes the file, and nothing if there is something at path.
+func createFile(path string) (*newFile, error) {
 	if path == "" {
 		return nil, invalid("path", "is empty: name the file that the private key goes to")
 	}
@@ -34,11 +34,11 @@ func createKeyFile(path string) (*keyFile, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
 	}
-	return &keyFile{f, made}, nil
+	return &newFile{f, made}, nil
 }
 
 // save writes the key and closes the file. When anything fails it removes it.
-func (k *keyFile) save(key PrivateKeyPEM) error {
+func (k *newFile) save(key PrivateKeyPEM) error {
 	_, err := k.WriteString(key.Reveal())
 	if err == nil {
 		err = k.Sync()
@@ -59,7 +59,7 @@ func (k *keyFile) save(key PrivateKeyPEM) error {
 }
 
 // discard closes and removes the file, unless something else is there by now.
-func (k *keyFile) discard() error {
+func (k *newFile) discard() error {
 	_ = k.Close() // Windows removes no open file; a second Close is harmless
 	there, err := os.Lstat(k.Name())
 	switch {

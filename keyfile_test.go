@@ -142,7 +142,7 @@ func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
 func TestKeyFile_Save_RemovesItsFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
-	file, err := createKeyFile(path)
+	file, err := createFile(path)
 	require.NoError(t, err)
 	require.NoError(t, file.Close()) // so that writing fails
 	err = file.save(newPrivateKeyPEM("the key's own text"))
@@ -155,16 +155,16 @@ func TestKeyFile_Save_RemovesItsFile(t *testing.T) {
 // Somebody puts another file in its place before the writing fails.
 func TestKeyFile_LeavesOtherFilesAlone(t *testing.T) {
 	t.Parallel()
-	end := map[string]func(*testing.T, *keyFile){
-		"save":    func(t *testing.T, f *keyFile) { assert.Error(t, f.save(newPrivateKeyPEM("text"))) },
-		"discard": func(t *testing.T, f *keyFile) { assert.NoError(t, f.discard()) },
+	end := map[string]func(*testing.T, *newFile){
+		"save":    func(t *testing.T, f *newFile) { assert.Error(t, f.save(newPrivateKeyPEM("text"))) },
+		"discard": func(t *testing.T, f *newFile) { assert.NoError(t, f.discard()) },
 	}
 	for name, end := range end {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "key.pem")
-			file, err := createKeyFile(path)
+			file, err := createFile(path)
 			require.NoError(t, err)
 			require.NoError(t, file.Close())
 			// Moved and not removed: a new file might get the old one's number.
@@ -183,7 +183,7 @@ func TestKeyFile_LeavesOtherFilesAlone(t *testing.T) {
 func TestKeyFile_Discard(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
-	file, err := createKeyFile(path)
+	file, err := createFile(path)
 	require.NoError(t, err)
 	assertMode0600(t, path)
 	require.NoError(t, file.discard())

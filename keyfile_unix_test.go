@@ -101,7 +101,7 @@ func TestKeyFile_Save_DiskFull(t *testing.T) {
 		t.Skip("has no /dev/full")
 	}
 	path := filepath.Join(t.TempDir(), "key.pem")
-	file, err := createKeyFile(path)
+	file, err := createFile(path)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 	full, err := syscall.Open("/dev/full", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)

@@ -95,7 +95,7 @@ func loadPrivateKey(field, path string) (crypto.Signer, error) {
 // isKeyText tells whether what should be a file's name or a key ID is a
 // private key itself, whole or in part: PEM, or its base64.
 func isKeyText(name string) bool {
-	head := strings.Map(base64Only, unmangle([]byte(name)))
+	head := strings.Map(base64Only, normalizePEM([]byte(name)))
 	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
 		strings.HasPrefix(head, "MC4CAQAwBQYDK2Vw") || // Ed25519 in PKCS#8
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
@@ -138,7 +138,7 @@ const (
 // decodePrivatePEM finds the one private-key block in data and returns its
 // DER, or else the reason why there is none.
 func decodePrivatePEM(data []byte) (der []byte, reason string) {
-	text := unmangle(data)
+	text := normalizePEM(data)
 	var found, other string // the body of the private key; the label of a block that is none
 	for rest := text; ; {
 		_, after, ok := strings.Cut(rest, "-----BEGIN")
@@ -170,7 +170,7 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 		rest = after
 	}
 	if found == "" {
-		return nil, whyNoBlock(data, text, other)
+		return nil, whyNoBlock(text, other)
 	}
 	found = strings.TrimRight(strings.Map(base64Only, found), "=")
 	der, err := base64.RawStdEncoding.DecodeString(found)
@@ -180,12 +180,9 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 	return der, ""
 }
 
-// unmangle turns escaped line ends into real ones and UTF-16 into bytes that
-// can be searched. Backslashes are no part of base64, so nothing is lost.
-func unmangle(data []byte) string {
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		data = bytes.ReplaceAll(data, []byte{0}, nil) // UTF-16, as PowerShell's > writes it
-	}
+// normalizePEM turns escaped line ends into real ones. Backslashes are no part
+// of base64, so nothing is lost.
+func normalizePEM(data []byte) string {
 	return strings.NewReplacer(`\n`, "\n", `\r`, "\n", `\t`, " ").Replace(string(data))
 }
 
@@ -198,7 +195,7 @@ func base64Only(r rune) rune {
 	return r
 }
 
-func whyNoBlock(data []byte, text, label string) string {
+func whyNoBlock(text, label string) string {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return "is empty: give the PEM text, from the BEGIN line to the END line"
@@ -206,20 +203,11 @@ func whyNoBlock(data []byte, text, label string) string {
 		return "is a public key: give the private half"
 	case strings.HasSuffix(label, "CERTIFICATE"):
 		return "is a certificate: give the private key"
-	case isDER(data):
-		return "is not PEM but looks like DER: convert it with `openssl pkey -inform DER`"
 	case label == "" && strings.Contains(text, "-----END"):
 		return reasonCut
 	default:
-		return "has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64"
+		return "has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name"
 	}
-}
-
-// isDER tells whether data is one ASN.1 sequence, as every key in DER is.
-func isDER(data []byte) bool {
-	var value asn1.RawValue
-	rest, err := asn1.Unmarshal(data, &value)
-	return err == nil && len(rest) == 0 && value.Tag == asn1.TagSequence
 }
 
 var oidRSASSAPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}

@@ -52,7 +52,7 @@ func (k PrivateKeyPEM) WriteFile(path string) error {
 	if k.reveal == nil {
 		return invalid("private key", "is missing: the service has not sent one, or it was not kept")
 	}
-	f, err := createKeyFile(path)
+	f, err := createFile(path)
 	if err != nil {
 		return err
 	}

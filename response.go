@@ -1,5 +1,7 @@
 package kalshi
 
+// A response becomes a value or an error.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -7,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,25 +49,25 @@ func (e *APIError) parse(body []byte) {
 		e.Body, e.Message = nil, withheld
 		return
 	}
-	type fields struct{ Code, Message, Details, Msg looseText }
+	type fields struct{ Code, Message, Details, Msg lenientString }
 	var flat struct {
 		fields
 		Error json.RawMessage
 	}
 	if json.Unmarshal(body, &flat) != nil {
 		if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
-			e.Message = clean(text)
+			e.Message = sanitize(text, maxText)
 		}
 		return
 	}
 	nested := fields{}
 	if json.Unmarshal(flat.Error, &nested) != nil {
-		_ = json.Unmarshal(flat.Error, &nested.Message) // looseText takes anything
+		_ = json.Unmarshal(flat.Error, &nested.Message) // lenientString takes anything
 	}
-	first := func(texts ...looseText) string {
+	first := func(texts ...lenientString) string {
 		for _, text := range texts {
 			if text != "" {
-				return clean(string(text))
+				return sanitize(string(text), maxText)
 			}
 		}
 		return ""
@@ -78,15 +81,15 @@ func (e *APIError) parse(body []byte) {
 	}
 }
 
-// looseText is a string in JSON, or whatever else stands there, as its text.
-type looseText string
+// lenientString is a string in JSON, or whatever else stands there, as its text.
+type lenientString string
 
-func (t *looseText) UnmarshalJSON(data []byte) error {
+func (t *lenientString) UnmarshalJSON(data []byte) error {
 	var s string
 	if json.Unmarshal(data, &s) != nil {
 		s = string(data)
 	}
-	*t = looseText(s)
+	*t = lenientString(s)
 	return nil
 }
 
@@ -119,32 +122,24 @@ func retryAfter(h http.Header, received time.Time) time.Duration {
 	return max(0, at.Sub(received.Add(skew)))
 }
 
+const (
+	maxBody      = 8 << 20  // bytes of a 2xx response, decompressed
+	maxErrorBody = 64 << 10 // bytes of any other response
+)
+
 var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
 // readBody reads a body to its end, or to the limit: then it returns what it
 // has and errTooLong.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	size := int64(512)
-	if resp.ContentLength >= 0 {
-		size = min(resp.ContentLength, limit) + 1 // room for the read that finds the end
+	var body bytes.Buffer
+	body.Grow(int(min(max(resp.ContentLength, 0), limit)) + bytes.MinRead)
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if int64(body.Len()) > limit {
+		body.Truncate(int(limit))
+		err = errTooLong
 	}
-	body := make([]byte, 0, size)
-	for {
-		n, err := resp.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case int64(len(body)) > limit:
-			return body[:limit], errTooLong
-		case err == io.EOF:
-			return body, nil
-		case err != nil:
-			return body, err
-		case len(body) == cap(body):
-			grown := make([]byte, len(body), min(2*int64(cap(body)), limit+1))
-			copy(grown, body)
-			body = grown
-		}
-	}
+	return body.Bytes(), err
 }
 
 // unmarshal is json.Unmarshal with errors that quote nothing of the body.
@@ -155,31 +150,25 @@ func unmarshal(body []byte, v any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &typeErr) && typeErr.Field != "":
-		return fmt.Errorf("its field %s has the wrong type", clean(typeErr.Field))
+		return fmt.Errorf("its field %s has the wrong type", sanitize(typeErr.Field, maxText))
 	default:
 		return errors.New("it is not the JSON object that was expected, or is cut off")
 	}
 }
 
-// findKeyID looks for an api_key_id in a body that could not be decoded.
+var keyIDFirst = regexp.MustCompile(`^\s*{\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
+
+// findKeyID looks for the new key's ID in a body that is no success: whole
+// JSON, or cut off behind an ID that stands first, as the service sends it.
 func findKeyID(body []byte) string {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return ""
+	var created struct {
+		ID string `json:"api_key_id"`
 	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return ""
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return ""
-		}
-		var id string
-		if name == "api_key_id" && json.Unmarshal(value, &id) == nil {
-			return id
-		}
+	if err := json.Unmarshal(body, &created); err == nil || created.ID != "" {
+		return created.ID
+	}
+	if match := keyIDFirst.FindSubmatch(body); match != nil {
+		return string(match[1])
 	}
 	return ""
 }

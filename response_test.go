@@ -234,9 +234,3 @@ func TestRateLimitError_RetryAfter(t *testing.T) {
 		assert.Equal(t, want, got.RetryAfter, value)
 	}
 }
-
-func TestClipMiddle(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, "123456789", clipMiddle("123456789", 9))
-	assert.Equal(t, "123…67890", clipMiddle("1234567890", 9))
-}

@@ -1,8 +1,11 @@
 package kalshi
 
+// The retry policy: one pure decision per attempt.
+
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -13,139 +16,133 @@ const (
 	minBackoff = 100 * time.Millisecond // ceiling of the first wait
 	maxBackoff = 5 * time.Second        // ceiling of the later ones
 	maxWait    = 30 * time.Second       // of a single wait, Retry-After included
-	maxSkew    = 24 * time.Hour         // that is believed: who can have signatures made for the far future can replay them then
 )
 
-// A fate is what can be said of an attempt that did not succeed.
-type fate int
+// An outcome is what is known about an attempt that did not succeed.
+type outcome int
 
 const (
-	neverLeft fate = iota // provably, nothing of it reached the service
-	declined              // answered, and not processed
-	maybeDone             // it may have been processed
+	outcomeNotSent  outcome = iota // nothing of it reached the service
+	outcomeRejected                // answered, and not processed
+	outcomeUnknown                 // it may have been processed
 )
 
-// judgeStatus says what a status that is not 2xx means for the attempt, and
-// whether another one may go better.
-func judgeStatus(status int) (fate, bool) {
+// A retryPolicy is what decide may know about the call beside its attempts.
+type retryPolicy struct {
+	maxRetries int
+	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
+	remaining  time.Duration                             // until the context's deadline
+	ended      bool                                      // the context has ended
+}
+
+// A retryState is what earlier attempts of the call leave behind.
+type retryState struct {
+	retries int  // that count against the maximum
+	unknown bool // one of them may have been processed
+}
+
+// A decision is what follows an attempt.
+type decision struct {
+	stop    bool
+	err     error         // of the call, with stop
+	wait    time.Duration // before the next attempt
+	counted bool          // against the maximum
+}
+
+// decide is the whole retry policy. It changes nothing.
+func decide(op *operation, state retryState, result *attemptResult, policy retryPolicy) decision {
+	switch {
+	case result.err == nil:
+		return decision{stop: true}
+	case result.signAgain && !policy.ended:
+		return decision{}
+	case op.nonIdempotent && result.outcome == outcomeUnknown:
+		return decision{stop: true, err: &OutcomeUnknownError{Operation: op.name, KeyName: op.keyName, KeyID: result.keyID, Err: result.err}}
+	case policy.ended, !result.retryable, state.retries >= policy.maxRetries:
+		return decision{stop: true, err: result.err}
+	}
+	wait := max(policy.jitter(backoffCeiling(state.retries)), result.retryAfter)
+	if wait > maxWait || wait >= policy.remaining {
+		return decision{stop: true, err: result.err}
+	}
+	return decision{wait: wait, counted: true}
+}
+
+func (s *retryState) record(result *attemptResult, next decision) {
+	s.unknown = s.unknown || result.outcome == outcomeUnknown
+	if next.counted {
+		s.retries++
+	}
+}
+
+// alreadyDeleted reports whether a delete that was refused has succeeded: the
+// key is gone, and an earlier attempt may have done it. A key that deleted
+// itself gets the 401 of an unknown key ID.
+func (s *retryState) alreadyDeleted(op *operation, result *attemptResult, used *credential) bool {
+	if op.method != http.MethodDelete || op.rollback || !s.unknown {
+		return false
+	}
+	if notFound, ok := errors.AsType[*NotFoundError](result.err); ok {
+		return notFound.structured
+	}
+	unauthorized, ok := errors.AsType[*UnauthorizedError](result.err)
+	return ok && unauthorized.Details == detailsUnknownKey && op.keyID == used.keyID
+}
+
+// classifyStatus says what a status that is not 2xx means for the attempt, and
+// whether a retry may succeed.
+func classifyStatus(status int) (result outcome, retryable bool) {
 	switch {
 	case status == http.StatusTooManyRequests:
-		return declined, true
-	case status >= 520 && status <= 524, // a gateway lost the service's answer
+		return outcomeRejected, true
+	case status >= 520 && status <= 524, // a gateway lost the service's response
 		status == http.StatusInternalServerError, status == http.StatusBadGateway,
 		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
-		return maybeDone, true
+		return outcomeUnknown, true
 	case status/100 == 5:
-		return maybeDone, false
+		return outcomeUnknown, false
 	default:
-		return declined, false
+		return outcomeRejected, false
 	}
 }
 
 // connTrace watches whether an attempt got a connection. Without one, nothing
-// of it can have left.
+// of it can have been sent.
 type connTrace struct {
-	asked      atomic.Bool
-	got, wrote atomic.Int32 // how often it got one, and its headers were written
+	asked, got atomic.Bool
 	hooks      httptrace.ClientTrace
 }
 
-func (t *connTrace) attach(ctx context.Context) context.Context {
+func (t *connTrace) attach(ctx context.Context, op *operation) context.Context {
+	if op.method == http.MethodGet {
+		return ctx // its outcome decides nothing
+	}
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Add(1) }
-	t.hooks.WroteHeaders = func() { t.wrote.Add(1) }
+	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
-// fate judges an attempt that got no answer. A transport that never asked for
-// a connection is one that does not report to traces: it may have sent.
-func (t *connTrace) fate() fate {
-	if t.asked.Load() && t.got.Load() == 0 {
-		return neverLeft
+// outcome judges an attempt that got no response. A transport that never asked
+// for a connection does not report to traces: it may have sent the request.
+func (t *connTrace) outcome() outcome {
+	if t.asked.Load() && !t.got.Load() {
+		return outcomeNotSent
 	}
-	return maybeDone
+	return outcomeUnknown
 }
 
-// resent tells whether an answered attempt was sent more than once beneath us.
-// Over HTTP/2 the answer may come before WroteHeaders does.
-func (t *connTrace) resent(resp *http.Response) bool {
-	return t.wrote.Load() > 1 || resp.ProtoMajor == 2 && t.got.Load() > 1
+func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
+	policy := retryPolicy{maxRetries: c.maxRetries, jitter: c.jitter, remaining: math.MaxInt64, ended: ctx.Err() != nil}
+	if deadline, ok := ctx.Deadline(); ok {
+		policy.remaining = time.Until(deadline)
+	}
+	return policy
 }
 
-// history is what earlier attempts of one call leave to know.
-type history struct {
-	retries   int  // of those that WithMaxRetries counts
-	maybeDone bool // one of them may have been processed
-	clock     bool // one was made for the clock's sake
-}
-
-// deleted tells whether a delete that was refused had succeeded before: the
-// key is gone, and an earlier attempt, or an earlier sending of this one, may
-// have done it. A key that deletes itself is answered with an unknown key ID
-// then.
-func (h *history) deleted(op *operation, a *attempt) bool {
-	if op.method != http.MethodDelete || op.undo || !h.maybeDone && !a.resent {
-		return false
-	}
-	var notFound *NotFoundError
-	var unauthorized *UnauthorizedError
-	return errors.As(a.err, &notFound) && notFound.structured ||
-		errors.As(a.err, &unauthorized) && unauthorized.Details == detailsUnknownKey && op.keyID == a.cred.keyID
-}
-
-// again decides whether a failed attempt is followed by another one, and how
-// long to wait before it.
-func (c *Client) again(ctx context.Context, op *operation, a *attempt, past *history) (wait time.Duration, ok bool) {
-	past.maybeDone = past.maybeDone || a.fate == maybeDone
-	mended := c.mendAuth(op, a, past)
-	switch {
-	case ctx.Err() != nil:
-		return 0, false
-	case mended:
-		return 0, true
-	case !a.retry, op.mint && a.fate == maybeDone, past.retries >= c.maxRetries:
-		return 0, false
-	}
-	wait = max(c.backoff(past.retries), a.after)
-	if deadline, limited := ctx.Deadline(); wait > maxWait || limited && time.Until(deadline) <= wait {
-		return 0, false
-	}
-	past.retries++
-	return wait, true
-}
-
-// mendAuth sees to the two kinds of 401 that another attempt may mend: the
-// credential was replaced under way, or the clocks are apart. Neither request
-// was processed.
-func (c *Client) mendAuth(op *operation, a *attempt, past *history) bool {
-	var unauthorized *UnauthorizedError
-	if !errors.As(a.err, &unauthorized) {
-		return false
-	}
-	expired := unauthorized.Code == codeTimestampExpired
-	if expired && unauthorized.dated && unauthorized.ClockSkew.Abs() <= maxSkew {
-		c.signer.setClockOffset(unauthorized.ClockSkew)
-	}
-	if op.cred == nil && a.cred != c.signer.cred.Load() {
-		return true // each time it is replaced, so that no rotation can fail a call
-	}
-	if !expired || past.clock {
-		return false
-	}
-	past.clock = true
-	moved := (c.signer.clockOffset() - a.offset).Abs()
-	underway := a.ended.Round(0).Sub(a.signed.Round(0)) // by the wall clock: a computer that slept counts
-	return moved > skewTolerance || underway > skewTolerance
-}
-
-// backoff returns the wait before retry n, counted from 0: a random one, up
-// to a ceiling that doubles.
-func (c *Client) backoff(n int) time.Duration {
-	ceiling := maxBackoff
-	if n < 6 { // 100 ms · 2⁶ is over 5 s
-		ceiling = min(minBackoff<<n, maxBackoff)
-	}
-	return c.jitter(ceiling)
+// backoffCeiling returns the longest wait before a retry, counted from 0. It
+// doubles up to a maximum.
+func backoffCeiling(retry int) time.Duration {
+	return min(minBackoff<<min(retry, 6), maxBackoff) // 100 ms · 2⁶ is over 5 s
 }
 
 // sleep waits, and gives way to the context.

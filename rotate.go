@@ -199,7 +199,7 @@ func (r *rotation) mint(ctx context.Context) (err error) {
 		return r.reconcile(ctx, err)
 	}
 	if r.before.find(r.key.ID) != nil { // perhaps the old one: to delete either would lock the account out
-		return fmt.Errorf("the service answered with the ID of a key that was there before, %s: look at the list", idText(r.key.ID))
+		return fmt.Errorf("the service answered with the ID of a key that was there before, %s: look at the list", sanitize(r.key.ID, maxID))
 	}
 	r.newID = r.key.ID
 	if key == nil {
@@ -240,7 +240,7 @@ func (r *rotation) reconcile(ctx context.Context, err error) error {
 	return r.stage(ctx, func(ctx context.Context) error {
 		now, listErr := r.client.list(ctx, r.old)
 		if listErr != nil {
-			return &joinedError{"the keys could not be listed afterwards: " + causeText(listErr) + "; " + causeText(err), []error{err, listErr}}
+			return &multiError{"the keys could not be listed afterwards: " + innerMessage(listErr) + "; " + innerMessage(err), []error{err, listErr}}
 		}
 		for _, key := range now.APIKeys {
 			if key.Name == unknown.KeyName && r.before.find(key.ID) == nil {

@@ -1,22 +1,30 @@
 package kalshi
 
+// Text from outside, made safe for an error.
+
 import (
 	"errors"
 	"strings"
 	"unicode"
 )
 
+// The longest texts in errors, in characters.
 const (
-	maxErrorText   = 300 // characters of a whole error
-	maxText        = 160 // of one text from outside in it
-	maxWords       = 130 // of the service's words in it, so that a hint fits too
-	maxPathText    = 80
+	maxError = 300 // a whole error
+	maxText  = 160 // one text from outside
+	maxWords = 130 // the service's words, so that a hint fits too
+	maxPath  = 80
+	maxID    = 40 // the ID or name of a key
+)
+
+const (
 	privateKeyMark = "PRIVATE KEY"
 	withheld       = "the text is withheld, since it seems to hold a private key"
 )
 
-// clean makes text from outside safe and short enough for one line of a log.
-func clean(s string) string {
+// sanitize makes text from outside safe for one line of a log, and cuts it to
+// n characters.
+func sanitize(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
@@ -27,14 +35,11 @@ func clean(s string) string {
 	if strings.Contains(s, privateKeyMark) {
 		return withheld
 	}
-	return clip(s, maxText)
+	return truncate(s, n)
 }
 
-// idText is the ID or name of a key in an error.
-func idText(id string) string { return clip(clean(id), 40) }
-
-// clip cuts s to n characters.
-func clip(s string, n int) string {
+// truncate cuts s to n characters.
+func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
@@ -45,24 +50,15 @@ func clip(s string, n int) string {
 	return string(runes[:n-1]) + "…"
 }
 
-// clipMiddle cuts s to n characters and keeps both its ends, as of a path.
-func clipMiddle(s string, n int) string {
-	runes := []rune(s)
-	if len(runes) <= n {
-		return s
-	}
-	return string(runes[:n/3]) + "…" + string(runes[len(runes)-(n-n/3-1):])
-}
-
-// unquoted replaces an error of net/http that quotes what a server sent in the
-// wrong place: that may be a private key.
-func unquoted(err error) error {
+// redactHTTPError replaces an error of net/http that quotes what a server sent
+// in the wrong place: that may be a private key.
+func redactHTTPError(err error) error {
 	if err == nil {
 		return nil
 	}
 	for _, quoting := range []string{"malformed", "bad Content-Length", "unsupported transfer encoding"} {
 		if strings.Contains(err.Error(), quoting) {
-			return errors.New("the answer is not sound HTTP")
+			return errors.New("the response is not valid HTTP")
 		}
 	}
 	return err

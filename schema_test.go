@@ -349,16 +349,16 @@ func sampleOf(kind, items string) any {
 	}
 }
 
-// Every answer in the schema is understood, with all of its fields; and none
+// Every response in the schema is understood, with all of its fields; and none
 // that lacks what is required.
 func TestSchema_responses(t *testing.T) {
 	t.Parallel()
-	answers := map[string]func() answer{
-		"GetApiKeysResponse":     func() answer { return new(GetAPIKeysResponse) },
-		"CreateApiKeyResponse":   func() answer { return new(CreateAPIKeyResponse) },
-		"GenerateApiKeyResponse": func() answer { return new(GenerateAPIKeyResponse) },
+	answers := map[string]func() decoder{
+		"GetApiKeysResponse":     func() decoder { return new(GetAPIKeysResponse) },
+		"CreateApiKeyResponse":   func() decoder { return new(CreateAPIKeyResponse) },
+		"GenerateApiKeyResponse": func() decoder { return new(GenerateAPIKeyResponse) },
 	}
-	decode := func(t *testing.T, object string, sample map[string]any) (answer, error) {
+	decode := func(t *testing.T, object string, sample map[string]any) (decoder, error) {
 		t.Helper()
 		body, err := json.Marshal(sample)
 		require.NoError(t, err)
