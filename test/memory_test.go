@@ -1,4 +1,4 @@
-package kalshi
+package test
 
 import (
 	"bytes"
@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,27 +19,24 @@ import (
 
 // Bodies without end, plain and compressed, are given up on before they fill
 // the memory.
-func TestHostile_memory(t *testing.T) { // not in parallel: it measures the heap
-	if testing.Short() || raceEnabled {
+func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures the heap
+	if testing.Short() || raceEnabled() {
 		t.Skip("hundreds of megabytes, and the race detector has its own")
 	}
-	for _, body := range []struct{ name, chunk string }{
-		{"one long string", strings.Repeat("a", 32<<10)},
-		{"keys", strings.Repeat(`{"api_key_id":"x","name":"y","scopes":["read"]},`, 700)},
-		{"brackets", strings.Repeat("[", 32<<10)},
+	const limit = 32 << 20 // bytes
+	for _, body := range []struct{ name, prefix, chunk string }{
+		{"one long string", `{"message":"`, strings.Repeat("a", 32<<10)},
+		{"keys", `{"api_keys":[`, strings.Repeat(`{"api_key_id":"x","name":"y","scopes":["read"]},`, 700)},
+		{"brackets", `{"api_keys":[`, strings.Repeat("[", 32<<10)},
 	} {
 		for _, gzipped := range []bool{false, true} {
+			prefix, chunk := []byte(body.prefix), []byte(body.chunk)
+			if gzipped { // members may follow each other
+				prefix, chunk = gzipMember(t, body.prefix), gzipMember(t, strings.Repeat(body.chunk, 32))
+			}
 			for _, status := range []int{200, 500} {
 				t.Run(fmt.Sprintf("%s, gzip %t, %d", body.name, gzipped, status), func(t *testing.T) {
-					prefix := []byte(`{"api_keys":[`)
-					if body.chunk[0] == 'a' {
-						prefix = []byte(`{"message":"`)
-					}
-					chunk := []byte(body.chunk)
-					if gzipped {
-						prefix, chunk = gzipMember(t, string(prefix)), gzipMember(t, strings.Repeat(body.chunk, 32)) // members may follow each other
-					}
-					c, _, _ := newHostileServer(t, func(w http.ResponseWriter, _ *http.Request) {
+					client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
 						if gzipped {
 							w.Header().Set("Content-Encoding", "gzip")
 						}
@@ -47,18 +46,24 @@ func TestHostile_memory(t *testing.T) { // not in parallel: it measures the heap
 							_, err = w.Write(chunk)
 						}
 					})
-					for _, call := range apiCalls("bot") {
+					for _, call := range calls("bot") {
 						var err error
-						peak := peakHeap(func() { err = call.do(t.Context(), c) })
+						peak := peakHeap(func() { err = call.do(t.Context(), client) })
 						if call.method != http.MethodDelete || status != 200 {
-							assertTypedError(t, err)
+							assertErrorText(t, err)
 						}
-						assert.Less(t, peak, int64(32<<20), "%s: bytes above idle", call.name)
+						assert.Less(t, peak, int64(limit), "%s: bytes above idle", call.name)
 					}
 				})
 			}
 		}
 	}
+}
+
+// raceEnabled reports whether the race detector is on.
+func raceEnabled() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 func gzipMember(t *testing.T, text string) []byte {

@@ -1,6 +1,0 @@
-//go:build race
-
-package kalshi
-
-// raceEnabled tells that the race detector is on, and memory cannot be measured.
-const raceEnabled = true

@@ -1,0 +1,287 @@
+package test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/internal/memnet"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// always has a fault happen to every request.
+const always = -1
+
+// An exchange is a stand-in for the service that holds a key to delete, and
+// the transport that leads to it.
+type exchange struct {
+	*kalshitest.Server
+	transport *http.Transport
+}
+
+// spareKeyID is the key that the delete of [calls] removes.
+const spareKeyID = "22222222-3333-4444-8555-666666666666"
+
+// inMemory starts an exchange for a bubble, where waiting takes no time.
+func inMemory(t testing.TB, opts ...kalshitest.Option) *exchange {
+	t.Helper()
+	listener := memnet.Listen()
+	return start(t, listener.Transport(), append(opts, kalshitest.WithListener(listener))...)
+}
+
+// onLoopback starts an exchange for suites that need a real socket.
+func onLoopback(t testing.TB, opts ...kalshitest.Option) *exchange {
+	t.Helper()
+	return start(t, new(http.Transport), opts...)
+}
+
+func start(t testing.TB, transport *http.Transport, opts ...kalshitest.Option) *exchange {
+	t.Helper()
+	x := &exchange{kalshitest.NewServer(opts...), transport}
+	t.Cleanup(x.Close)
+	t.Cleanup(transport.CloseIdleConnections)
+	x.AddKey(kalshitest.Key{ID: spareKeyID})
+	return x
+}
+
+// client returns a client that signs with the exchange's first key.
+func (x *exchange) client(t testing.TB, opts ...kalshi.Option) *kalshi.Client {
+	t.Helper()
+	return x.clientOf(t, newSigner(t, x.KeyID, x.PrivateKey), opts...)
+}
+
+// clientOf returns a client that shares a signer, and the exchange's transport
+// with the default time-out.
+func (x *exchange) clientOf(t testing.TB, signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
+	t.Helper()
+	hc := &http.Client{Transport: x.transport, Timeout: 30 * time.Second}
+	opts = append([]kalshi.Option{kalshi.WithBaseURL(x.URL), kalshi.WithHTTPClient(hc)}, opts...)
+	client, err := kalshi.NewClient(signer, opts...)
+	require.NoError(t, err)
+	return client
+}
+
+func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
+	t.Helper()
+	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
+	require.NoError(t, err)
+	signer, err := kalshi.NewSigner(keyID, key)
+	require.NoError(t, err)
+	return signer
+}
+
+// assertRequests checks how many requests have arrived so far.
+func (x *exchange) assertRequests(t testing.TB, want int) {
+	t.Helper()
+	assert.Equal(t, want, len(x.Requests()), "requests that arrived") // Len would print their headers
+}
+
+// keyIDs returns the IDs of the keys that exist now.
+func (x *exchange) keyIDs() (ids []string) {
+	for _, key := range x.Keys() {
+		ids = append(ids, key.ID)
+	}
+	return ids
+}
+
+// A call is one of the four calls.
+type call struct {
+	name, method string
+	do           func(context.Context, *kalshi.Client) error
+}
+
+// creates reports whether the call makes a key, so that it must not be
+// processed twice.
+func (c call) creates() bool { return c.method == http.MethodPost }
+
+// calls are the four calls. Those that make a key give it that name.
+func calls(keyName string) []call {
+	return []call{
+		{"GetAPIKeys", http.MethodGet, func(ctx context.Context, c *kalshi.Client) error {
+			_, err := c.GetAPIKeys(ctx)
+			return err
+		}},
+		{"CreateAPIKey", http.MethodPost, func(ctx context.Context, c *kalshi.Client) error {
+			_, err := c.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{Name: keyName, PublicKey: publicKey()})
+			return err
+		}},
+		{"GenerateAPIKey", http.MethodPost, func(ctx context.Context, c *kalshi.Client) error {
+			_, err := c.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: keyName, KeyType: kalshi.KeyTypeEd25519})
+			return err
+		}},
+		{"DeleteAPIKey", http.MethodDelete, func(ctx context.Context, c *kalshi.Client) error {
+			return c.DeleteAPIKey(ctx, spareKeyID)
+		}},
+	}
+}
+
+// forEachCall runs a test for each call, in parallel, each in a bubble of its
+// own.
+func forEachCall(t *testing.T, test func(t *testing.T, call call)) {
+	t.Parallel()
+	for _, call := range calls("bot") {
+		t.Run(call.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { test(t, call) })
+		})
+	}
+}
+
+// publicKey is the text of a public key whose private half nobody has.
+var publicKey = sync.OnceValue(func() string {
+	text, err := kalshi.MarshalPublicKey(newKey().Public())
+	if err != nil {
+		panic(err)
+	}
+	return text
+})
+
+func newKey() ed25519.PrivateKey {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// rsaKey is one RSA key for all tests, since it takes long to make.
+var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// pemOf returns the text as a response to GenerateAPIKey holds it.
+func pemOf(text string) (key kalshi.PrivateKeyPEM) {
+	_ = key.UnmarshalText([]byte(text)) // never fails
+	return key
+}
+
+// A remoteKey signs as a key manager does: nobody sees the key itself.
+type remoteKey struct{ crypto.Signer }
+
+func noSave(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }
+
+// isA reports whether an error, or one it wraps, is an E.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// kindOf names the type of a call's error, in the order in which a caller
+// should check for them.
+func kindOf(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case isA[*kalshi.OutcomeUnknownError](err):
+		return "Unknown"
+	case errors.Is(err, context.Canceled):
+		return "Canceled"
+	case isA[*kalshi.ValidationError](err):
+		return "Validation"
+	case isA[*kalshi.InvalidResponseError](err):
+		return "Invalid"
+	case isA[*kalshi.BadRequestError](err):
+		return "BadRequest"
+	case isA[*kalshi.UnauthorizedError](err):
+		return "Unauthorized"
+	case isA[*kalshi.ForbiddenError](err):
+		return "Forbidden"
+	case isA[*kalshi.NotFoundError](err):
+		return "NotFound"
+	case isA[*kalshi.ConflictError](err):
+		return "Conflict"
+	case isA[*kalshi.RateLimitError](err):
+		return "RateLimit"
+	case isA[*kalshi.ServerError](err):
+		return "Server"
+	case isA[*kalshi.APIError](err):
+		return "API"
+	case isA[*url.Error](err):
+		return "Transport"
+	default:
+		return fmt.Sprintf("untyped %T", err)
+	}
+}
+
+// statusKind is what a call returns for a status that is not 2xx and has no
+// further meaning.
+func statusKind(call call, status int) string {
+	if call.creates() && status/100 == 5 { // it may have been processed
+		return "Unknown"
+	}
+	kinds := map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 429: "RateLimit"}
+	switch kind, ok := kinds[status]; {
+	case ok:
+		return kind
+	case status/100 == 5:
+		return "Server"
+	default:
+		return "API"
+	}
+}
+
+// hijack writes raw bytes in place of a response and closes the connection.
+func hijack(wire string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = conn.Write([]byte(wire))
+			_ = conn.Close()
+		}
+	}
+}
+
+// childVariable names the function that a child process runs, for what would
+// take the test program with it. A child is this program once more.
+const childVariable = "KALSHI_TEST_CHILD"
+
+// children are those functions. A child ends with status 0 when its function
+// returns, and gets its arguments from the command line.
+var children = map[string]func(args []string){}
+
+func TestMain(m *testing.M) {
+	if child, ok := children[os.Getenv(childVariable)]; ok {
+		log.SetFlags(0)
+		child(os.Args[1:])
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func childCommand(t testing.TB, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	// The race detector waits a second at a process's end, unless told otherwise.
+	cmd.Env = append(os.Environ(), childVariable+"="+name, "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// must ends a child that cannot go on.
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
