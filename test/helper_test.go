@@ -57,7 +57,7 @@ func start(t testing.TB, transport *http.Transport, opts ...kalshitest.Option) *
 	x := &exchange{kalshitest.NewServer(opts...), transport}
 	t.Cleanup(x.Close)
 	t.Cleanup(transport.CloseIdleConnections)
-	x.AddKey(kalshitest.Key{ID: spareKeyID})
+	x.AddKey(kalshitest.Key{ID: spareKeyID, Name: "spare"})
 	return x
 }
 

@@ -1,0 +1,327 @@
+package test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// A ledger keeps what callers know of the keys that they made or deleted, by
+// the keys' names, each of which is used once.
+type ledger struct {
+	mu    sync.Mutex
+	keys  map[string]belief
+	kinds map[string]int // of all results
+}
+
+// A belief is what a caller has to believe of a key after all it was told.
+type belief int
+
+const (
+	gone belief = iota
+	perhaps
+	there
+)
+
+func newLedger(x *exchange) *ledger {
+	l := &ledger{keys: map[string]belief{}, kinds: map[string]int{}}
+	for _, key := range x.Keys() {
+		l.keys[key.Name] = there
+	}
+	return l
+}
+
+func (l *ledger) note(name string, b belief) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keys[name] = b
+}
+
+// result takes in what a call returned, and checks that it is one of the kinds
+// that troubles lead to.
+func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) {
+	t.Helper()
+	kind = kindOf(err)
+	assert.Contains(t, append(kinds, "ok", "RateLimit"), kind, "%v", err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kinds[kind]++
+	return kind
+}
+
+func (l *ledger) listed(t testing.TB, err error) {
+	t.Helper()
+	l.result(t, err, "Transport", "Server", "Invalid")
+}
+
+// created takes in the result of a call that makes a key.
+func (l *ledger) created(t testing.TB, name string, err error) {
+	t.Helper()
+	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps, "RateLimit": gone}[l.result(t, err, "Unknown")])
+}
+
+// deleted takes in the result of a call that deletes a key which exists.
+func (l *ledger) deleted(t testing.TB, name string, err error) {
+	t.Helper()
+	if l.result(t, err, "Transport", "Server", "Invalid") == "ok" {
+		l.note(name, gone)
+	} else {
+		l.note(name, perhaps)
+	}
+}
+
+// check compares the ledger with the keys that exist when all is over: no call
+// made a second key, and no key exists or is gone without its caller's knowing.
+func (l *ledger) check(t testing.TB, keys []kalshitest.Key) {
+	t.Helper()
+	exist := map[string]int{}
+	for _, key := range keys {
+		exist[key.Name]++
+		_, known := l.keys[key.Name]
+		assert.True(t, known, "nobody knows of the key %q", key.Name)
+	}
+	for name, believed := range l.keys {
+		switch n := exist[name]; believed {
+		case gone:
+			assert.Zero(t, n, "keys named %q, which is gone", name)
+		case perhaps:
+			assert.LessOrEqual(t, n, 1, "keys named %q, which may exist", name)
+		case there:
+			assert.Equal(t, 1, n, "keys named %q, which exists", name)
+		}
+	}
+	t.Log(l.kinds)
+	assert.NotZero(t, l.kinds["Unknown"], "the faults took effect")
+	assert.Greater(t, l.kinds["ok"], l.kinds["Unknown"], "and not on all")
+}
+
+// troubles are faults that a retry may mend, of each kind.
+var troubles = []kalshitest.Fault{
+	{Drop: true}, {Drop: true, Process: true}, {Reset: true, Process: true}, {Cut: true, Method: http.MethodPost},
+	{Status: 429}, {Status: 503}, {Status: 502, Process: true}, {Body: "{}", Process: true},
+	{Delay: 2 * time.Millisecond, Process: true},
+}
+
+// A thousand callers share one client and one signer while responses are lost,
+// refused and cut off. Afterwards each key is accounted for, and no goroutine
+// and no connection is left.
+func TestLoad_manyCallers(t *testing.T) { // not in parallel: it counts goroutines
+	callers := 1000
+	if testing.Short() {
+		callers = 100
+	}
+	goroutines := runtime.NumGoroutine()
+	x := onLoopback(t)
+	conns := new(connCounter)
+	x.transport.DialContext, x.transport.MaxConnsPerHost, x.transport.MaxIdleConnsPerHost = conns.dial, 32, 32
+	client := x.client(t)
+	for i := range callers { // about every second request
+		if i%2 == 1 {
+			x.Inject(troubles[i/2%len(troubles)])
+		} else {
+			x.Inject(kalshitest.Fault{})
+		}
+	}
+
+	told := newLedger(x)
+	var wg sync.WaitGroup
+	for i := range callers {
+		name := fmt.Sprintf("key-%d", i)
+		call := calls(name)[i%4]
+		if call.method == http.MethodDelete {
+			x.AddKey(kalshitest.Key{ID: name, Name: name})
+		}
+		wg.Go(func() {
+			switch call.method {
+			case http.MethodGet:
+				told.listed(t, call.do(t.Context(), client))
+			case http.MethodPost:
+				told.created(t, name, call.do(t.Context(), client))
+			default:
+				told.deleted(t, name, client.DeleteAPIKey(t.Context(), name))
+			}
+		})
+	}
+	wg.Wait()
+	told.check(t, x.Keys())
+
+	require.NotZero(t, conns.dialed.Load())
+	x.transport.CloseIdleConnections()
+	assert.Eventually(t, func() bool { return conns.open.Load() == 0 }, 5*time.Second, time.Millisecond, "open connections")
+	x.Close()
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }, 5*time.Second, time.Millisecond, "goroutines") // Eventually has one
+}
+
+// A connCounter counts the connections that it has opened, and those of them
+// that are not closed.
+type connCounter struct{ dialed, open atomic.Int64 }
+
+func (cc *connCounter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	cc.dialed.Add(1)
+	cc.open.Add(1)
+	return &countedConn{Conn: conn, closed: sync.OnceFunc(func() { cc.open.Add(-1) })}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (conn *countedConn) Close() error {
+	conn.closed()
+	return conn.Conn.Close()
+}
+
+// Bots that make, delete and rotate keys without a pause while one request in
+// three meets a random fault, over HTTP/1 and HTTP/2. Afterwards each key is
+// accounted for, and what each bot has stored works.
+func TestLoad_chaos(t *testing.T) {
+	t.Parallel()
+	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const bots = 12
+			rounds := 12
+			if testing.Short() {
+				rounds = 6
+			}
+			x := onLoopback(t)
+			told := newLedger(x)
+					if http2 {
+				frontHTTP2(t, x)
+			}
+			random := rand.New(rand.NewPCG(1, 2))
+			for range bots * rounds * 20 { // more than there will be requests
+				fault := kalshitest.Fault{}
+				if random.IntN(3) == 0 {
+					fault = troubles[random.IntN(len(troubles))]
+				}
+				x.Inject(fault)
+			}
+			all := make([]*bot, bots)
+			var wg sync.WaitGroup
+			for i := range all {
+				key := x.AddKey(kalshitest.Key{Name: fmt.Sprintf("bot %d", i)})
+				told.note(key.Name, there)
+				all[i] = &bot{key.Name, x.clientOf(t, newSigner(t, key.ID, key.PrivateKey)), told, key}
+				wg.Go(func() {
+					for round := range rounds {
+						all[i].step(t, round)
+					}
+				})
+			}
+			wg.Wait()
+			x.ClearFaults()
+			for _, b := range all {
+				assert.Equal(t, b.stored.ID, b.client.Signer().KeyID(), "what signs is what is stored")
+				_, err := x.clientOf(t, newSigner(t, b.stored.ID, b.stored.PrivateKey)).GetAPIKeys(t.Context())
+				assert.NoError(t, err, "what is stored works")
+			}
+			told.check(t, x.Keys())
+		})
+	}
+}
+
+// A bot keeps the key that it signs with in a store, as a program would on its
+// disk.
+type bot struct {
+	name   string
+	client *kalshi.Client
+	told   *ledger
+	stored kalshitest.Key // what the next start of the program reads
+}
+
+func (b *bot) step(t testing.TB, round int) {
+	ctx, name := context.Background(), fmt.Sprintf("%s, round %d", b.name, round)
+	switch round % 3 {
+	case 0:
+		_, err := b.client.GetAPIKeys(ctx)
+		b.told.listed(t, err)
+	case 1:
+		key, err := b.client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, KeyType: kalshi.KeyTypeEd25519})
+		b.told.created(t, name, err)
+		if err == nil {
+			b.told.deleted(t, name, b.client.DeleteAPIKey(ctx, key.ID))
+		}
+	case 2:
+		b.rotate(ctx, t, name)
+	}
+}
+
+// rotate notes what a rotation says, which has to fit what it did to the store.
+func (b *bot) rotate(ctx context.Context, t testing.TB, name string) {
+	old, saved := b.stored, false
+	_, err := b.client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Name: name, Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+		b.stored, saved = kalshitest.Key{ID: key.ID, Name: name, PrivateKey: key.PrivateKey.Reveal()}, true
+		return nil
+	}})
+	var rotation *kalshi.RotationError
+	if err != nil && !assert.ErrorAs(t, err, &rotation) {
+		return
+	}
+	switch {
+	case err == nil:
+		b.told.note(name, there)
+		b.told.note(old.Name, gone)
+	case rotation.Stage == kalshi.StageMint:
+		b.told.created(t, name, err)
+	case rotation.Stage == kalshi.StageVerify && rotation.Key == nil: // deleted again
+		b.told.note(name, gone)
+	case rotation.Stage == kalshi.StageVerify:
+		b.told.note(name, perhaps)
+	case rotation.Stage == kalshi.StageDelete:
+		b.told.note(name, there)
+		b.told.note(old.Name, perhaps)
+	default:
+		assert.Equal(t, kalshi.StageInspect, rotation.Stage, "%v", err)
+	}
+	assert.Equal(t, err == nil || rotation.Stage == kalshi.StageDelete, saved, "%v", err)
+}
+
+// frontHTTP2 puts a proxy that speaks HTTP/2 before an exchange. A connection
+// that breaks behind it becomes a stream that is reset.
+func frontHTTP2(t testing.TB, x *exchange) {
+	t.Helper()
+	target, err := url.Parse(x.URL)
+	require.NoError(t, err)
+	behind := new(http.Transport)
+	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host },
+		Transport: behind,
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
+			panic(http.ErrAbortHandler)
+		},
+	})
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	t.Cleanup(behind.CloseIdleConnections)
+	roots := front.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	x.URL = front.URL + target.Path
+	x.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	x.transport.ForceAttemptHTTP2 = true
+}
