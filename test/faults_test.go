@@ -137,17 +137,17 @@ func TestFaults(t *testing.T) {
 // what goes wrong between them.
 type faultRun struct {
 	*exchange
-	signer     *kalshi.Signer
-	httpClient *http.Client
-	ctx        context.Context
-	cancel     context.CancelFunc
-	fault      kalshitest.Fault
+	keyID, privateKey string // that the client signs with
+	httpClient        *http.Client
+	ctx               context.Context
+	cancel            context.CancelFunc
+	fault             kalshitest.Fault
 }
 
 func newFaultRun(t *testing.T, x *exchange, fault kalshitest.Fault, set func(*faultRun)) *faultRun {
 	t.Helper()
 	x.transport.DisableKeepAlives = true // so that net/http does not send a GET again by itself
-	run := &faultRun{exchange: x, signer: newSigner(t, x.KeyID, x.PrivateKey), fault: fault}
+	run := &faultRun{exchange: x, keyID: x.KeyID, privateKey: x.PrivateKey, fault: fault}
 	run.httpClient = &http.Client{Transport: x.transport, Timeout: 30 * time.Second}
 	run.ctx, run.cancel = context.WithCancel(t.Context())
 	t.Cleanup(run.cancel)
@@ -163,7 +163,7 @@ func newFaultRun(t *testing.T, x *exchange, fault kalshitest.Fault, set func(*fa
 // exactly if the call reports so, or else the outcome is unknown.
 func (run *faultRun) check(t *testing.T, call call, want string) {
 	t.Helper()
-	client := run.clientOf(t, run.signer, kalshi.WithHTTPClient(run.httpClient))
+	client := run.clientOf(t, newSigner(t, run.keyID, run.privateKey), kalshi.WithHTTPClient(run.httpClient))
 	before := len(run.Keys())
 	err := call.do(run.ctx, client)
 	requests, change := run.Requests(), len(run.Keys())-before
@@ -216,22 +216,12 @@ func clockOff(d time.Duration) func(*faultRun) {
 
 // signAs names another key than the one that signs.
 func signAs(keyID string) func(*faultRun) {
-	return func(run *faultRun) { run.sign(keyID, run.PrivateKey) }
+	return func(run *faultRun) { run.keyID = keyID }
 }
 
 func readOnly(run *faultRun) {
 	key := run.AddKey(kalshitest.Key{Scopes: []string{"read"}})
-	run.sign(key.ID, key.PrivateKey)
-}
-
-func (run *faultRun) sign(keyID, privateKey string) {
-	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
-	if err == nil {
-		run.signer, err = kalshi.NewSigner(keyID, key)
-	}
-	if err != nil {
-		panic(err)
-	}
+	run.keyID, run.privateKey = key.ID, key.PrivateKey
 }
 
 func dropSignature(run *faultRun) {

@@ -80,11 +80,17 @@ func (x *exchange) clientOf(t testing.TB, signer *kalshi.Signer, opts ...kalshi.
 
 func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
 	t.Helper()
-	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
-	require.NoError(t, err)
-	signer, err := kalshi.NewSigner(keyID, key)
+	signer, err := signerOf(keyID, privateKey)
 	require.NoError(t, err)
 	return signer
+}
+
+func signerOf(keyID, privateKey string) (*kalshi.Signer, error) {
+	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
+	if err != nil {
+		return nil, err
+	}
+	return kalshi.NewSigner(keyID, key)
 }
 
 // assertRequests checks how many requests have arrived so far.
@@ -277,6 +283,15 @@ func childCommand(t testing.TB, name string, args ...string) *exec.Cmd {
 	// The race detector waits a second at a process's end, unless told otherwise.
 	cmd.Env = append(os.Environ(), childVariable+"="+name, "GORACE=atexit_sleep_ms=0")
 	return cmd
+}
+
+// childClient is the client of a child.
+func childClient(baseURL, keyID, privateKey string) *kalshi.Client {
+	signer, err := signerOf(keyID, privateKey)
+	must(err)
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
+	must(err)
+	return client
 }
 
 // must ends a child that cannot go on.

@@ -210,7 +210,7 @@ func TestLoad_chaos(t *testing.T) {
 			}
 			x := onLoopback(t)
 			told := newLedger(x)
-					if http2 {
+			if http2 {
 				frontHTTP2(t, x)
 			}
 			random := rand.New(rand.NewPCG(1, 2))
