@@ -48,7 +48,7 @@ func offset(t testing.TB, signer *kalshi.Signer) time.Duration {
 	require.NoError(t, err)
 	ms, err := strconv.ParseInt(header.Get("KALSHI-ACCESS-TIMESTAMP"), 10, 64)
 	require.NoError(t, err)
-	return time.UnixMilli(ms).Sub(time.Now())
+	return time.Until(time.UnixMilli(ms))
 }
 
 // date is the Date header of a server whose clock is off by skew.

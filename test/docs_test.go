@@ -1,4 +1,4 @@
-package kalshi_test
+package test
 
 import (
 	"bytes"
@@ -10,6 +10,9 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,17 +23,19 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/api.txt anew")
 
+// packages are the folders of what users import.
+var packages = []string{"..", "../kalshitest"}
+
 // The exported API changes only on purpose: a change shows in the diff of
-// testdata/api.txt, which `go test -run API -update .` writes.
-func TestAPI_IsTheGoldenOne(t *testing.T) {
+// testdata/api.txt, which `go test ./test -run API -update` writes.
+func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 	t.Parallel()
 	var got bytes.Buffer
-	for _, dir := range []string{".", "kalshitest"} {
+	for _, dir := range packages {
 		printAPI(t, &got, dir)
 	}
-	const golden = "testdata/api.txt"
+	const golden = "../testdata/api.txt"
 	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o750))
 		require.NoError(t, os.WriteFile(golden, got.Bytes(), 0o600))
 	}
 	want, err := os.ReadFile(golden)
@@ -86,9 +91,9 @@ func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.F
 }
 
 // Every exported identifier and struct field says what it is.
-func TestAPI_IsDocumented(t *testing.T) {
+func TestDocs_APIIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{".", "kalshitest"} {
+	for _, dir := range packages {
 		files, fset := parseDir(t, dir, parser.ParseComments)
 		check := func(node ast.Node, name *ast.Ident, comments ...*ast.CommentGroup) {
 			if name.IsExported() && !slices.ContainsFunc(comments, func(c *ast.CommentGroup) bool { return c.Text() != "" }) {
@@ -134,11 +139,11 @@ func checkDecl(decl ast.Decl, check func(ast.Node, *ast.Ident, ...*ast.CommentGr
 
 // Every function and method that a user calls has an Example. Those that only
 // the standard library calls, through an interface, need none.
-func TestAPI_HasExamples(t *testing.T) {
+func TestDocs_APIHasExamples(t *testing.T) {
 	t.Parallel()
 	called := []string{"Error", "Unwrap", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
 
-	for _, dir := range []string{".", "kalshitest"} {
+	for _, dir := range packages {
 		source, err := parser.ParseFile(token.NewFileSet(), dir+"/example_test.go", nil, parser.ParseComments)
 		require.NoError(t, err)
 		examples := map[string]bool{}
@@ -173,4 +178,68 @@ func receiver(f *ast.FuncDecl) string {
 		return pointer.X.(*ast.Ident).Name
 	}
 	return f.Recv.List[0].Type.(*ast.Ident).Name
+}
+
+// readmeSnippets returns the Go code that README shows.
+func readmeSnippets(t *testing.T) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	var snippets []string
+	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1) {
+		snippets = append(snippets, string(match[1]))
+	}
+	require.NotEmpty(t, snippets)
+	return snippets
+}
+
+// Every snippet stands, line for line, in an Example, which is compiled and
+// whose output is checked.
+func TestDocs_READMESnippetsStandInExamples(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("../example_test.go")
+	require.NoError(t, err)
+	examples := unindent(string(source))
+	for _, snippet := range readmeSnippets(t) {
+		if !isProgram(snippet) {
+			assert.Contains(t, examples, unindent(snippet))
+		}
+	}
+}
+
+func isProgram(snippet string) bool { return strings.HasPrefix(snippet, "package main") }
+
+// unindent takes the indentation off, since a snippet stands one deeper in a
+// function.
+func unindent(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// The one whole program runs as it is written.
+func TestDocs_READMEQuickStartRuns(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("compiles a program")
+	}
+	snippets := readmeSnippets(t)
+	program := snippets[slices.IndexFunc(snippets, isProgram)]
+	assert.LessOrEqual(t, strings.Count(program, "\n"), 25, "lines")
+
+	file := filepath.Join(t.TempDir(), "main.go")
+	require.NoError(t, os.WriteFile(file, []byte(program), 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, "kalshitest [read write]\n", string(out))
+}
+
+// The commands are the ones that the project's own checks run.
+func TestDocs_READMENamesTheTwoCommands(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "go run ./examples/quickstart\ngo test ./...\n")
 }

@@ -1,0 +1,185 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// Each error that a user can meet, to be read aloud: it says what happened,
+// where, and what to do next. What the service says of a refusal stands as it
+// was said; a hint is added where that alone is a riddle.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			list     = "/trade-api/v2/api_keys"
+			generate = "/trade-api/v2/api_keys/generate"
+			rotating = "kalshi: rotate key OLD"
+		)
+		type fault = kalshitest.Fault
+		check := func(err error, oldKeyID, want string) {
+			t.Helper()
+			if !assert.Error(t, err, want) {
+				return
+			}
+			got := err.Error()
+			assert.LessOrEqual(t, utf8.RuneCountInString(got), 300, got)
+			assert.True(t, strings.HasPrefix(got, "kalshi: "), got)
+			assert.Equal(t, 1, strings.Count(got, "kalshi: "), got)
+			seen := map[string]bool{}
+			for part := range strings.SplitSeq(got, ": ") {
+				assert.False(t, seen[part], "%q is said twice in %q", part, got)
+				seen[part] = true
+			}
+			got = uuid.ReplaceAllStringFunc(got, func(id string) string {
+				if id == oldKeyID {
+					return "OLD"
+				}
+				return "NEW"
+			})
+			assert.Equal(t, want, got)
+		}
+
+		// The service refuses, fails, or is not to be reached.
+		skewed := func(skew time.Duration) fault {
+			return fault{Status: 401, Body: expiredBody, Times: always, Header: http.Header{"Date": {date(skew)}}}
+		}
+		badKey := func(details string) fault {
+			return fault{Status: 401, Body: `{"error":{"code":"authentication_error","message":"authentication_error","details":"` + details + `"}}`}
+		}
+		listing, creating, generating, deleting := calls("my bot")[0], calls("my bot")[1], calls("my bot")[2], calls("my bot")[3]
+		for _, tt := range []struct {
+			call  call
+			fault fault
+			want  string
+		}{
+			{generating, fault{Status: 400, Body: `{"msg":"Parameter validation failed for name"}`}, "kalshi: POST " + generate + ": 400 Bad Request: Parameter validation failed for name"},
+			{listing, badKey("INCORRECT_API_KEY_SIGNATURE"), "kalshi: GET " + list + ": 401 authentication_error: INCORRECT_API_KEY_SIGNATURE (wrong signature: does the private key belong to this key ID?)"},
+			{listing, badKey("NOT_FOUND"), "kalshi: GET " + list + ": 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)"},
+			{listing, skewed(37 * time.Second), "kalshi: GET " + list + ": 401 header_timestamp_expired: header timestamp expired (the local clock is 37 seconds behind)"},
+			{listing, skewed(-37 * time.Second), "kalshi: GET " + list + ": 401 header_timestamp_expired: header timestamp expired (the local clock is 37 seconds ahead)"},
+			{listing, skewed(0), "kalshi: GET " + list + ": 401 header_timestamp_expired: header timestamp expired (the clocks agree: the request took too long to arrive)"},
+			{listing, fault{Status: 401, Body: "API has been moved to another host"}, "kalshi: GET " + list + ": 401 Unauthorized: API has been moved to another host (check the key ID, the private key and the base URL)"},
+			{generating, fault{Status: 403, Body: `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`}, "kalshi: POST " + generate + ": 403 insufficient_scope:_write_required: insufficient scope: write required"},
+			{deleting, fault{Status: 404, Body: `{"error":{"code":"not_found","message":"not found"}}`}, "kalshi: DELETE " + list + "/NEW: 404 not_found: not found"},
+			{listing, fault{Status: 429, Body: kalshitest.TooManyRequestsBody}, "kalshi: GET " + list + ": 429 Too Many Requests: too many requests"},
+			{listing, fault{Status: 502, Body: "<html>"}, "kalshi: GET " + list + ": 502 Bad Gateway"},
+			{listing, fault{Status: 301}, "kalshi: GET " + list + ": 301 Moved Permanently (redirects are not followed: check the base URL)"},
+			{listing, fault{Body: "{}"}, "kalshi: GET " + list + ": the 200 answer cannot be understood: it lacks api_keys"},
+			{listing, fault{Delay: time.Hour}, "kalshi: GET " + list + ": context deadline exceeded"},
+			{generating, fault{Drop: true}, `kalshi: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: POST ` + generate + ": EOF"},
+			{creating, fault{Status: 500, Body: `{"api_key_id":"new"}`}, `kalshi: CreateAPIKey: a key named "my bot", ID new may exist now: list the keys, delete it if its private half is lost: POST ` + list + ": 500 Internal Server Error"},
+		} {
+			x := inMemory(t)
+			x.Inject(tt.fault)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			check(tt.call.do(ctx, x.client(t, kalshi.WithMaxRetries(0))), x.KeyID, tt.want)
+			cancel()
+		}
+		x := inMemory(t)
+		x.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+		_, err := x.client(t, kalshi.WithMaxRetries(0)).GetAPIKeys(t.Context())
+		check(err, "", "kalshi: GET "+list+": connection refused")
+
+		// A rotation stops.
+		fullDisk := func(context.Context, *kalshi.GenerateAPIKeyResponse) error { return errors.New("disk full") }
+		for _, tt := range []struct {
+			save   func(context.Context, *kalshi.GenerateAPIKeyResponse) error
+			faults []fault
+			want   string
+		}{
+			{noSave, []fault{{Drop: true}}, ": inspect: the old key still signs: GET " + list + ": EOF"},
+			{noSave, []fault{{Method: http.MethodPost, Drop: true, Process: true}}, ": mint: the old key still signs; delete if nobody holds it: NEW: POST " + generate + ": EOF"},
+			{noSave, []fault{{}, {}, {Method: http.MethodGet, Status: 403, Times: always}}, ": verify: the old key still signs; the new key NEW was deleted again: GET " + list + ": 403 Forbidden"},
+			{fullDisk, nil, ": save: the old key still signs; store the new key NEW from Key, or delete it: disk full"},
+			{noSave, []fault{{Method: http.MethodDelete, Status: 403}}, ": delete: the new key NEW signs and is saved; delete the old one: DELETE " + list + "/OLD: 403 Forbidden"},
+		} {
+			x := inMemory(t)
+			x.Inject(tt.faults...)
+			_, err := x.client(t, kalshi.WithMaxRetries(0)).RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: tt.save, KeyType: kalshi.KeyTypeEd25519})
+			check(err, x.KeyID, rotating+tt.want)
+		}
+
+		// Input is refused.
+		client := inMemory(t).client(t)
+		parse := func(text string) error {
+			_, err := kalshi.ParsePrivateKey([]byte(text))
+			return err
+		}
+		option := func(o kalshi.Option) error {
+			_, err := kalshi.NewClient(client.Signer(), o)
+			return err
+		}
+		signer := func(id string) error {
+			_, err := kalshi.NewSigner(id, newKey())
+			return err
+		}
+		request := func(r kalshi.GenerateAPIKeyRequest) error {
+			_, err := client.GenerateAPIKey(t.Context(), r)
+			return err
+		}
+		_, noKey := kalshi.NewSigner("id", newKey()[:0])
+		_, privateKey := client.CreateAPIKey(t.Context(), kalshi.CreateAPIKeyRequest{Name: "x", PublicKey: pemText(newKey())})
+		_, noSaver := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{})
+		_, encoded := pemOf("k").MarshalText()
+		negative, zero := -1, 0
+		for _, tt := range []struct {
+			err  error
+			want string
+		}{
+			{parse(""), "kalshi: private key is empty: give the PEM text, from the BEGIN line to the END line"},
+			{parse("key.pem"), "kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64"},
+			{parse("-----BEGIN"), "kalshi: private key is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"},
+			{parse("ssh-ed25519 AAAA"), "kalshi: private key is a public key: give the private half"},
+			{signer(""), "kalshi: key ID is empty: copy it from where the key was made"},
+			{signer("a b"), "kalshi: key ID has blanks, control or non-ASCII characters: copy it again"},
+			{noKey, "kalshi: private key is an Ed25519 key of 0 bytes and not 64: parse or generate it again"},
+			{option(nil), "kalshi: option is nil: leave it out"},
+			{option(kalshi.WithBaseURL("")), "kalshi: base URL is empty: give one such as https://demo-api.kalshi.co/trade-api/v2"},
+			{option(kalshi.WithBaseURL("exchange.test")), "kalshi: base URL lacks https:// and a host: give one such as https://demo-api.kalshi.co/trade-api/v2"},
+			{option(kalshi.WithBaseURL("http://exchange.test")), "kalshi: base URL is not https: use it, since private keys cross it; http is for loopback only"},
+			{option(kalshi.WithBaseURL("https://demo-api.kalshi.co")), "kalshi: base URL has no path: add /trade-api/v2"},
+			{option(kalshi.WithHTTPClient(nil)), "kalshi: HTTP client is nil: leave the option out for the default one"},
+			{option(kalshi.WithMaxRetries(-1)), "kalshi: max retries is negative: 0 turns retries off"},
+			{option(kalshi.WithUserAgent("")), "kalshi: user agent is empty or has control or non-ASCII characters: use one such as my-bot/1.0"},
+			{request(kalshi.GenerateAPIKeyRequest{}), "kalshi: Name is empty: name the key after what will use it"},
+			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Scopes: []kalshi.Scope{}}), "kalshi: Scopes is an empty list: name at least one scope, or leave it nil for full access"},
+			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Subaccount: &negative}), "kalshi: Subaccount is negative: use 0 for the primary account, 1 to 63, or nil for all"},
+			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Subaccount: &zero, FCMSubtraderID: "1_a"}), "kalshi: Subaccount excludes FCMSubtraderID: set only one of them"},
+			{privateKey, "kalshi: PublicKey is a private key, which must never be sent: make it with MarshalPublicKey from its public half"},
+			{noSaver, "kalshi: Save is nil: give one that stores the new key, which would be lost with the process"},
+			{kalshi.PrivateKeyPEM{}.WriteFile("x"), "kalshi: private key is missing: the service has not sent one, or it was not kept"},
+			{pemOf("k").WriteFile(""), "kalshi: path is empty: name the file that the private key goes to"},
+			{encoded, "kalshi: a private key is not encoded unasked: call Reveal and store its text with care"},
+		} {
+			check(tt.err, "", tt.want)
+		}
+	})
+}
+
+func TestMessages_fileExists(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "k.pem")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	err := pemOf("k").WriteFile(path)
+	require.ErrorIs(t, err, os.ErrExist)
+	assert.Regexp(t, `^kalshi: create the private key's file: open \S+: .+: name a new one, none is overwritten$`, err.Error())
+}
