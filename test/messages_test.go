@@ -146,7 +146,7 @@ func TestMessages(t *testing.T) {
 			want string
 		}{
 			{parse(""), "kalshi: private key is empty: give the PEM text, from the BEGIN line to the END line"},
-			{parse("key.pem"), "kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name or bare base64"},
+			{parse("key.pem"), "kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name"},
 			{parse("-----BEGIN"), "kalshi: private key is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"},
 			{parse("ssh-ed25519 AAAA"), "kalshi: private key is a public key: give the private half"},
 			{signer(""), "kalshi: key ID is empty: copy it from where the key was made"},
