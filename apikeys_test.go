@@ -13,8 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func pointerTo[T any](v T) *T { return &v }
-
 // testPublicPEM makes a public key in the form that a CreateAPIKeyRequest takes.
 func testPublicPEM(t testing.TB) string {
 	t.Helper()

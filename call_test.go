@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"io"
 	"maps"
@@ -17,142 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// A sentRequest is a request as it was handed to the transport.
-type sentRequest struct {
-	method, url string
-	path        string // that goes over the wire
-	header      http.Header
-	body        []byte // nil: there was none
-}
-
-// A sentLog is all that a transport was handed.
-type sentLog struct{ requests []sentRequest }
-
-func (l *sentLog) add(req *http.Request) {
-	path, _, _ := strings.Cut(req.URL.RequestURI(), "?")
-	sent := sentRequest{method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone()}
-	if req.Body != nil {
-		sent.body, _ = io.ReadAll(req.Body)
-	}
-	l.requests = append(l.requests, sent)
-}
-
-// only returns the one request that was sent.
-func (l *sentLog) only(t testing.TB) sentRequest {
-	t.Helper()
-	require.Len(t, l.requests, 1)
-	return l.requests[0]
-}
-
-// answerWith has mock answer every request so, with pairs of header names and
-// values, and returns what it will have been sent.
-func answerWith(mock *httpmock.MockTransport, status int, body string, header ...string) *sentLog {
-	sent := new(sentLog)
-	mock.RegisterNoResponder(func(req *http.Request) (*http.Response, error) {
-		sent.add(req)
-		resp := httpmock.NewStringResponse(status, body)
-		for i := 0; i < len(header); i += 2 {
-			resp.Header.Set(header[i], header[i+1])
-		}
-		return resp, nil
-	})
-	return sent
-}
-
-// assertSentSigned asserts that the headers sign the request now, over that path,
-// with the key that the public one belongs to.
-func assertSentSigned(t testing.TB, public crypto.PublicKey, sent sentRequest, path string) {
-	t.Helper()
-	assert.Equal(t, path, sent.path, "what is sent")
-	assert.Equal(t, testKeyID, sent.header.Get("KALSHI-ACCESS-KEY"))
-	timestamp := sent.header.Get("KALSHI-ACCESS-TIMESTAMP")
-	ms, err := strconv.ParseInt(timestamp, 10, 64)
-	assert.NoError(t, err)
-	assert.WithinDuration(t, time.Now(), time.UnixMilli(ms), time.Minute)
-	signature, err := base64.StdEncoding.DecodeString(sent.header.Get("KALSHI-ACCESS-SIGNATURE"))
-	assert.NoError(t, err)
-	text := []byte(timestamp + sent.method + path)
-	switch public := public.(type) {
-	case ed25519.PublicKey:
-		assert.True(t, ed25519.Verify(public, text, signature), "the signature")
-	case *rsa.PublicKey:
-		digest := sha256.Sum256(text)
-		assert.NoError(t, rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: 32}))
-	default:
-		assert.Fail(t, "unknown key", "%T", public)
-	}
-}
-
-// A knownCall is one of the four calls, with input that the client takes.
-type knownCall struct {
-	name, method string
-	path         string // below the base URL
-	mint         bool
-	success      int
-	answer       string // of a success
-	do           func(context.Context, *Client) error
-}
-
-func knownCalls(t testing.TB) []knownCall {
-	t.Helper()
-	public, err := MarshalPublicKey(newEd25519Key(t).Public())
-	require.NoError(t, err)
-	return []knownCall{
-		{"GetAPIKeys", "GET", "/api_keys", false, 200, `{"api_keys":[]}`, func(ctx context.Context, c *Client) error {
-			_, err := c.GetAPIKeys(ctx)
-			return err
-		}},
-		{"CreateAPIKey", "POST", "/api_keys", true, 201, `{"api_key_id":"new"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: "bot", PublicKey: public})
-			return err
-		}},
-		{"GenerateAPIKey", "POST", "/api_keys/generate", true, 201, `{"api_key_id":"new","private_key":"text"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: "bot"})
-			return err
-		}},
-		{"DeleteAPIKey", "DELETE", "/api_keys/old", false, 204, ``, func(ctx context.Context, c *Client) error {
-			return c.DeleteAPIKey(ctx, "old")
-		}},
-	}
-}
-
-// errorTypes returns the names of all the package's types that errors.As finds.
-func errorTypes(err error) []string {
-	var names []string
-	for _, known := range []struct {
-		name string
-		is   bool
-	}{
-		{"OutcomeUnknown", isType[*OutcomeUnknownError](err)},
-		{"Validation", isType[*ValidationError](err)},
-		{"InvalidResponse", isType[*InvalidResponseError](err)},
-		{"BadRequest", isType[*BadRequestError](err)},
-		{"Unauthorized", isType[*UnauthorizedError](err)},
-		{"Forbidden", isType[*ForbiddenError](err)},
-		{"NotFound", isType[*NotFoundError](err)},
-		{"Conflict", isType[*ConflictError](err)},
-		{"RateLimit", isType[*RateLimitError](err)},
-		{"Server", isType[*ServerError](err)},
-		{"API", isType[*APIError](err)},
-	} {
-		if known.is {
-			names = append(names, known.name)
-		}
-	}
-	return names
-}
-
-func isType[T error](err error) bool {
-	var target T
-	return errors.As(err, &target)
-}
 
 func TestCalls_send(t *testing.T) {
 	t.Parallel()

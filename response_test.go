@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -60,14 +58,6 @@ func TestAPIError_parse(t *testing.T) {
 			}
 		})
 	}
-}
-
-// assertClean asserts that text can stand on one line of a log.
-func assertClean(t testing.TB, text string) {
-	t.Helper()
-	assert.True(t, utf8.ValidString(text), "%q is no UTF-8", text)
-	assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "%q has control characters", text)
-	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, "%q is too long", text)
 }
 
 func TestAPIError_cleansTextFromOutside(t *testing.T) {

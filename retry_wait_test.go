@@ -235,8 +235,3 @@ func TestClient_cancelledDuringAttempt(t *testing.T) {
 		assert.Equal(t, 1, attempts)
 	})
 }
-
-// roundTripper is a transport that reports nothing to traces.
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -223,8 +222,6 @@ func refuse(status int, body string) memoryFault {
 		return memoryAnswer(status, body), nil
 	}
 }
-
-var errConnectionLost = errors.New("connection lost")
 
 // lose loses the request before it is carried out.
 func lose(*memoryExchange, *http.Request, int, func() *http.Response) (*http.Response, error) {

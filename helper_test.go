@@ -1,0 +1,341 @@
+package kalshi
+
+// The vocabulary of the tests: the four calls, kinds of errors, canned
+// responses, keys, clients and the check of a signature.
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go/internal/memnet"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+const (
+	// testBaseURL has a path of its own, so that a call whose path does not
+	// start from the base URL shows.
+	testBaseURL = "https://exchange.test/some/base/v2"
+	testKeyID   = "11111111-2222-4333-8444-555555555555" // signs
+	otherKeyID  = "22222222-3333-4444-8555-666666666666" // is deleted
+)
+
+// TestMain keeps what the tests and Examples write together, and removes it.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kalshi-go-test-")
+	if err == nil { // else this is a test's child, under another user
+		_ = os.Chmod(dir, 0o755) // for that user
+		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+			_ = os.Setenv(name, dir)
+		}
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// An apiCall is one of the four calls, with the response of a success.
+type apiCall struct {
+	name, method, path string // the path below the base URL
+	status             int
+	body               string
+	do                 func(context.Context, *Client) error
+}
+
+// creates reports whether the call makes a key: it must not be processed twice.
+func (call apiCall) creates() bool { return call.method == http.MethodPost }
+
+// success responds as the service does.
+func (call apiCall) success() httpmock.Responder { return respond(call.status, call.body) }
+
+// apiCalls are the four calls. New keys are named keyName; the delete removes
+// otherKeyID.
+func apiCalls(keyName string) []apiCall {
+	return []apiCall{
+		{"GetAPIKeys", http.MethodGet, "/api_keys", 200, `{"api_keys":[]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.GetAPIKeys(ctx)
+			return err
+		}},
+		{"CreateAPIKey", http.MethodPost, "/api_keys", 201, `{"api_key_id":"new"}`, func(ctx context.Context, c *Client) error {
+			_, err := c.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: keyName, PublicKey: testPublicKey()})
+			return err
+		}},
+		{"GenerateAPIKey", http.MethodPost, "/api_keys/generate", 201, `{"api_key_id":"new","private_key":"text"}`, func(ctx context.Context, c *Client) error {
+			_, err := c.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: keyName, KeyType: KeyTypeEd25519})
+			return err
+		}},
+		{"DeleteAPIKey", http.MethodDelete, "/api_keys/" + otherKeyID, 204, "", func(ctx context.Context, c *Client) error {
+			return c.DeleteAPIKey(ctx, otherKeyID)
+		}},
+	}
+}
+
+// forEachCall runs a parallel subtest for each of the four calls.
+func forEachCall(t *testing.T, test func(t *testing.T, call apiCall)) {
+	for _, call := range apiCalls("bot") {
+		t.Run(call.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, call)
+		})
+	}
+}
+
+// kindOf names the type of a call's error, in the order in which a caller
+// should check for them.
+func kindOf(err error) string {
+	for _, kind := range []struct {
+		name string
+		is   bool
+	}{
+		{"ok", err == nil},
+		{"Unknown", isA[*OutcomeUnknownError](err)},
+		{"Canceled", errors.Is(err, context.Canceled)},
+		{"Validation", isA[*ValidationError](err)},
+		{"Invalid", isA[*InvalidResponseError](err)},
+		{"BadRequest", isA[*BadRequestError](err)},
+		{"Unauthorized", isA[*UnauthorizedError](err)},
+		{"Forbidden", isA[*ForbiddenError](err)},
+		{"NotFound", isA[*NotFoundError](err)},
+		{"Conflict", isA[*ConflictError](err)},
+		{"RateLimit", isA[*RateLimitError](err)},
+		{"Server", isA[*ServerError](err)},
+		{"API", isA[*APIError](err)},
+		{"Transport", isA[*url.Error](err)},
+	} {
+		if kind.is {
+			return kind.name
+		}
+	}
+	return fmt.Sprintf("untyped %T", err)
+}
+
+// isA reports whether an error, or one that it wraps, is an E.
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// assertClean asserts that a text can stand on one line of a log.
+func assertClean(t testing.TB, text string) {
+	t.Helper()
+	assert.True(t, utf8.ValidString(text), "%q is not UTF-8", text)
+	assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "%q has control characters", text)
+	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, "%q is too long", text)
+}
+
+// respond responds with a status, a body and header fields in pairs.
+func respond(status int, body string, header ...string) httpmock.Responder {
+	return func(req *http.Request) (*http.Response, error) {
+		resp := httpmock.NewStringResponse(status, body)
+		resp.Request = req
+		for i := 0; i+1 < len(header); i += 2 {
+			resp.Header.Set(header[i], header[i+1])
+		}
+		return resp, nil
+	}
+}
+
+var errConnectionLost = errors.New("connection lost")
+
+// drop loses the connection before a response arrives.
+func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
+
+// roundTripper is a transport that reports nothing to traces.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A sentRequest is a request as the transport was handed it.
+type sentRequest struct {
+	method, url string
+	path        string // as it goes over the wire
+	header      http.Header
+	body        []byte // nil: there was none
+	at          time.Time
+}
+
+// A requestLog holds the requests that a transport was handed, in order.
+type requestLog struct {
+	mu       sync.Mutex
+	requests []sentRequest
+}
+
+// respondWith has a transport respond to one request after the other, to all
+// further ones by the last responder, and records them.
+func respondWith(mock *httpmock.MockTransport, responders ...httpmock.Responder) *requestLog {
+	log := new(requestLog)
+	mock.RegisterNoResponder(func(req *http.Request) (*http.Response, error) {
+		return responders[min(log.add(req), len(responders))-1](req)
+	})
+	return log
+}
+
+// add records a request and returns how many there have been.
+func (l *requestLog) add(req *http.Request) int {
+	path, _, _ := strings.Cut(req.URL.RequestURI(), "?")
+	sent := sentRequest{method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(), at: time.Now()}
+	if req.Body != nil {
+		sent.body, _ = io.ReadAll(req.Body)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests = append(l.requests, sent)
+	return len(l.requests)
+}
+
+// assertAttempts asserts how many requests there were.
+func (l *requestLog) assertAttempts(t testing.TB, want int, msgAndArgs ...any) {
+	t.Helper()
+	assert.Equal(t, want, len(l.requests), msgAndArgs...) // Len would print the requests
+}
+
+// only returns the one request that was sent.
+func (l *requestLog) only(t testing.TB) sentRequest {
+	t.Helper()
+	require.Equal(t, 1, len(l.requests), "requests")
+	return l.requests[0]
+}
+
+// assertSigned asserts that the headers sign the method and path, which are
+// written without a blank between them, with the key of testKeyID, and returns
+// when they say that was.
+func assertSigned(t testing.TB, public crypto.PublicKey, h http.Header, methodAndPath string) (at time.Time) {
+	t.Helper()
+	assert.Equal(t, testKeyID, h.Get("KALSHI-ACCESS-KEY"))
+	timestamp := h.Get("KALSHI-ACCESS-TIMESTAMP")
+	assertVerifies(t, public, timestamp+methodAndPath, h.Get("KALSHI-ACCESS-SIGNATURE"))
+	ms, err := strconv.ParseInt(timestamp, 10, 64)
+	assert.NoError(t, err)
+	return time.UnixMilli(ms)
+}
+
+// assertSigned asserts that the request was signed as it was sent, just then.
+func (r sentRequest) assertSigned(t testing.TB, public crypto.PublicKey) {
+	t.Helper()
+	assert.WithinDuration(t, r.at, assertSigned(t, public, r.header, r.method+r.path), time.Minute)
+}
+
+// assertVerifies checks a base64 signature with the standard library: for RSA
+// with PSS and a salt of 32 bytes, no other.
+func assertVerifies(t testing.TB, public crypto.PublicKey, text, signature string) {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(signature)
+	if !assert.NoError(t, err) {
+		return
+	}
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256([]byte(text))
+		assert.NoError(t, rsa.VerifyPSS(public, crypto.SHA256, digest[:], raw, &rsa.PSSOptions{SaltLength: 32}), "text %q", text)
+	case ed25519.PublicKey:
+		assert.True(t, ed25519.Verify(public, []byte(text), raw), "text %q", text)
+	default:
+		t.Errorf("no such key type: %T", public)
+	}
+}
+
+// newEd25519Key makes a key of the type that costs nothing.
+func newEd25519Key(t testing.TB) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
+// testRSAKey is one RSA-2048 key for all tests, since it takes long to make.
+var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// testKeys are one key of each type.
+func testKeys(t testing.TB) map[KeyType]crypto.Signer {
+	t.Helper()
+	return map[KeyType]crypto.Signer{KeyTypeRSA: testRSAKey(), KeyTypeEd25519: newEd25519Key(t)}
+}
+
+// testPublicKey is a public key in the form that a CreateAPIKeyRequest takes.
+var testPublicKey = sync.OnceValue(func() string {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	text, err := MarshalPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	return text
+})
+
+func newTestSigner(t testing.TB, key crypto.Signer) *Signer {
+	t.Helper()
+	signer, err := NewSigner(testKeyID, key)
+	require.NoError(t, err)
+	return signer
+}
+
+// newTestClient returns a client at testBaseURL, with an Ed25519 key and no
+// wait between attempts, and the transport that responds to it.
+func newTestClient(t testing.TB, opts ...Option) (*Client, *httpmock.MockTransport) {
+	t.Helper()
+	mock := httpmock.NewMockTransport()
+	opts = append([]Option{WithBaseURL(testBaseURL), WithHTTPClient(&http.Client{Transport: mock})}, opts...)
+	client, err := NewClient(newTestSigner(t, newEd25519Key(t)), opts...)
+	require.NoError(t, err)
+	client.jitter = noJitter
+	return client, mock
+}
+
+// publicKey returns the public half of the key that the client signs with.
+func publicKey(c *Client) crypto.PublicKey { return c.signer.cred.Load().key.Public() }
+
+// newExchange starts a stand-in for the service that has the key that
+// apiCalls delete, and returns a client that signs with its first key, with no
+// wait between attempts. Both talk in memory, so that it runs in a bubble.
+func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
+	t.Helper()
+	listener := memnet.Listen()
+	exchange, transport := kalshitest.NewServer(kalshitest.WithListener(listener)), listener.Transport()
+	t.Cleanup(exchange.Close)
+	t.Cleanup(transport.CloseIdleConnections)
+	exchange.AddKey(kalshitest.Key{ID: otherKeyID})
+
+	key, err := ParsePrivateKey([]byte(exchange.PrivateKey))
+	require.NoError(t, err)
+	signer, err := NewSigner(exchange.KeyID, key)
+	require.NoError(t, err)
+	opts = append([]Option{WithBaseURL(exchange.URL), WithHTTPClient(&http.Client{Transport: transport})}, opts...)
+	client, err := NewClient(signer, opts...)
+	require.NoError(t, err)
+	client.jitter = noJitter
+	return client, exchange
+}
+
+// noJitter takes the wait out of backoff.
+func noJitter(time.Duration) time.Duration { return 0 }
+
+func pointerTo[T any](v T) *T { return &v }
