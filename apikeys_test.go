@@ -2,24 +2,20 @@ package kalshi
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/jarcoal/httpmock"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// testPublicPEM makes a public key in the form that a CreateAPIKeyRequest takes.
-func testPublicPEM(t testing.TB) string {
-	t.Helper()
-	text, err := MarshalPublicKey(newEd25519Key(t).Public())
-	require.NoError(t, err)
-	return text
-}
 
 func TestClient_GetAPIKeys_request(t *testing.T) {
 	t.Parallel()
@@ -38,100 +34,43 @@ func TestClient_GetAPIKeys_request(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			log := answerWith(mock, http.StatusOK, `{"api_keys":[]}`)
+			log := respondWith(mock, respond(200, `{"api_keys":[]}`))
 			_, err := client.GetAPIKeys(t.Context(), tt.opts...)
 			require.NoError(t, err)
 			sent := log.only(t)
 			assert.Equal(t, testBaseURL+"/api_keys"+tt.query, sent.url)
-			assertSentSigned(t, client.signer.cred.Load().key.Public(), sent, "/some/base/v2/api_keys") // and no query
+			sent.assertSigned(t, publicKey(client)) // without the query
 		})
 	}
 }
 
-func TestClient_GetAPIKeys_answer(t *testing.T) {
+func TestClient_CreateAPIKey_body(t *testing.T) {
 	t.Parallel()
+	head := fmt.Sprintf(`{"name":"bot","public_key":%q`, testPublicKey())
 	tests := []struct {
-		name, body string
-		want       GetAPIKeysResponse
+		name string
+		req  CreateAPIKeyRequest
+		body string
 	}{
-		{"every field", `{"api_keys":[{"api_key_id":"id1","name":"bot","scopes":["read","write::trade"],"subaccount":7,"fcm_subtrader_id":null},
-			{"api_key_id":"id2","name":"fcm","scopes":["read"],"subaccount":null,"fcm_subtrader_id":"user1_desk2"}],"api_key_region_expiration_ts":1790000000}`,
-			GetAPIKeysResponse{
-				APIKeys: []APIKey{
-					{ID: "id1", Name: "bot", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: pointerTo(7)},
-					{ID: "id2", Name: "fcm", Scopes: []Scope{ScopeRead}, FCMSubtraderID: "user1_desk2"},
-				},
-				RegionExpirationTS: pointerTo(int64(1790000000)),
-			}},
-		{"subaccount 0, null and absent", `{"api_keys":[{"api_key_id":"zero","subaccount":0},{"api_key_id":"null","subaccount":null},{"api_key_id":"absent"}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "zero", Subaccount: pointerTo(0)}, {ID: "null"}, {ID: "absent"}}}},
-		{"unknown fields and scopes", `{"next":{"a":[1]},"api_keys":[{"api_key_id":"id","created":"2026","scopes":["read","fly::moon",""]}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "id", Scopes: []Scope{"read", "fly::moon", ""}}}}},
-		{"no scopes, in all forms", `{"api_keys":[{"api_key_id":"empty","scopes":[]},{"api_key_id":"null","scopes":null},{"api_key_id":"absent"}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "empty", Scopes: []Scope{}}, {ID: "null"}, {ID: "absent"}}}},
-		{"no keys", `{"api_keys":[]}`, GetAPIKeysResponse{APIKeys: []APIKey{}}},
-		{"null for the keys", `{"api_keys":null}`, GetAPIKeysResponse{APIKeys: []APIKey{}}},
-		{"null for the attestation", `{"api_keys":[],"api_key_region_expiration_ts":null}`, GetAPIKeysResponse{APIKeys: []APIKey{}}},
-		{"attestation at the epoch", `{"api_keys":[],"api_key_region_expiration_ts":0}`, GetAPIKeysResponse{APIKeys: []APIKey{}, RegionExpirationTS: pointerTo(int64(0))}},
-		{"attestation beyond 32 bits", `{"api_keys":[],"api_key_region_expiration_ts":9223372036854775807}`, GetAPIKeysResponse{APIKeys: []APIKey{}, RegionExpirationTS: pointerTo(int64(1<<63 - 1))}},
-		{"blanks around", " \r\n{ \"api_keys\" : [ ] }\n", GetAPIKeysResponse{APIKeys: []APIKey{}}},
+		{"minimal", CreateAPIKeyRequest{}, head + `}`},
+		{"for a sub-account", CreateAPIKeyRequest{Scopes: []Scope{ScopeRead, "fly::moon"}, Subaccount: pointerTo(63)}, head + `,"scopes":["read","fly::moon"],"subaccount":63}`},
+		{"for the primary account", CreateAPIKeyRequest{Subaccount: pointerTo(0)}, head + `,"subaccount":0}`},
+		{"for a subtrader", CreateAPIKeyRequest{FCMSubtraderID: "user1_desk2"}, head + `,"fcm_subtrader_id":"user1_desk2"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			answerWith(mock, http.StatusOK, tt.body)
-			got, err := client.GetAPIKeys(t.Context())
+			log := respondWith(mock, respond(201, `{"api_key_id":"new"}`))
+			tt.req.Name, tt.req.PublicKey = "bot", testPublicKey()
+			_, err := client.CreateAPIKey(t.Context(), tt.req)
 			require.NoError(t, err)
-			assert.Equal(t, &tt.want, got)
-		})
-	}
-}
-
-// That api_keys is null is understood; that it is missing is not.
-func TestClient_GetAPIKeys_withoutKeys(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t, WithMaxRetries(0))
-	answerWith(mock, http.StatusOK, `{"api_key_region_expiration_ts":1}`)
-	got, err := client.GetAPIKeys(t.Context())
-	assert.Nil(t, got)
-	assert.Equal(t, []string{"InvalidResponse"}, errorTypes(err))
-	assert.EqualError(t, err, "kalshi: GET /some/base/v2/api_keys: the 200 answer cannot be understood: it lacks api_keys")
-}
-
-func TestClient_CreateAPIKey(t *testing.T) {
-	t.Parallel()
-	public := testPublicPEM(t)
-	head := fmt.Sprintf(`{"name":"bot","public_key":%q`, public)
-	tests := []struct {
-		name   string
-		req    CreateAPIKeyRequest
-		body   string
-		answer string
-		want   CreateAPIKeyResponse
-	}{
-		{"minimal", CreateAPIKeyRequest{Name: "bot", PublicKey: public}, head + `}`, `{"api_key_id":"new"}`, CreateAPIKeyResponse{ID: "new"}},
-		{"for a sub-account", CreateAPIKeyRequest{Name: "bot", PublicKey: public, Scopes: []Scope{ScopeRead, "fly::moon"}, Subaccount: pointerTo(63)},
-			head + `,"scopes":["read","fly::moon"],"subaccount":63}`, `{"api_key_id":"new","warning":null}`, CreateAPIKeyResponse{ID: "new"}},
-		{"for the primary account", CreateAPIKeyRequest{Name: "bot", PublicKey: public, Subaccount: pointerTo(0)},
-			head + `,"subaccount":0}`, `{"api_key_id":"new","warning":""}`, CreateAPIKeyResponse{ID: "new"}},
-		{"for a subtrader", CreateAPIKeyRequest{Name: "bot", PublicKey: public, Scopes: []Scope{ScopeWrite, ScopeRead}, FCMSubtraderID: "user1_desk2"},
-			head + `,"scopes":["write","read"],"fcm_subtrader_id":"user1_desk2"}`, `{"api_key_id":"new","warning":"bound","later":1}`, CreateAPIKeyResponse{ID: "new", Warning: "bound"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			log := answerWith(mock, http.StatusCreated, tt.answer)
-			got, err := client.CreateAPIKey(t.Context(), tt.req)
-			require.NoError(t, err)
-			assert.Equal(t, &tt.want, got)
 			assert.Equal(t, tt.body, string(log.only(t).body))
 		})
 	}
 }
 
-func TestClient_GenerateAPIKey_request(t *testing.T) {
+func TestClient_GenerateAPIKey_body(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -152,44 +91,10 @@ func TestClient_GenerateAPIKey_request(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			log := answerWith(mock, http.StatusCreated, `{"api_key_id":"new","private_key":"text"}`)
+			log := respondWith(mock, respond(201, `{"api_key_id":"new","private_key":"text"}`))
 			_, err := client.GenerateAPIKey(t.Context(), tt.req)
 			require.NoError(t, err)
 			assert.Equal(t, tt.body, string(log.only(t).body))
-		})
-	}
-}
-
-func TestClient_GenerateAPIKey_answer(t *testing.T) {
-	t.Parallel()
-	ed25519Text, err := MarshalPrivateKey(newEd25519Key(t))
-	require.NoError(t, err)
-	rsaText, err := MarshalPrivateKey(testRSAKey())
-	require.NoError(t, err)
-	tests := []struct {
-		name, privateKey, rest string
-		keyType                KeyType
-		warning                string
-	}{
-		{"every field", rsaText.Reveal(), `,"key_type":"rsa","warning":"bound"`, KeyTypeRSA, "bound"},
-		{"type absent, RSA", rsaText.Reveal(), ``, KeyTypeRSA, ""},
-		{"type absent, Ed25519", ed25519Text.Reveal(), ``, KeyTypeEd25519, ""},
-		{"type null", ed25519Text.Reveal(), `,"key_type":null`, KeyTypeEd25519, ""},
-		{"type unknown", ed25519Text.Reveal(), `,"key_type":"x448"`, "x448", ""},
-		{"warning null", ed25519Text.Reveal(), `,"warning":null,"later":{}`, KeyTypeEd25519, ""},
-		{"key of a kind that is not known, and its type absent", "some text", ``, "", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			answerWith(mock, http.StatusCreated, fmt.Sprintf(`{"api_key_id":"new","private_key":%q%s}`, tt.privateKey, tt.rest))
-			got, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
-			require.NoError(t, err)
-			assert.Equal(t, "new", got.ID)
-			assert.Equal(t, tt.keyType, got.KeyType)
-			assert.Equal(t, tt.warning, got.Warning)
-			assert.True(t, tt.privateKey == got.PrivateKey.Reveal(), "the private key's text, which is not printed here")
 		})
 	}
 }
@@ -214,105 +119,293 @@ func TestClient_DeleteAPIKey_escapesTheID(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			log := answerWith(mock, http.StatusNoContent, "")
+			log := respondWith(mock, respond(204, ""))
 			require.NoError(t, client.DeleteAPIKey(t.Context(), tt.id))
 			sent := log.only(t)
 			assert.Equal(t, testBaseURL+"/api_keys/"+tt.path, sent.url)
-			assertSentSigned(t, client.signer.cred.Load().key.Public(), sent, "/some/base/v2/api_keys/"+tt.path)
+			sent.assertSigned(t, publicKey(client))
 		})
 	}
 }
 
-// What a delete is answered beside its status is of no interest.
-func TestClient_DeleteAPIKey_answers(t *testing.T) {
+// The body of a deletion's response is of no interest.
+func TestClient_DeleteAPIKey_ignoresTheBody(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{200, 202, 204} {
-		for _, body := range []string{"", "{}", "null", "<html>", strings.Repeat("x", 1<<20)} {
-			client, mock := newTestClient(t)
-			sent := answerWith(mock, status, body)
-			assert.NoError(t, client.DeleteAPIKey(t.Context(), "id"), "%d with %d bytes", status, len(body))
-			assert.Len(t, sent.requests, 1)
-		}
+	for _, body := range []string{"", "{}", "null", strings.Repeat(" ", 1<<20)} {
+		client, mock := newTestClient(t)
+		log := respondWith(mock, respond(200, body))
+		assert.NoError(t, client.DeleteAPIKey(t.Context(), "id"), "%d bytes", len(body))
+		log.assertAttempts(t, 1)
 	}
 }
 
-// Whatever is refused must not have cost a request.
-func TestCalls_refuseBadInput(t *testing.T) {
+// Bad input must not cost a request.
+func TestClient_rejectsInput(t *testing.T) {
 	t.Parallel()
-	public := testPublicPEM(t)
-	create := func(req CreateAPIKeyRequest) func(context.Context, *Client) error {
+	type do = func(context.Context, *Client) error
+	create := func(req CreateAPIKeyRequest) do {
 		return func(ctx context.Context, c *Client) error { _, err := c.CreateAPIKey(ctx, req); return err }
 	}
-	generate := func(req GenerateAPIKeyRequest) func(context.Context, *Client) error {
+	generate := func(req GenerateAPIKeyRequest) do {
 		return func(ctx context.Context, c *Client) error { _, err := c.GenerateAPIKey(ctx, req); return err }
 	}
-	list := func(opt GetAPIKeysOption) func(context.Context, *Client) error {
+	list := func(opt GetAPIKeysOption) do {
 		return func(ctx context.Context, c *Client) error { _, err := c.GetAPIKeys(ctx, opt); return err }
 	}
-	remove := func(id string) func(context.Context, *Client) error {
+	remove := func(id string) do {
 		return func(ctx context.Context, c *Client) error { return c.DeleteAPIKey(ctx, id) }
 	}
+	const id, control = "API key ID ", "API key ID has control characters"
 	tests := []struct {
-		name          string
-		do            func(context.Context, *Client) error
-		field, reason string
+		name string
+		do   do
+		want string // the field and the reason
 	}{
-		{"list: nil option", list(nil), "option", "is nil"},
-		{"list: empty subtrader", list(ForSubtrader("")), "subtrader ID", "is empty"},
-		{"delete: empty ID", remove(""), "API key ID", "is empty"},
-		{"delete: dot", remove("."), "API key ID", "dot segment"},
-		{"delete: two dots", remove(".."), "API key ID", "dot segment"},
-		{"delete: line end", remove("id\n"), "API key ID", "control"},
-		{"delete: NUL", remove("i\x00d"), "API key ID", "control"},
-		{"delete: C1 control character", remove("i\u0085d"), "API key ID", "control"},
-		{"delete: invalid UTF-8", remove("\xff"), "API key ID", "control"},
-		{"create: empty name", create(CreateAPIKeyRequest{PublicKey: public}), "Name", "is empty"},
-		{"create: name not UTF-8", create(CreateAPIKeyRequest{Name: "\xff", PublicKey: public}), "Name", "UTF-8"},
-		{"create: empty scopes", create(CreateAPIKeyRequest{Name: "bot", PublicKey: public, Scopes: []Scope{}}), "Scopes", "empty list"},
-		{"create: negative sub-account", create(CreateAPIKeyRequest{Name: "bot", PublicKey: public, Subaccount: pointerTo(-1)}), "Subaccount", "negative"},
-		{"create: sub-account and subtrader", create(CreateAPIKeyRequest{Name: "bot", PublicKey: public, Subaccount: pointerTo(0), FCMSubtraderID: "u_d"}), "Subaccount", "excludes"},
-		{"create: no public key", create(CreateAPIKeyRequest{Name: "bot"}), "PublicKey", "is empty"},
-		{"create: public key that is none", create(CreateAPIKeyRequest{Name: "bot", PublicKey: "text"}), "PublicKey", "is not a PEM block"},
-		{"generate: empty name", generate(GenerateAPIKeyRequest{}), "Name", "is empty"},
-		{"generate: name not UTF-8", generate(GenerateAPIKeyRequest{Name: "\xff"}), "Name", "UTF-8"},
-		{"generate: empty scopes", generate(GenerateAPIKeyRequest{Name: "bot", Scopes: []Scope{}}), "Scopes", "empty list"},
-		{"generate: negative sub-account", generate(GenerateAPIKeyRequest{Name: "bot", Subaccount: pointerTo(-1)}), "Subaccount", "negative"},
-		{"generate: sub-account and subtrader", generate(GenerateAPIKeyRequest{Name: "bot", Subaccount: pointerTo(1), FCMSubtraderID: "u_d"}), "Subaccount", "excludes"},
+		{"list: nil option", list(nil), "option is nil"},
+		{"list: empty subtrader", list(ForSubtrader("")), "subtrader ID is empty"},
+		{"delete: empty ID", remove(""), id + "is empty"},
+		{"delete: dot", remove("."), id + "is a dot segment"},
+		{"delete: two dots", remove(".."), id + "is a dot segment"},
+		{"delete: line end", remove("id\n"), control},
+		{"delete: NUL", remove("i\x00d"), control},
+		{"delete: C1 control character", remove("i\u0085d"), control},
+		{"delete: invalid UTF-8", remove("\xff"), control},
+		{"create: empty name", create(CreateAPIKeyRequest{PublicKey: testPublicKey()}), "Name is empty"},
+		{"create: empty scopes", create(CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey(), Scopes: []Scope{}}), "Scopes is an empty list"},
+		{"create: no public key", create(CreateAPIKeyRequest{Name: "bot"}), "PublicKey is empty"},
+		{"generate: empty name", generate(GenerateAPIKeyRequest{}), "Name is empty"},
+		{"generate: name not UTF-8", generate(GenerateAPIKeyRequest{Name: "\xff"}), "Name is not valid UTF-8"},
+		{"generate: empty scopes", generate(GenerateAPIKeyRequest{Name: "bot", Scopes: []Scope{}}), "Scopes is an empty list"},
+		{"generate: negative sub-account", generate(GenerateAPIKeyRequest{Name: "bot", Subaccount: pointerTo(-1)}), "Subaccount is negative"},
+		{"generate: sub-account and subtrader", generate(GenerateAPIKeyRequest{Name: "bot", Subaccount: pointerTo(0), FCMSubtraderID: "u_d"}), "Subaccount excludes FCMSubtraderID"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			sent := answerWith(mock, http.StatusOK, "{}")
-			assertRefused(t, tt.do(t.Context(), client), tt.field, tt.reason)
-			assert.Empty(t, sent.requests)
+			assertInvalid(t, tt.do(t.Context(), client), "kalshi: "+tt.want)
+			assert.Zero(t, mock.GetTotalCallCount())
 		})
 	}
 }
 
-// A key is not lost for the sake of an optional field that changed its type.
-func TestMints_tolerateOddFields(t *testing.T) {
+var botRequest = GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519, Scopes: []Scope{ScopeRead}}
+
+func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 	t.Parallel()
-	key, err := MarshalPrivateKey(newEd25519Key(t))
-	require.NoError(t, err)
-	text, err := json.Marshal(key.Reveal())
-	require.NoError(t, err)
-	for _, odd := range []string{`"warning":{"text":"x"}`, `"warning":["x"]`, `"key_type":7`, `"key_type":null`} {
-		body := `{` + odd + `,"api_key_id":"id1","private_key":` + string(text) + `}`
-		client, mock := newTestClient(t)
-		mock.RegisterResponder(http.MethodPost, testBaseURL+"/api_keys/generate", httpmock.NewStringResponder(201, body))
-		mock.RegisterResponder(http.MethodPost, testBaseURL+"/api_keys", httpmock.NewStringResponder(201, body))
+	for _, keyType := range []KeyType{KeyTypeEd25519, KeyTypeRSA} {
+		t.Run(string(keyType), func(t *testing.T) {
+			t.Parallel()
+			client, exchange := newExchange(t)
+			path := filepath.Join(t.TempDir(), "bot.pem")
+			req := botRequest
+			req.KeyType = keyType
+			got, err := client.GenerateAPIKeyToFile(t.Context(), req, path)
+			require.NoError(t, err)
+			require.Len(t, exchange.Keys(), 3)
+			assert.Equal(t, exchange.Keys()[2].ID, got.ID)
+			assert.Equal(t, keyType, got.KeyType)
 
-		generated, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
-		require.NoError(t, err, odd)
-		assert.Equal(t, "id1", generated.ID)
-		assert.Equal(t, KeyTypeEd25519, generated.KeyType)
-		assert.True(t, key.Reveal() == generated.PrivateKey.Reveal())
-
-		public, err := MarshalPublicKey(newEd25519Key(t).Public())
-		require.NoError(t, err)
-		created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: public})
-		require.NoError(t, err, odd)
-		assert.Equal(t, "id1", created.ID)
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.True(t, got.PrivateKey.Reveal() == string(text), "the file holds exactly the private key")
+			if runtime.GOOS != "windows" {
+				info, err := os.Lstat(path)
+				require.NoError(t, err)
+				assert.Equal(t, fs.FileMode(0o600), info.Mode())
+			}
+			key, err := LoadPrivateKey(path)
+			require.NoError(t, err)
+			client.signer, err = NewSigner(got.ID, key)
+			require.NoError(t, err)
+			requireWorks(t, client)
+		})
 	}
+}
+
+// No key is created when its private half cannot be kept.
+func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		path string
+		want error
+	}{
+		{"existing file", "file", fs.ErrExist},
+		{"existing folder", "folder", nil},
+		{"symbolic link to a file", "link", fs.ErrExist},
+		{"symbolic link to nothing", "dangling", fs.ErrExist},
+		{"missing folder", filepath.Join("missing", "key"), fs.ErrNotExist},
+		{"below a file", filepath.Join("file", "key"), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("precious"), 0o600))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
+			symlink(t, "file", filepath.Join(dir, "link"))
+			symlink(t, "target", filepath.Join(dir, "dangling"))
+			before := tree(t, dir)
+			client, mock := newTestClient(t)
+			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, tt.path))
+			require.ErrorContains(t, err, tt.path)
+			if tt.want != nil {
+				assert.ErrorIs(t, err, tt.want)
+			}
+			assert.Nil(t, got)
+			assert.Zero(t, mock.GetTotalCallCount())
+			assert.Equal(t, before, tree(t, dir), "what was there stays as it was")
+		})
+	}
+}
+
+func TestClient_GenerateAPIKeyToFile_rejectsInput(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	client, mock := newTestClient(t)
+	for _, tt := range []struct {
+		path, want string
+		ctx        context.Context
+		req        GenerateAPIKeyRequest
+	}{
+		{"", "path is empty", t.Context(), botRequest},
+		{path, "Name is empty", t.Context(), GenerateAPIKeyRequest{}},
+		{path, "context is nil", nil, botRequest},
+	} {
+		_, err := client.GenerateAPIKeyToFile(tt.ctx, tt.req, tt.path)
+		assertInvalid(t, err, "kalshi: "+tt.want)
+		assert.NoFileExists(t, path)
+	}
+	assert.Zero(t, mock.GetTotalCallCount())
+}
+
+// Without a key there is no file either.
+func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		fault kalshitest.Fault
+		kind  string
+		keys  int
+	}{
+		{kalshitest.Fault{Status: 403}, "Forbidden", 2},
+		{kalshitest.Fault{Drop: true, Process: true}, "Unknown", 3},
+		{kalshitest.Fault{Status: 201, Body: `{"api_key_id":"new"}`, Process: true}, "Unknown", 3},
+	}
+	for _, tt := range tests {
+		client, exchange := newExchange(t)
+		exchange.Inject(tt.fault)
+		path := filepath.Join(t.TempDir(), "key")
+		got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		assert.Nil(t, got)
+		assert.Equal(t, tt.kind, kindOf(err))
+		assert.NotContains(t, err.Error(), "stays", "the file does not")
+		assert.Len(t, exchange.Keys(), tt.keys)
+		assert.NoFileExists(t, path)
+	}
+}
+
+// A file that somebody put in the place of ours is not ours to remove, and the
+// key that it was for is deleted.
+func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file keeps its name there")
+	}
+	for _, succeeds := range []bool{false, true} {
+		client, exchange := newExchange(t)
+		path := filepath.Join(t.TempDir(), "key")
+		var replaced error
+		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				replaced = errors.Join(os.WriteFile(path+".other", []byte("precious"), 0o600), os.Rename(path+".other", path))
+				if !succeeds {
+					return respond(403, "")(req)
+				}
+			}
+			return send(req)
+		})
+		before := exchange.Keys()
+		key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		require.NoError(t, replaced)
+		assert.Nil(t, key)
+		if succeeds {
+			assert.ErrorContains(t, err, "was deleted again")
+		} else {
+			assert.ErrorAs(t, err, new(*ForbiddenError))
+		}
+		assert.Equal(t, before, exchange.Keys())
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, "precious", string(text))
+	}
+}
+
+// Once the key is created, it is kept.
+func TestClient_GenerateAPIKeyToFile_cancelledOnceCreated(t *testing.T) {
+	t.Parallel()
+	client, _ := newExchange(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) { return onceRead(cancel)(send(req)) })
+	path := filepath.Join(t.TempDir(), "key")
+	got, err := client.GenerateAPIKeyToFile(ctx, botRequest, path)
+	require.Error(t, ctx.Err())
+	require.NoError(t, err)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.True(t, got.PrivateKey.Reveal() == string(text), "the file holds the private key")
+}
+
+func TestClient_CurrentAPIKey(t *testing.T) {
+	t.Parallel()
+	const other = `{"api_key_id":"other","name":"bot","scopes":["read"]}`
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(200, `{"api_keys":[`+other+`,{"api_key_id":"`+testKeyID+`","name":"bot","scopes":["read","read::tomorrow"],"subaccount":0}]}`),
+		respond(200, `{"api_keys":[`+other+`]}`), respond(403, ""))
+	got, err := client.CurrentAPIKey(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: pointerTo(0)}, got)
+
+	_, err = client.CurrentAPIKey(t.Context())
+	assert.EqualError(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: was it deleted just now?")
+	_, err = client.CurrentAPIKey(t.Context())
+	assert.Equal(t, "Forbidden", kindOf(err))
+	log.assertAttempts(t, 3)
+	_, err = new(Client).CurrentAPIKey(t.Context())
+	assertInvalid(t, err, "kalshi: client")
+}
+
+// The list that the new key signs does not hold the old one any more.
+func TestClient_CurrentAPIKey_rotatedMeanwhile(t *testing.T) {
+	t.Parallel()
+	client, exchange := newExchange(t)
+	rotated := false
+	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+		if !rotated {
+			rotated = true
+			_, err := client.RotateAPIKey(context.Background(), RotateAPIKeyRequest{Save: noSave})
+			assert.NoError(t, err)
+		}
+		return send(req)
+	})
+	got, err := client.CurrentAPIKey(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, exchange.Keys()[1].ID, got.ID)
+}
+
+// tree is what a folder holds: names, kinds and the texts of files.
+func tree(t testing.TB, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		all.WriteString(path + " " + entry.Type().String())
+		if err == nil && entry.Type().IsRegular() {
+			var text []byte
+			text, err = os.ReadFile(path)
+			all.WriteString(" " + string(text))
+		}
+		all.WriteString("\n")
+		return err
+	}))
+	return all.String()
 }

@@ -1,150 +1,123 @@
 package kalshi
 
 import (
-	"bytes"
 	"context"
-	"crypto"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
-	"math"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-func TestCalls_send(t *testing.T) {
+func TestClient_send_request(t *testing.T) {
 	t.Parallel()
-	keys := map[string]crypto.Signer{"Ed25519": newEd25519Key(t), "RSA": testRSAKey()}
-	for _, call := range knownCalls(t) {
-		for keyName, key := range keys {
-			t.Run(call.name+" signed with "+keyName, func(t *testing.T) {
-				t.Parallel()
-				mock := httpmock.NewMockTransport()
-				client, err := NewClient(newTestSigner(t, key), WithBaseURL(testBaseURL),
-					WithHTTPClient(&http.Client{Transport: mock}), WithUserAgent("test"))
-				require.NoError(t, err)
-				log := answerWith(mock, call.success, call.answer)
-				require.NoError(t, call.do(t.Context(), client))
+	for keyType, key := range testKeys(t) {
+		forEachCall(t, func(t *testing.T, call apiCall) {
+			client, mock := newTestClient(t, WithUserAgent("test"))
+			client.signer = newTestSigner(t, key)
+			log := respondWith(mock, call.success())
+			require.NoError(t, call.do(t.Context(), client), keyType)
 
-				sent := log.only(t)
-				assert.Equal(t, call.method, sent.method)
-				assert.Equal(t, testBaseURL+call.path, sent.url)
-				assertSentSigned(t, key.Public(), sent, "/some/base/v2"+call.path)
-				names := []string{"Accept", "User-Agent", headerKey, headerTimestamp, headerSignature}
-				if call.mint {
-					names = append(names, "Content-Type")
-					assert.Equal(t, "application/json", sent.header.Get("Content-Type"))
-				} else {
-					assert.Nil(t, sent.body)
-				}
-				assert.ElementsMatch(t, names, slices.Collect(maps.Keys(sent.header)), "and nothing else")
-				assert.Equal(t, "application/json", sent.header.Get("Accept"))
-				assert.Equal(t, "test", sent.header.Get("User-Agent"))
-			})
-		}
-	}
-}
-
-func TestCalls_acceptAny2xx(t *testing.T) {
-	t.Parallel()
-	for _, call := range knownCalls(t) {
-		for _, status := range []int{200, 201, 202, 204, 299} {
-			t.Run(call.name+" "+strconv.Itoa(status), func(t *testing.T) {
-				t.Parallel()
-				client, mock := newTestClient(t)
-				answerWith(mock, status, call.answer)
-				assert.NoError(t, call.do(t.Context(), client))
-			})
-		}
-	}
-}
-
-// Every status with every body that is known, over every call.
-func TestCalls_refused(t *testing.T) {
-	t.Parallel()
-	statuses := []struct {
-		status int
-		types  []string
-	}{
-		{302, []string{"API"}},
-		{400, []string{"BadRequest", "API"}},
-		{401, []string{"Unauthorized", "API"}},
-		{403, []string{"Forbidden", "API"}},
-		{404, []string{"NotFound", "API"}},
-		{409, []string{"Conflict", "API"}},
-		{418, []string{"API"}},
-		{429, []string{"RateLimit", "API"}},
-		{500, []string{"Server", "API"}},
-		{502, []string{"Server", "API"}},
-		{503, []string{"Server", "API"}},
-		{504, []string{"Server", "API"}},
-		{599, []string{"Server", "API"}},
-	}
-	for _, call := range knownCalls(t) {
-		for _, tt := range statuses {
-			t.Run(call.name+" "+strconv.Itoa(tt.status), func(t *testing.T) {
-				t.Parallel()
-				client, mock := newTestClient(t, WithMaxRetries(0))
-				want := tt.types
-				if call.mint && tt.status >= 500 {
-					want = append([]string{"OutcomeUnknown"}, want...)
-				}
-				for _, body := range errorBodies {
-					sent := answerWith(mock, tt.status, body.body, "Location", "https://elsewhere.test/")
-					err := call.do(t.Context(), client)
-					assert.Len(t, sent.requests, 1, body.name)
-					assert.Equal(t, want, errorTypes(err), body.name)
-					var got *APIError
-					if !assert.ErrorAs(t, err, &got, body.name) {
-						continue
-					}
-					assert.Equal(t, tt.status, got.StatusCode, body.name)
-					assert.Equal(t, []string{body.code, body.message, body.details}, []string{got.Code, got.Message, got.Details}, body.name)
-					assert.Equal(t, call.method+" /some/base/v2"+call.path, got.Method+" "+got.Path, body.name)
-					assert.Equal(t, body.body, string(got.Body), body.name)
-				}
-			})
-		}
-	}
-}
-
-func TestCalls_outcomeUnknownNamesTheKey(t *testing.T) {
-	t.Parallel()
-	for _, call := range knownCalls(t) {
-		if !call.mint {
-			continue
-		}
-		client, mock := newTestClient(t, WithMaxRetries(0))
-		answerWith(mock, http.StatusInternalServerError, "")
-		var got *OutcomeUnknownError
-		require.ErrorAs(t, call.do(t.Context(), client), &got)
-		assert.Equal(t, []string{call.name, "bot", ""}, []string{got.Operation, got.KeyName, got.KeyID})
-	}
-}
-
-func TestCalls_withoutClientOrContext(t *testing.T) {
-	t.Parallel()
-	for _, call := range knownCalls(t) {
-		t.Run(call.name, func(t *testing.T) {
-			t.Parallel()
-			assertRefused(t, call.do(t.Context(), new(Client)), "client", "NewClient")
-			assertRefused(t, call.do(t.Context(), nil), "client", "NewClient")
-			client, mock := newTestClient(t)
-			var none context.Context
-			assertRefused(t, call.do(none, client), "context", "is nil")
-			assert.Zero(t, mock.GetTotalCallCount())
+			sent := log.only(t)
+			assert.Equal(t, call.method, sent.method)
+			assert.Equal(t, testBaseURL+call.path, sent.url)
+			sent.assertSigned(t, key.Public())
+			names := []string{"Accept", "User-Agent", headerKey, headerTimestamp, headerSignature}
+			if call.creates() {
+				names = append(names, "Content-Type")
+				assert.Equal(t, "application/json", sent.header.Get("Content-Type"))
+			}
+			assert.Equal(t, call.creates(), sent.body != nil, "there is a body")
+			assert.ElementsMatch(t, names, slices.Collect(maps.Keys(sent.header)), "and nothing else")
+			assert.Equal(t, "application/json", sent.header.Get("Accept"))
+			assert.Equal(t, "test", sent.header.Get("User-Agent"))
 		})
 	}
 }
 
-// A trackedBody tells whether it was read to its end, and closed.
+// A create must not be sent again by net/http itself, which needs GetBody.
+func TestClient_send_noGetBody(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, mock := newTestClient(t)
+		respondWith(mock, func(req *http.Request) (*http.Response, error) {
+			assert.Nil(t, req.GetBody)
+			return call.success()(req)
+		})
+		assert.NoError(t, call.do(t.Context(), client))
+	})
+}
+
+func TestClient_send_any2xx(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		for _, status := range []int{200, 201, 202, 204, 299} {
+			client, mock := newTestClient(t)
+			respondWith(mock, respond(status, call.body))
+			assert.NoError(t, call.do(t.Context(), client), status)
+		}
+	})
+}
+
+// A failure carries what was sent and all that the service says; the path is
+// the escaped one and has no query.
+func TestClient_send_failure(t *testing.T) {
+	t.Parallel()
+	const body = `{"error":{"code":"c","message":"m","details":"d"}}`
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, mock := newTestClient(t)
+		respondWith(mock, respond(403, body))
+		var got *ForbiddenError
+		require.ErrorAs(t, call.do(t.Context(), client), &got)
+		want := APIError{StatusCode: 403, Code: "c", Message: "m", Details: "d", Method: call.method, Path: "/some/base/v2" + call.path, Body: []byte(body)}
+		got.structured = false
+		assert.Equal(t, want, got.APIError)
+	})
+	client, mock := newTestClient(t)
+	respondWith(mock, respond(403, ""))
+	_, err := client.GetAPIKeys(t.Context(), ForSubtrader("user1_desk2"))
+	assert.EqualError(t, err, "kalshi: GET /some/base/v2/api_keys: 403 Forbidden")
+	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
+}
+
+func TestClient_ready(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		assertInvalid(t, call.do(t.Context(), new(Client)), "kalshi: client", "NewClient")
+		assertInvalid(t, call.do(t.Context(), nil), "kalshi: client", "NewClient")
+		client, mock := newTestClient(t)
+		var none context.Context
+		assertInvalid(t, call.do(none, client), "kalshi: context is nil")
+		assert.Zero(t, mock.GetTotalCallCount())
+	})
+}
+
+// A key that cannot sign ends the call before anything is sent.
+func TestClient_send_signingFails(t *testing.T) {
+	t.Parallel()
+	errKMS := errors.New("the KMS is away")
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, mock := newTestClient(t)
+		client.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errKMS})
+		err := call.do(t.Context(), client)
+		assert.ErrorIs(t, err, errKMS)
+		assert.False(t, isA[*OutcomeUnknownError](err), "nothing was sent")
+		assert.Zero(t, mock.GetTotalCallCount())
+	})
+}
+
+// A trackedBody knows whether it was read to its end, and closed.
 type trackedBody struct {
 	io.Reader
 	ended, closed bool
@@ -158,73 +131,136 @@ func (b *trackedBody) Read(p []byte) (int, error) {
 
 func (b *trackedBody) Close() error { b.closed = true; return nil }
 
-// Only a connection whose answer was read to the end is used again.
-func TestCalls_drainAndCloseTheBody(t *testing.T) {
+// Only a connection whose response was read to the end is used again.
+func TestClient_send_drainsAndClosesTheBody(t *testing.T) {
 	t.Parallel()
-	for _, call := range knownCalls(t) {
-		for _, status := range []int{call.success, 200, 404, 500} {
-			t.Run(call.name+" "+strconv.Itoa(status), func(t *testing.T) {
-				t.Parallel()
-				client, mock := newTestClient(t, WithMaxRetries(0))
-				text := call.answer
-				if status >= 400 || text == "" {
-					text = `{"msg":"text"}`
-				}
-				body := &trackedBody{Reader: strings.NewReader(text)}
-				mock.RegisterNoResponder(func(*http.Request) (*http.Response, error) {
-					return &http.Response{StatusCode: status, Header: http.Header{}, Body: body, ContentLength: -1}, nil
-				})
-				_ = call.do(t.Context(), client)
-				assert.True(t, body.ended, "read to its end")
-				assert.True(t, body.closed, "closed")
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		for _, status := range []int{call.status, 404, 500} {
+			client, mock := newTestClient(t, WithMaxRetries(0))
+			text := call.body
+			if status >= 400 || text == "" {
+				text = `{"msg":"text"}`
+			}
+			body := &trackedBody{Reader: strings.NewReader(text)}
+			respondWith(mock, func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: body, ContentLength: -1}, nil
 			})
+			_ = call.do(t.Context(), client)
+			assert.True(t, body.ended, "%d: read to its end", status)
+			assert.True(t, body.closed, "%d: closed", status)
 		}
-	}
+	})
 }
 
-func TestReadBody(t *testing.T) {
+// The transport's error stays within reach; its text is not repeated.
+func TestCallError(t *testing.T) {
 	t.Parallel()
-	const limit = 1000
-	broken := errors.New("connection lost")
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection\nrefused")}
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, mock := newTestClient(t, WithMaxRetries(0))
+		respondWith(mock, httpmock.NewErrorResponder(refused))
+		err := call.do(t.Context(), client)
+		want := "Transport"
+		if call.creates() {
+			want = "Unknown"
+		}
+		assert.Equal(t, want, kindOf(err))
+		assert.ErrorContains(t, err, call.method+" /some/base/v2"+call.path+": dial tcp: connection refused")
+		assert.ErrorIs(t, err, refused)
+		assert.ErrorAs(t, err, new(net.Error))
+		assert.Equal(t, 1, strings.Count(err.Error(), call.path), err.Error())
+	})
+}
+
+// The error of a context that has ended is found whatever a transport makes of
+// it, with its cause, and whether it ended before the call or during it.
+func TestCallError_context(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("the bot stops")
+	silent := roundTripper(func(req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, errConnectionLost
+	})
+	withCause := func(ctx context.Context) (context.Context, func()) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		return ctx, func() { cancel(cause) }
+	}
+	deadline := func(ctx context.Context) (context.Context, func()) {
+		return context.WithTimeoutCause(ctx, time.Second, cause)
+	}
 	tests := []struct {
-		name   string
-		size   int
-		length int64 // as announced
-		fails  error // at the end of the body
-		want   int
-		err    error
+		name     string
+		context  func(context.Context) (context.Context, func())
+		early    bool
+		want     error
+		attempts int
 	}{
-		{"empty", 0, 0, nil, 0, nil},
-		{"length announced", 700, 700, nil, 700, nil},
-		{"length not announced", 700, -1, nil, 700, nil},
-		{"as long as the limit", limit, limit, nil, limit, nil},
-		{"as long as the limit, not announced", limit, -1, nil, limit, nil},
-		{"one byte longer", limit + 1, limit + 1, nil, limit, errTooLong},
-		{"one byte longer, not announced", limit + 1, -1, nil, limit, errTooLong},
-		{"shorter than announced", 10, 700, io.ErrUnexpectedEOF, 10, io.ErrUnexpectedEOF},
-		{"broken", 600, -1, broken, 600, broken},
-		{"longer than announced", 700, 10, nil, 700, nil},
-		{"absurd length announced", 10, math.MaxInt64, broken, 10, broken},
+		{"cancelled", withCause, false, context.Canceled, 1},
+		{"cancelled before the call", withCause, true, context.Canceled, 0},
+		{"deadline", deadline, false, context.DeadlineExceeded, 1},
+		{"deadline before the call", deadline, true, context.DeadlineExceeded, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			data := bytes.Repeat([]byte("x"), tt.size)
-			var body io.Reader = bytes.NewReader(data)
-			if tt.fails != nil {
-				body = io.MultiReader(body, failingReader{tt.fails})
-			}
-			var got []byte
-			var err error
-			assert.NotPanics(t, func() {
-				got, err = readBody(&http.Response{Body: io.NopCloser(body), ContentLength: tt.length}, limit)
+			forEachCall(t, func(t *testing.T, call apiCall) {
+				synctest.Test(t, func(t *testing.T) {
+					client, mock := newTestClient(t)
+					log := respondWith(mock, silent.RoundTrip)
+					ctx, cancel := tt.context(t.Context())
+					time.AfterFunc(2*time.Second, cancel)
+					if tt.early {
+						<-ctx.Done()
+					}
+					err := call.do(ctx, client)
+					assert.ErrorIs(t, err, tt.want)
+					assert.Equal(t, call.creates() && !tt.early, isA[*OutcomeUnknownError](err))
+					if tt.early {
+						assert.ErrorIs(t, err, cause)
+					}
+					assert.Equal(t, 1, strings.Count(err.Error(), "kalshi:"), err.Error())
+					log.assertAttempts(t, tt.attempts)
+				})
 			})
-			assert.Equal(t, data[:tt.want], got)
-			assert.Equal(t, tt.err, err)
 		})
 	}
 }
 
-type failingReader struct{ err error }
+// The time-out of the HTTP client is one attempt's, and no end of the context.
+func TestCallError_timeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var attempts int
+		client, _ := newTestClient(t, WithHTTPClient(&http.Client{Timeout: time.Second, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			attempts++
+			<-req.Context().Done()
+			return nil, context.Cause(req.Context())
+		})}))
+		start := time.Now()
+		_, err := client.GetAPIKeys(t.Context())
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, "3 3s", fmt.Sprint(attempts, " ", time.Since(start)))
+	})
+}
 
-func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+// Each attempt sends all of the request, signed anew: an old timestamp would
+// be refused after a long wait.
+func TestClient_do_signsEachAttempt(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		synctest.Test(t, func(t *testing.T) {
+			client, mock := newTestClient(t)
+			tooMany := respond(429, "", "Retry-After", "20")
+			log := respondWith(mock, tooMany, tooMany, call.success())
+			require.NoError(t, call.do(t.Context(), client))
+			log.assertAttempts(t, 3)
+			for i, sent := range log.requests {
+				sent.assertSigned(t, publicKey(client))
+				assert.Equal(t, strconv.FormatInt(sent.at.UnixMilli(), 10), sent.header.Get(headerTimestamp))
+				assert.Equal(t, time.Duration(i)*20*time.Second, sent.at.Sub(log.requests[0].at))
+				assert.Equal(t, string(log.requests[0].body), string(sent.body))
+			}
+			assert.Equal(t, call.creates(), len(log.requests[0].body) > 0)
+		})
+	})
+}

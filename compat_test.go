@@ -110,3 +110,5 @@ func newServerClient(t testing.TB, srv *kalshitest.Server, opts ...Option) *Clie
 	client.jitter = noJitter
 	return client
 }
+
+func testPublicPEM(testing.TB) string { return testPublicKey() }

@@ -335,6 +335,47 @@ func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 	return client, exchange
 }
 
+// intercept has a function send the client's requests in place of its
+// transport, which the function is handed.
+func intercept(c *Client, handle func(req *http.Request, send roundTripper) (*http.Response, error)) {
+	hc := *c.httpClient
+	send := hc.Transport.RoundTrip
+	hc.Transport = roundTripper(func(req *http.Request) (*http.Response, error) { return handle(req, send) })
+	c.httpClient = &hc
+}
+
+// onceRead calls f when a response has been read to its end.
+func onceRead(f func()) func(*http.Response, error) (*http.Response, error) {
+	return func(resp *http.Response, err error) (*http.Response, error) {
+		if err == nil {
+			resp.Body = &readToEnd{resp.Body, f}
+		}
+		return resp, err
+	}
+}
+
+type readToEnd struct {
+	io.ReadCloser
+	then func()
+}
+
+func (b *readToEnd) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.then()
+	}
+	return n, err
+}
+
+// requireWorks requires that the key that the client signs with works.
+func requireWorks(t testing.TB, client *Client) {
+	t.Helper()
+	_, err := client.GetAPIKeys(context.Background())
+	require.NoError(t, err)
+}
+
+func noSave(context.Context, *GenerateAPIKeyResponse) error { return nil }
+
 // noJitter takes the wait out of backoff.
 func noJitter(time.Duration) time.Duration { return 0 }
 

@@ -16,11 +16,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/jarcoal/httpmock"
-	"github.com/stretchr/testify/require"
 )
 
 // A point is a request of a rotation, told by what it asks for.
@@ -318,13 +316,4 @@ type savedKeys struct{ ids []string }
 func (s *savedKeys) save(_ context.Context, key *GenerateAPIKeyResponse) error {
 	s.ids = append(s.ids, key.ID)
 	return nil
-}
-
-func noSave(context.Context, *GenerateAPIKeyResponse) error { return nil }
-
-// requireWorks shows that a client's calls succeed, with the key it signs with.
-func requireWorks(t testing.TB, client *Client) {
-	t.Helper()
-	_, err := client.GetAPIKeys(context.Background())
-	require.NoError(t, err)
 }
