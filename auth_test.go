@@ -61,14 +61,7 @@ func TestNewSigner(t *testing.T) {
 	}
 }
 
-// Whatever can stand in a header is left to the service.
-func TestNewSigner_TakesOddIDs(t *testing.T) {
-	t.Parallel()
-	_, err := NewSigner("!key-of/1~", newEd25519Key(t))
-	assert.NoError(t, err)
-}
-
-func TestNewSigner_RefusesKeys(t *testing.T) {
+func TestNewSigner_rejectsKeys(t *testing.T) {
 	t.Parallel()
 	for name, key := range unusableSigners(t) {
 		t.Run(name, func(t *testing.T) {
@@ -81,67 +74,72 @@ func TestNewSigner_RefusesKeys(t *testing.T) {
 	}
 }
 
-func TestNewSigner_RefusesIDs(t *testing.T) {
+// Whatever can stand in a header is left to the service.
+func TestNewSigner_rejectsIDs(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
-	tests := []struct{ name, id, word string }{
+	_, err := NewSigner("!key-of/1~", key)
+	require.NoError(t, err)
+	const bad = "has blanks, control or non-ASCII characters"
+	tests := []struct{ name, id, want string }{
 		{"empty", "", "is empty"},
-		{"a blank", " ", "blanks"},
-		{"a blank inside", "a b", "blanks"},
-		{"a blank at the end", testKeyID + " ", "blanks"},
-		{"a tab", "a\tb", "control"},
-		{"a line end", testKeyID + "\n", "control"},
-		{"a header of its own", "a\r\nX-Evil: 1", "control"},
-		{"NUL", "a\x00b", "control"},
-		{"DEL", "a\x7f", "control"},
-		{"a no-break space", "a\u00a0b", "non-ASCII"},
-		{"a zero-width space", "a\u200bb", "non-ASCII"},
-		{"letters of another script", "ключ", "non-ASCII"},
-		{"bytes that are no text", "a\xff", "non-ASCII"},
+		{"a blank inside", "a b", bad},
+		{"a line end", testKeyID + "\n", bad},
+		{"a header of its own", "a\r\nX-Evil: 1", bad},
+		{"NUL", "a\x00b", bad},
+		{"DEL", "a\x7f", bad},
+		{"a no-break space", "a\u00a0b", bad},
+		{"a zero-width space", "a\u200bb", bad},
+		{"invalid UTF-8", "a\xff", bad},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			signer, err := NewSigner(tt.id, key)
 			assert.Nil(t, signer)
-			assertInvalid(t, err, "key ID", tt.word)
+			assertInvalid(t, err, "kalshi: key ID "+tt.want)
 		})
 	}
 }
 
+// What is signed of a URL, and of its path and query for Headers.
 func TestSigner_SignRequest(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, method, url, want string }{
 		{"get", "GET", "https://x.test/trade-api/v2/api_keys", "GET/trade-api/v2/api_keys"},
-		{"post", "POST", "https://x.test/trade-api/v2/api_keys", "POST/trade-api/v2/api_keys"},
+		{"post", "POST", "https://x.test:8443/trade-api/v2/api_keys", "POST/trade-api/v2/api_keys"},
 		{"an empty method is GET", "", "https://x.test/a", "GET/a"},
-		{"no query", "GET", "https://x.test/a?limit=5&path=/b", "GET/a"},
+		{"no query", "GET", "https://x.test/a?limit=5&path=/b?c", "GET/a"},
 		{"no empty query", "GET", "https://x.test/a?", "GET/a"},
 		{"no fragment", "GET", "https://x.test/a#b", "GET/a"},
 		{"escapes stay", "DELETE", "https://x.test/api_keys/a%2Fb%20c%3Fd", "DELETE/api_keys/a%2Fb%20c%3Fd"},
 		{"escaped where it must be", "GET", "https://x.test/käse und brot", "GET/k%C3%A4se%20und%20brot"},
 		{"no path is the root", "GET", "https://x.test?a=b", "GET/"},
 		{"a slash at the end", "GET", "https://x.test/a/", "GET/a/"},
-		{"another port", "GET", "https://x.test:8443/a", "GET/a"},
+		{"a WebSocket handshake", "GET", "wss://x.test" + WebSocketPath, "GET/trade-api/ws/v2"},
 	}
-	for keyType, key := range testKeys(t) {
-		for _, tt := range tests {
-			t.Run(string(keyType)+"/"+tt.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { // stops the clock
-					u, err := url.Parse(tt.url)
-					require.NoError(t, err)
-					req := &http.Request{Method: tt.method, URL: u} // and no Header
-					require.NoError(t, newTestSigner(t, key).SignRequest(req))
-					assert.Equal(t, time.Now().UnixMilli(), assertSigned(t, key.Public(), req.Header, tt.want).UnixMilli())
-					assert.Len(t, req.Header, 3)
-					assert.Equal(t, tt.method, req.Method)
-				})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // stops the clock
+				key := newEd25519Key(t)
+				signer := newTestSigner(t, key)
+				u, err := url.Parse(tt.url)
+				require.NoError(t, err)
+				req := &http.Request{Method: tt.method, URL: u} // and no Header
+				require.NoError(t, signer.SignRequest(req))
+				h, err := signer.Headers(tt.method, u.RequestURI())
+				require.NoError(t, err)
+				for _, h := range []http.Header{req.Header, h} {
+					assert.Equal(t, time.Now().UnixMilli(), assertSigned(t, key.Public(), h, tt.want).UnixMilli())
+					assert.Len(t, h, 3)
+				}
+				assert.Equal(t, tt.method, req.Method)
 			})
-		}
+		})
 	}
 }
 
-func TestSigner_SignRequest_KeepsOtherHeaders(t *testing.T) {
+func TestSigner_SignRequest_keepsOtherHeaders(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
 	signer := newTestSigner(t, key)
@@ -158,39 +156,15 @@ func TestSigner_SignRequest_KeepsOtherHeaders(t *testing.T) {
 	}
 }
 
-func TestSigner_SignRequest_NothingToSign(t *testing.T) {
+func TestSigner_nothingToSign(t *testing.T) {
 	t.Parallel()
 	signer := newTestSigner(t, newEd25519Key(t))
 	assertInvalid(t, signer.SignRequest(nil), "request")
 	assertInvalid(t, signer.SignRequest(&http.Request{}), "request")
-}
-
-func TestSigner_Headers(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ name, method, path, want string }{
-		{"WebSocket", http.MethodGet, WebSocketPath, "GET/trade-api/ws/v2"},
-		{"an empty method is GET", "", "/a", "GET/a"},
-		{"no query", "POST", "/a/b?c=/d?e", "POST/a/b"},
-		{"escapes stay", "DELETE", "/a%2Fb%3F", "DELETE/a%2Fb%3F"},
-		{"root", "GET", "/", "GET/"},
-	}
-	for keyType, key := range testKeys(t) {
-		for _, tt := range tests {
-			t.Run(string(keyType)+"/"+tt.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					h, err := newTestSigner(t, key).Headers(tt.method, tt.path)
-					require.NoError(t, err)
-					assert.Equal(t, time.Now().UnixMilli(), assertSigned(t, key.Public(), h, tt.want).UnixMilli())
-					assert.Len(t, h, 3)
-				})
-			})
-		}
-	}
 	for _, path := range []string{"", "trade-api/v2/api_keys", "?a=/b", "https://x.test/a", " /a"} {
-		h, err := newTestSigner(t, newEd25519Key(t)).Headers("GET", path)
+		h, err := signer.Headers("GET", path)
 		assert.Nil(t, h)
-		assertInvalid(t, err, "path", "slash")
+		assertInvalid(t, err, "kalshi: path does not start with a slash")
 	}
 }
 
@@ -206,48 +180,36 @@ func TestSigner_SignText(t *testing.T) {
 }
 
 // Signatures judged by another program.
-func TestSigner_OpenSSL(t *testing.T) {
+func TestSigner_SignText_openSSL(t *testing.T) {
 	t.Parallel()
-	pss := []string{"-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32", "-sigopt", "rsa_mgf1_md:sha256"}
-	commands := map[KeyType][]string{
-		KeyTypeRSA:     append([]string{"dgst", "-sha256", "-verify", "key.pem", "-signature", "sig"}, append(pss, "text")...),
-		KeyTypeEd25519: {"pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "text", "-sigfile", "sig"},
-	}
+	const text = "1795378769559GET/trade-api/ws/v2"
 	for keyType, key := range testKeys(t) {
 		t.Run(string(keyType), func(t *testing.T) {
 			t.Parallel()
-			h, err := newTestSigner(t, key).Headers("GET", WebSocketPath)
+			encoded, err := newTestSigner(t, key).SignText(text)
 			require.NoError(t, err)
-			signature, err := base64.StdEncoding.DecodeString(h.Get("KALSHI-ACCESS-SIGNATURE"))
+			signature, err := base64.StdEncoding.DecodeString(encoded)
 			require.NoError(t, err)
 			public, err := MarshalPublicKey(key.Public())
 			require.NoError(t, err)
-
 			dir := t.TempDir()
-			args := commands[keyType]
-			for name, content := range map[string]string{
-				"key.pem": public, "sig": string(signature), "text": h.Get("KALSHI-ACCESS-TIMESTAMP") + "GET" + WebSocketPath,
-			} {
+			file := func(name, content string) string {
 				path := filepath.Join(dir, name)
 				require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-				args = replaceArg(args, name, path)
+				return path
+			}
+			keyFile, textFile, signatureFile := file("key.pem", public), file("text", text), file("signature", string(signature))
+			args := []string{"pkeyutl", "-verify", "-pubin", "-inkey", keyFile, "-rawin", "-in", textFile, "-sigfile", signatureFile}
+			if keyType == KeyTypeRSA {
+				args = []string{"dgst", "-sha256", "-verify", keyFile, "-signature", signatureFile,
+					"-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32", "-sigopt", "rsa_mgf1_md:sha256", textFile}
 			}
 			assert.Contains(t, openssl(t, "", args...), "Verif") // "Verified OK" or "Signature Verified Successfully"
 		})
 	}
 }
 
-func replaceArg(args []string, old, by string) []string {
-	out := make([]string, len(args))
-	for i, arg := range args {
-		if out[i] = arg; arg == old {
-			out[i] = by
-		}
-	}
-	return out
-}
-
-func TestSigner_RemoteKey(t *testing.T) {
+func TestSigner_remoteKey(t *testing.T) {
 	t.Parallel()
 	for keyType, key := range testKeys(t) {
 		remote := &remoteKey{key: key}
@@ -266,7 +228,7 @@ func TestSigner_RemoteKey(t *testing.T) {
 	}
 }
 
-func TestSigner_RemoteKeyFails(t *testing.T) {
+func TestSigner_remoteKeyFails(t *testing.T) {
 	t.Parallel()
 	errKMS := errors.New("the KMS is away")
 	tests := []struct {
@@ -301,7 +263,7 @@ func TestSigner_RemoteKeyFails(t *testing.T) {
 	}
 }
 
-func TestSigner_Unmade(t *testing.T) {
+func TestSigner_zeroValue(t *testing.T) {
 	t.Parallel()
 	for name, signer := range map[string]*Signer{"nil": nil, "zero": new(Signer)} {
 		t.Run(name, func(t *testing.T) {
@@ -324,7 +286,7 @@ func TestSigner_Unmade(t *testing.T) {
 }
 
 // Middlewares append to headers; the values lie in one array.
-func TestSigner_HeaderValuesAreSeparate(t *testing.T) {
+func TestSigner_Headers_areSeparate(t *testing.T) {
 	t.Parallel()
 	h, err := newTestSigner(t, newEd25519Key(t)).Headers("GET", "/a")
 	require.NoError(t, err)
@@ -335,36 +297,30 @@ func TestSigner_HeaderValuesAreSeparate(t *testing.T) {
 	assert.Equal(t, want, h)
 }
 
-func TestSigner_ClockOffset(t *testing.T) {
+func TestSigner_setClockOffset(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, skew, want string }{
-		{"none", "0s", "0s"},
-		{"behind", "1m", "1m"},
-		{"ahead", "-1h", "-1h"},
-		{"just over what counts", "5001ms", "5001ms"},
-		{"too small to count", "5s", "0s"},
-		{"too small to count, ahead", "-5s", "0s"},
+	tests := []struct {
+		name       string
+		skew, want time.Duration
+	}{
+		{"none", 0, 0},
+		{"behind", time.Minute, time.Minute},
+		{"ahead", -time.Hour, -time.Hour},
+		{"just over what counts", 5001 * time.Millisecond, 5001 * time.Millisecond},
+		{"too small to count", 5 * time.Second, 0},
+		{"too small to count, ahead", -5 * time.Second, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				skew, err := time.ParseDuration(tt.skew)
-				require.NoError(t, err)
-				want, err := time.ParseDuration(tt.want)
-				require.NoError(t, err)
 				key := newEd25519Key(t)
 				signer := newTestSigner(t, key)
 				signer.setClockOffset(time.Hour) // a new one replaces it
-				signer.setClockOffset(skew)
-
+				signer.setClockOffset(tt.skew)
 				h, err := signer.Headers("GET", "/a")
 				require.NoError(t, err)
-				assert.Equal(t, time.Now().Add(want).UnixMilli(), assertSigned(t, key.Public(), h, "GET/a").UnixMilli())
-				req, err := http.NewRequest(http.MethodGet, "https://x.test/a", nil)
-				require.NoError(t, err)
-				require.NoError(t, signer.SignRequest(req))
-				assert.Equal(t, time.Now().Add(want).UnixMilli(), assertSigned(t, key.Public(), req.Header, "GET/a").UnixMilli())
+				assert.Equal(t, time.Now().Add(tt.want).UnixMilli(), assertSigned(t, key.Public(), h, "GET/a").UnixMilli())
 			})
 		})
 	}
@@ -372,7 +328,7 @@ func TestSigner_ClockOffset(t *testing.T) {
 
 // Each signature must belong to the key that it names, while the key is
 // replaced. The race detector looks on.
-func TestSigner_Concurrent(t *testing.T) {
+func TestSigner_concurrent(t *testing.T) {
 	t.Parallel()
 	creds := make(map[string]*credential)
 	for _, id := range []string{"first", "second"} {

@@ -5,6 +5,7 @@ package kalshi
 import (
 	"context"
 	"crypto"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -112,3 +113,28 @@ func newServerClient(t testing.TB, srv *kalshitest.Server, opts ...Option) *Clie
 }
 
 func testPublicPEM(testing.TB) string { return testPublicKey() }
+
+var dialer net.Dialer
+
+func startExchange(t testing.TB) *kalshitest.Server {
+	t.Helper()
+	srv := kalshitest.NewServer()
+	t.Cleanup(srv.Close)
+	srv.AddKey(kalshitest.Key{ID: otherKeyID})
+	return srv
+}
+
+func assertRequests(t testing.TB, srv *kalshitest.Server, want int) {
+	t.Helper()
+	assert.Equal(t, want, len(srv.Requests()))
+}
+
+func failFirst(n int64) func(context.Context, string, string) (net.Conn, error) {
+	var dials atomic.Int64
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials.Add(1) <= n {
+			return nil, errConnectionLost
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}
+}

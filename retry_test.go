@@ -1,326 +1,518 @@
 package kalshi
 
 import (
-	"bytes"
-	"crypto/ed25519"
-	"encoding/base64"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"net/http"
-	"strconv"
+	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// Which statuses are worth another attempt, by the number of attempts when the
-// answer never changes. A mint is tried again after a 429 alone, since no
-// other status says that nothing was made.
-func TestClient_retriesByStatus(t *testing.T) {
+// What follows an attempt: the retry policy as a table.
+func TestDecide(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		statuses         []int
-		attempts, mints  int
-		kind, mintedKind string
-	}{
-		{[]int{429}, 3, 3, "RateLimit", "RateLimit"},
-		{[]int{500, 502, 503, 504, 520, 521, 522, 523, 524}, 3, 1, "Server", "Unknown"},
-		{[]int{501, 505, 507, 511, 519, 525, 599}, 1, 1, "Server", "Unknown"},
-		{[]int{400}, 1, 1, "BadRequest", "BadRequest"},
-		{[]int{401}, 1, 1, "Unauthorized", "Unauthorized"},
-		{[]int{403}, 1, 1, "Forbidden", "Forbidden"},
-		{[]int{404}, 1, 1, "NotFound", "NotFound"},
-		{[]int{409}, 1, 1, "Conflict", "Conflict"},
-		{[]int{300, 304, 399, 402, 405, 408, 410, 418, 425, 428, 430, 499, 600, 999}, 1, 1, "API", "API"},
+	const (
+		retry   = "retry"
+		resign  = "sign again, not counted"
+		fails   = "error"
+		unknown = "outcome unknown"
+	)
+	failure := errors.New("failure")
+	result := func(outcome outcome, retryable bool) attemptResult {
+		return attemptResult{err: failure, outcome: outcome, retryable: retryable, keyID: "named"}
 	}
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		for _, tt := range tests {
-			wantAttempts, wantKind := tt.attempts, tt.kind
-			if call.mints() {
-				wantAttempts, wantKind = tt.mints, tt.mintedKind
-			}
-			for _, status := range tt.statuses {
-				c, mock := newTestClient(t)
-				attempts := replyInTurn(mock, reply(status, "{}"))
-				err := call.do(t.Context(), c)
-				assert.EqualValues(t, wantAttempts, attempts.Load(), status)
-				assert.Equal(t, wantKind, kindOf(err), status)
-				var apiErr *APIError
-				if assert.ErrorAs(t, err, &apiErr, status) {
-					assert.Equal(t, status, apiErr.StatusCode)
+	resignable := result(outcomeRejected, false)
+	resignable.signAgain = true
+	var (
+		ended   = retryPolicy{maxRetries: 2, ended: true}
+		goesOn  = retryPolicy{maxRetries: 2}
+		noneNow = retryPolicy{maxRetries: 0}
+	)
+	tests := []struct {
+		happened           string
+		result             attemptResult
+		policy             retryPolicy
+		retries            int
+		listDelete, create string // what follows
+	}{
+		{"success", attemptResult{}, goesOn, 0, "success", "success"},
+		{"429", result(outcomeRejected, true), goesOn, 0, retry, retry},
+		{"5xx that a retry may mend", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
+		{"any other 5xx", result(outcomeUnknown, false), goesOn, 0, fails, unknown},
+		{"any other status", result(outcomeRejected, false), goesOn, 0, fails, fails},
+		{"no connection", result(outcomeNotSent, true), goesOn, 0, retry, retry},
+		{"response lost or unreadable", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
+		{"key that cannot sign", result(outcomeNotSent, false), goesOn, 0, fails, fails},
+		{"401 that another signature may mend", resignable, goesOn, 0, resign, resign},
+
+		{"429, the last retry but one used", result(outcomeRejected, true), goesOn, 1, retry, retry},
+		{"429, all retries used", result(outcomeRejected, true), goesOn, 2, fails, fails},
+		{"no connection, all retries used", result(outcomeNotSent, true), goesOn, 2, fails, fails},
+		{"429, retries turned off", result(outcomeRejected, true), noneNow, 0, fails, fails},
+		{"401 that another signature may mend, retries turned off", resignable, noneNow, 0, resign, resign},
+
+		{"429 and the context has ended", result(outcomeRejected, true), ended, 0, fails, fails},
+		{"response lost and the context has ended", result(outcomeUnknown, true), ended, 0, fails, unknown},
+		{"no connection and the context has ended", result(outcomeNotSent, true), ended, 0, fails, fails},
+		{"401 that another signature may mend and the context has ended", resignable, ended, 0, fails, fails},
+	}
+	list := operation{name: "GetAPIKeys", method: http.MethodGet}
+	remove := operation{name: "DeleteAPIKey", method: http.MethodDelete, keyID: otherKeyID}
+	create := operation{name: "CreateAPIKey", method: http.MethodPost, nonIdempotent: true, keyName: "bot"}
+	for _, tt := range tests {
+		t.Run(tt.happened, func(t *testing.T) {
+			t.Parallel()
+			tt.policy.jitter, tt.policy.remaining = fullJitter, math.MaxInt64
+			follows := func(op operation) string {
+				next := decide(&op, retryState{retries: tt.retries}, &tt.result, tt.policy)
+				want := &OutcomeUnknownError{Operation: op.name, KeyName: op.keyName, KeyID: "named", Err: failure}
+				switch {
+				case next == decision{stop: true}:
+					return "success"
+				case next == decision{stop: true, err: failure}:
+					return fails
+				case next == decision{}:
+					return resign
+				case next == decision{wait: minBackoff << tt.retries, counted: true}:
+					return retry
+				case next.stop && assert.Equal(t, want, next.err):
+					return unknown
 				}
+				return fmt.Sprintf("%+v", next)
 			}
-		}
-	})
+			assert.Equal(t, tt.listDelete, follows(list), "list")
+			assert.Equal(t, tt.listDelete, follows(remove), "delete")
+			assert.Equal(t, tt.create, follows(create), "create")
+		})
+	}
 }
 
-// WithMaxRetries counts attempts exactly, for the kinds of failure that every
-// call tries again and for those that only some do.
-func TestWithMaxRetries_countsAttempts(t *testing.T) {
+// fullJitter waits as long as jitter may.
+func fullJitter(ceiling time.Duration) time.Duration { return ceiling }
+
+// How long the wait is: the longer one of backoff and Retry-After, at most
+// 30 s, and never past the deadline.
+func TestDecide_wait(t *testing.T) {
 	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		for _, n := range []int{0, 1, 2, 7} {
-			for name, step := range map[string]httpmock.Responder{"429": reply(429, ""), "503": reply(503, ""), "lost": lost} {
-				c, mock := newTestClient(t, WithMaxRetries(n))
-				attempts := replyInTurn(mock, step)
-				require.Error(t, call.do(t.Context(), c))
-				want := n + 1
-				if call.mints() && name != "429" {
-					want = 1
-				}
-				assert.EqualValues(t, want, attempts.Load(), "%s, %d retries", name, n)
+	const forever = time.Duration(math.MaxInt64)
+	tests := []struct {
+		name                  string
+		retries               int
+		retryAfter, remaining time.Duration
+		want                  time.Duration // 0: no retry
+	}{
+		{"first", 0, 0, forever, 100 * time.Millisecond},
+		{"doubles", 1, 0, forever, 200 * time.Millisecond},
+		{"doubles until the ceiling", 5, 0, forever, 3200 * time.Millisecond},
+		{"ceiling", 6, 0, forever, 5 * time.Second},
+		{"ceiling, however many there were", 1000, 0, forever, 5 * time.Second},
+		{"Retry-After", 0, 7 * time.Second, forever, 7 * time.Second},
+		{"Retry-After never shortens the backoff", 6, time.Second, forever, 5 * time.Second},
+		{"the longest Retry-After", 0, 30 * time.Second, forever, 30 * time.Second},
+		{"a longer Retry-After", 0, 30*time.Second + 1, forever, 0},
+		{"an endless Retry-After", 0, forever, forever, 0},
+		{"before the deadline", 0, 10 * time.Second, 10*time.Second + 1, 10 * time.Second},
+		{"at the deadline", 0, 10 * time.Second, 10 * time.Second, 0},
+		{"past the deadline", 6, 0, time.Second, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			result := attemptResult{err: errConnectionLost, outcome: outcomeRejected, retryable: true, retryAfter: tt.retryAfter}
+			policy := retryPolicy{maxRetries: math.MaxInt, jitter: fullJitter, remaining: tt.remaining}
+			want := decision{wait: tt.want, counted: true}
+			if tt.want == 0 {
+				want = decision{stop: true, err: errConnectionLost}
 			}
-		}
-	})
+			assert.Equal(t, want, decide(&operation{}, retryState{retries: tt.retries}, &result, policy))
+		})
+	}
 }
 
-// The retry that succeeds is a success, whatever came before it.
-func TestClient_retrySucceeds(t *testing.T) {
+func TestClassifyStatus(t *testing.T) {
 	t.Parallel()
-	brokenBody := func(*http.Request) (*http.Response, error) {
-		resp := httpmock.NewStringResponse(200, "")
-		resp.ContentLength = -1
-		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"api_`), iotest.ErrReader(io.ErrUnexpectedEOF)))
-		return resp, nil
-	}
 	tests := []struct {
-		name   string
-		first  httpmock.Responder
-		get    int64 // attempts until success
-		delete int64
-		mint   string // what comes of a mint, in one attempt
+		outcome   outcome
+		retryable bool
+		statuses  []int
 	}{
-		{"429", reply(429, ""), 2, 2, "ok"},
-		{"503", reply(503, ""), 2, 2, "Unknown"},
-		{"lost answer", lost, 2, 2, "Unknown"},
-		{"answer that breaks off", brokenBody, 2, 1, "Unknown"},
-		{"answer that is no JSON", reply(200, "<html>"), 2, 1, "Unknown"},
-		{"answer without its fields", reply(200, "{}"), 2, 1, "Unknown"},
+		{outcomeRejected, true, []int{429}},
+		{outcomeUnknown, true, []int{500, 502, 503, 504, 520, 521, 522, 523, 524}},
+		{outcomeUnknown, false, []int{501, 505, 507, 511, 519, 525, 599}},
+		{outcomeRejected, false, []int{300, 301, 304, 400, 401, 403, 404, 405, 409, 410, 418, 425, 428, 430}},
+	}
+	for _, tt := range tests {
+		for _, status := range tt.statuses {
+			result, retryable := classifyStatus(status)
+			assert.Equal(t, []any{tt.outcome, tt.retryable}, []any{result, retryable}, status)
+		}
+	}
+}
+
+// The loop around decide: the number of attempts and the kind of the result,
+// when the first attempt fails and when every one does, with three retries.
+func TestClient_do_retries(t *testing.T) {
+	t.Parallel()
+	cutOff := func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"api_`)), ContentLength: -1}, nil
+	}
+	type results struct{ list, delete, create string }
+	tests := []struct {
+		name        string
+		responder   httpmock.Responder
+		once, every results
+	}{
+		{"429", respond(429, ""), results{"2 ok", "2 ok", "2 ok"}, results{"4 RateLimit", "4 RateLimit", "4 RateLimit"}},
+		{"503", respond(503, ""), results{"2 ok", "2 ok", "1 Unknown"}, results{"4 Server", "4 Server", "1 Unknown"}},
+		{"501", respond(501, ""), results{"1 Server", "1 Server", "1 Unknown"}, results{"1 Server", "1 Server", "1 Unknown"}},
+		{"connection lost", drop, results{"2 ok", "2 ok", "1 Unknown"}, results{"4 Transport", "4 Transport", "1 Unknown"}},
+		{"body cut off", cutOff, results{"2 ok", "1 ok", "1 Unknown"}, results{"4 Invalid", "1 ok", "1 Unknown"}},
+		{"body without its fields", respond(200, "{}"), results{"2 ok", "1 ok", "1 Unknown"}, results{"4 Invalid", "1 ok", "1 Unknown"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			forEachCall(t, func(t *testing.T, call apiCall) {
-				c, mock := newTestClient(t)
-				attempts := replyInTurn(mock, tt.first, call.success())
-				err := call.do(t.Context(), c)
-				want := map[string]int64{http.MethodGet: tt.get, http.MethodDelete: tt.delete, http.MethodPost: 1}[call.method]
-				if call.mints() {
-					assert.Equal(t, tt.mint, kindOf(err))
-				} else {
-					assert.NoError(t, err)
+				run := func(responders ...httpmock.Responder) string {
+					client, mock := newTestClient(t, WithMaxRetries(3))
+					log := respondWith(mock, responders...)
+					kind := kindOf(call.do(t.Context(), client))
+					return fmt.Sprint(len(log.requests), " ", kind)
 				}
-				if call.mints() && tt.mint == "ok" {
-					want = 2
+				of := func(r results) string {
+					return map[string]string{http.MethodGet: r.list, http.MethodDelete: r.delete, http.MethodPost: r.create}[call.method]
 				}
-				assert.Equal(t, want, attempts.Load())
+				assert.Equal(t, of(tt.once), run(tt.responder, call.success()))
+				assert.Equal(t, of(tt.every), run(tt.responder))
 			})
 		})
 	}
 }
 
-// An OutcomeUnknownError names what to look for in the list of keys.
-func TestClient_outcomeUnknownSaysWhat(t *testing.T) {
+// Jitter is full: the waits are spread from 0 to the ceiling, so that clients
+// which failed together do not come back together.
+func TestClient_do_jitter(t *testing.T) {
 	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		if !call.mints() {
-			return
+	synctest.Test(t, func(t *testing.T) {
+		_, mock := newTestClient(t)
+		client, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithHTTPClient(&http.Client{Transport: mock}), WithMaxRetries(1))
+		require.NoError(t, err)
+		respondWith(mock, respond(503, ""))
+		short, long := time.Hour, time.Duration(0)
+		for range 200 {
+			start := time.Now()
+			_, err := client.GetAPIKeys(t.Context())
+			require.Error(t, err)
+			short, long = min(short, time.Since(start)), max(long, time.Since(start))
 		}
-		for body, wantID := range map[string]string{
-			`{"api_key_id":"made","private_key":`: "made",
-			`{"warning":"w"}`:                     "",
-			`{"api_key_id":7}`:                    "",
-			`{"private_key":"`:                    "",
-			`["api_key_id","made"]`:               "",
-		} {
-			c, mock := newTestClient(t)
-			replyInTurn(mock, reply(201, body+`,`)) // in any case no JSON
-			err := call.do(t.Context(), c)
-			var unknown *OutcomeUnknownError
-			require.ErrorAs(t, err, &unknown, body)
-			assert.Equal(t, call.name, unknown.Operation)
-			assert.Equal(t, "bot", unknown.KeyName)
-			assert.Equal(t, wantID, unknown.KeyID, body)
-			assert.True(t, isA[*InvalidResponseError](err))
-		}
+		assert.Less(t, short, 20*time.Millisecond)
+		assert.Greater(t, long, 80*time.Millisecond)
+		assert.Less(t, long, 100*time.Millisecond)
 	})
 }
 
-// Each attempt sends all of the request, signed anew: an old timestamp would
-// be refused after a long wait.
-func TestClient_retrySignsAndSendsAnew(t *testing.T) {
+// A wait that would outlast the context's deadline is not begun: what the
+// service said is worth more than "deadline exceeded".
+func TestClient_do_deadline(t *testing.T) {
 	t.Parallel()
+	tests := []struct {
+		name, retryAfter string
+		timeout          time.Duration
+		attempts         int
+		elapsed          time.Duration
+	}{
+		{"backoff", "", time.Second, 4, 700 * time.Millisecond}, // at 0, 100, 300 and 700 ms
+		{"Retry-After up to it", "10", 10 * time.Second, 1, 0},
+		{"Retry-After within it", "10", 11 * time.Second, 2, 10 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, mock := newTestClient(t, WithMaxRetries(10))
+				client.jitter = fullJitter
+				log := respondWith(mock, respond(429, "", "Retry-After", tt.retryAfter))
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+				defer cancel()
+				start := time.Now()
+				_, err := client.GetAPIKeys(ctx)
+				assert.Equal(t, "RateLimit", kindOf(err))
+				assert.NotErrorIs(t, err, context.DeadlineExceeded)
+				log.assertAttempts(t, tt.attempts)
+				assert.Equal(t, tt.elapsed, time.Since(start))
+			})
+		})
+	}
+}
+
+// A context that ends during a wait ends the call at once. The error is both
+// the context's, with its cause, and the service's.
+func TestClient_do_cancelledWhileWaiting(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("shutting down")
 	forEachCall(t, func(t *testing.T, call apiCall) {
 		synctest.Test(t, func(t *testing.T) {
-			key := newEd25519Key(t)
-			c, mock := newTestClient(t)
-			c.signer = newTestSigner(t, key)
-			type sent struct {
-				timestamp, signature, body string
-				at                         time.Time
-				path                       string
-			}
-			var all []sent
-			record := func(next httpmock.Responder) httpmock.Responder {
-				return func(req *http.Request) (*http.Response, error) {
-					var body bytes.Buffer
-					if req.Body != nil {
-						_, _ = body.ReadFrom(req.Body)
-						_ = req.Body.Close()
-					}
-					all = append(all, sent{req.Header.Get(headerTimestamp), req.Header.Get(headerSignature), body.String(), time.Now(), req.URL.EscapedPath()})
-					return next(req)
-				}
-			}
-			tooMany := record(reply(429, "", "Retry-After", "20"))
-			replyInTurn(mock, tooMany, tooMany, record(call.success()))
-			require.NoError(t, call.do(t.Context(), c))
-
-			require.Len(t, all, 3)
-			for i, got := range all {
-				assert.Equal(t, strconv.FormatInt(got.at.UnixMilli(), 10), got.timestamp)
-				signature, err := base64.StdEncoding.DecodeString(got.signature)
-				require.NoError(t, err)
-				assert.True(t, ed25519.Verify(key.Public().(ed25519.PublicKey), []byte(got.timestamp+call.method+got.path), signature))
-				assert.Equal(t, all[0].body, got.body)
-				assert.Equal(t, time.Duration(i)*20*time.Second, got.at.Sub(all[0].at))
-			}
-			assert.Equal(t, call.mints(), all[0].body != "")
+			client, mock := newTestClient(t)
+			log := respondWith(mock, respond(429, "", "Retry-After", "20"))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second, func() { cancel(cause) })
+			start := time.Now()
+			err := call.do(ctx, client)
+			assert.Equal(t, time.Second, time.Since(start))
+			log.assertAttempts(t, 1)
+			assert.ErrorIs(t, err, context.Canceled)
+			assert.ErrorIs(t, err, cause)
+			assert.True(t, isA[*RateLimitError](err))
+			assert.False(t, isA[*OutcomeUnknownError](err), "a 429 was not processed")
 		})
 	})
 }
 
 // A delete that finds the key gone has succeeded if an earlier attempt may
 // have removed it, and only then.
-func TestClient_DeleteAPIKey_goneAfterRetry(t *testing.T) {
+func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	t.Parallel()
-	const (
-		authError = `{"error":{"code":"authentication_error","message":"authentication_error","details":"%s"}}`
-		expired   = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
-	)
+	const authError = `{"error":{"code":"authentication_error","message":"authentication_error","details":"%s"}}`
 	var (
-		nested     = reply(404, `{"error":{"code":"not_found","message":"not found"}}`)
-		flat       = reply(404, `{"code":"not_found","message":"not found"}`)
-		msg        = reply(404, `{"msg":"no such key"}`)
-		text       = reply(404, `{"error":"no such key"}`)
-		html       = reply(404, `<html>not found</html>`)
-		plain      = reply(404, `404 page not found`)
-		empty      = reply(404, ``)
-		emptyJSON  = reply(404, `{}`)
-		failed     = reply(503, ``)
-		tooMany    = reply(429, ``)
-		unknownKey = reply(401, fmt.Sprintf(authError, "NOT_FOUND"))
-		badSign    = reply(401, fmt.Sprintf(authError, "INCORRECT_API_KEY_SIGNATURE"))
+		notFound   = respond(404, `{"error":{"code":"not_found","message":"not found"}}`)
+		page       = respond(404, `<html>not found</html>`)
+		empty      = respond(404, ``)
+		noWords    = respond(404, `{}`)
+		failed     = respond(503, ``)
+		tooMany    = respond(429, ``)
+		unknownKey = respond(401, fmt.Sprintf(authError, "NOT_FOUND"))
+		badSign    = respond(401, fmt.Sprintf(authError, "INCORRECT_API_KEY_SIGNATURE"))
 		lateClock  = func(req *http.Request) (*http.Response, error) {
-			return reply(401, expired, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
+			const expired = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
+			return respond(401, expired, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
 		}
 	)
-	type steps []httpmock.Responder
+	type responders []httpmock.Responder
 	tests := []struct {
-		name  string
-		id    string
-		steps steps
-		want  string
+		name, id  string
+		responses responders
+		want      string
 	}{
-		{"at once", otherKeyID, steps{nested}, "NotFound"},
-		{"after a 5xx, nested", otherKeyID, steps{failed, nested}, "ok"},
-		{"after a 5xx, flat", otherKeyID, steps{failed, flat}, "ok"},
-		{"after a 5xx, msg", otherKeyID, steps{failed, msg}, "ok"},
-		{"after a 5xx, text in JSON", otherKeyID, steps{failed, text}, "ok"},
-		{"after a lost answer", otherKeyID, steps{lost, nested}, "ok"},
-		{"after a 5xx, HTML of a gateway", otherKeyID, steps{failed, html}, "NotFound"},
-		{"after a 5xx, plain text", otherKeyID, steps{failed, plain}, "NotFound"},
-		{"after a 5xx, no body", otherKeyID, steps{failed, empty}, "NotFound"},
-		{"after a 5xx, no words", otherKeyID, steps{failed, emptyJSON}, "NotFound"},
-		{"after a 429", otherKeyID, steps{tooMany, nested}, "NotFound"},
-		{"after a refused timestamp", otherKeyID, steps{lateClock, nested}, "NotFound"},
-		{"after a 429 and a 5xx", otherKeyID, steps{tooMany, failed, nested}, "ok"},
-		{"after a 5xx and a 429", otherKeyID, steps{failed, tooMany, nested}, "ok"},
-		{"own key unknown at once", testKeyID, steps{unknownKey}, "Unauthorized"},
-		{"own key unknown after a lost answer", testKeyID, steps{lost, unknownKey}, "ok"},
-		{"own key unknown after a 5xx", testKeyID, steps{failed, unknownKey}, "ok"},
-		{"own key unknown after a 429", testKeyID, steps{tooMany, unknownKey}, "Unauthorized"},
-		{"own key, wrong signature after a 5xx", testKeyID, steps{failed, badSign}, "Unauthorized"},
-		{"another's key, own unknown after a 5xx", otherKeyID, steps{failed, unknownKey}, "Unauthorized"},
+		{"at once", otherKeyID, responders{notFound}, "NotFound"},
+		{"after a 5xx", otherKeyID, responders{failed, notFound}, "ok"},
+		{"after a lost response", otherKeyID, responders{drop, notFound}, "ok"},
+		{"after a 5xx, a gateway's page", otherKeyID, responders{failed, page}, "NotFound"},
+		{"after a 5xx, no body", otherKeyID, responders{failed, empty}, "NotFound"},
+		{"after a 5xx, no words", otherKeyID, responders{failed, noWords}, "NotFound"},
+		{"after a 429", otherKeyID, responders{tooMany, notFound}, "NotFound"},
+		{"after a refused timestamp", otherKeyID, responders{lateClock, notFound}, "NotFound"},
+		{"after a 429 and a 5xx", otherKeyID, responders{tooMany, failed, notFound}, "ok"},
+		{"after a 5xx and a 429", otherKeyID, responders{failed, tooMany, notFound}, "ok"},
+		{"own key unknown at once", testKeyID, responders{unknownKey}, "Unauthorized"},
+		{"own key unknown after a lost response", testKeyID, responders{drop, unknownKey}, "ok"},
+		{"own key unknown after a 429", testKeyID, responders{tooMany, unknownKey}, "Unauthorized"},
+		{"own key, wrong signature after a 5xx", testKeyID, responders{failed, badSign}, "Unauthorized"},
+		{"another key, own unknown after a 5xx", otherKeyID, responders{failed, unknownKey}, "Unauthorized"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, mock := newTestClient(t)
-			attempts := replyInTurn(mock, tt.steps...)
-			assert.Equal(t, tt.want, kindOf(c.DeleteAPIKey(t.Context(), tt.id)))
-			assert.EqualValues(t, len(tt.steps), attempts.Load())
+			client, mock := newTestClient(t)
+			log := respondWith(mock, tt.responses...)
+			assert.Equal(t, tt.want, kindOf(client.DeleteAPIKey(t.Context(), tt.id)))
+			log.assertAttempts(t, len(tt.responses))
+		})
+	}
+	client, mock := newTestClient(t)
+	respondWith(mock, failed, notFound)
+	_, err := client.GetAPIKeys(t.Context())
+	assert.Equal(t, "NotFound", kindOf(err), "this is for deletes alone")
+}
+
+// Without a connection nothing was sent: every call is tried again, and the
+// error is the transport's own.
+func TestClient_send_notSent(t *testing.T) {
+	t.Parallel()
+	fail := func(err error) func(*http.Transport) {
+		return func(tr *http.Transport) {
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+		}
+	}
+	tests := []struct {
+		name   string
+		scheme string
+		set    func(*http.Transport)
+	}{
+		{"connection refused", "http", fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})},
+		{"dial timeout", "http", fail(context.DeadlineExceeded)}, // not the call's own context
+		{"TLS with a plain server", "https", func(*http.Transport) {}},
+		{"proxy that refuses", "https", func(tr *http.Transport) { tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.test"}) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			forEachCall(t, func(t *testing.T, call apiCall) {
+				client, exchange := newExchange(t, WithBaseURL(tt.scheme+"://localhost/v2"), WithMaxRetries(1))
+				tt.set(client.httpClient.Transport.(*http.Transport))
+				attempts := countAttempts(client)
+				assert.Equal(t, "Transport", kindOf(call.do(t.Context(), client)))
+				assert.EqualValues(t, 2, attempts.Load())
+				for _, r := range exchange.Requests() {
+					assert.Equal(t, http.MethodConnect, r.Method, "what arrived")
+				}
+			})
 		})
 	}
 }
 
-// The leniency is for deletes alone: a list or a mint that is not found after
-// a retry is an error.
-func TestClient_notFoundAfterRetryIsAnError(t *testing.T) {
+// countAttempts counts what the client hands to its transport.
+func countAttempts(c *Client) *atomic.Int64 {
+	attempts := new(atomic.Int64)
+	intercept(c, func(req *http.Request, send roundTripper) (*http.Response, error) {
+		attempts.Add(1)
+		return send(req)
+	})
+	return attempts
+}
+
+// failDials has the client's dials fail whose numbers, counted from 1, are given.
+func failDials(c *Client, numbers ...int) {
+	tr := c.httpClient.Transport.(*http.Transport)
+	tr.DisableKeepAlives = true
+	dial, dials := tr.DialContext, 0
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials++; slices.Contains(numbers, dials) {
+			return nil, errors.New("no route")
+		}
+		return dial(ctx, network, addr)
+	}
+}
+
+// A create that cannot connect at first is processed once when it can.
+func TestClient_send_notSentThenSent(t *testing.T) {
 	t.Parallel()
 	forEachCall(t, func(t *testing.T, call apiCall) {
-		first, want := reply(503, ""), "NotFound"
-		switch call.method {
-		case http.MethodPost:
-			first = reply(429, "")
-		case http.MethodDelete:
-			want = "ok"
-		}
-		c, mock := newTestClient(t)
-		replyInTurn(mock, first, reply(404, `{"error":{"code":"not_found"}}`))
-		assert.Equal(t, want, kindOf(call.do(t.Context(), c)))
+		client, exchange := newExchange(t)
+		failDials(client, 1, 2)
+		require.NoError(t, call.do(t.Context(), client))
+		assert.Equal(t, 1, len(exchange.Requests()))
 	})
 }
 
-// A call that a rotation overtakes is refused with the old key, which is gone,
-// and goes through with the new one. It was not processed, so mints too, and
-// it is not one of the retries that WithMaxRetries counts.
-func TestClient_credentialReplacedUnderWay(t *testing.T) {
+// What was not sent cannot have deleted the key: the 404 is the truth, unless
+// another attempt may have.
+func TestClient_DeleteAPIKey_notSent(t *testing.T) {
 	t.Parallel()
+	client, _ := newExchange(t)
+	failDials(client, 1)
+	assert.Equal(t, "NotFound", kindOf(client.DeleteAPIKey(t.Context(), "unknown")))
+
+	client, exchange := newExchange(t)
+	failDials(client, 2)
+	exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
+	assert.NoError(t, client.DeleteAPIKey(t.Context(), otherKeyID))
+}
+
+// A context that ends before the call, or while there is no connection yet,
+// leaves no doubt about a create.
+func TestClient_send_cancelledWhileDialing(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("shutting down")
 	forEachCall(t, func(t *testing.T, call apiCall) {
-		c, mock := newTestClient(t, WithMaxRetries(0))
-		next := newTestSigner(t, newEd25519Key(t)).cred.Load()
-		next.keyID = otherKeyID
-		var signedBy []string
-		step := func(req *http.Request) (*http.Response, error) {
-			signedBy = append(signedBy, req.Header.Get(headerKey))
-			if len(signedBy) == 1 {
-				c.signer.cred.Store(next)
-				return reply(401, `{"error":{"details":"NOT_FOUND"}}`)(req)
-			}
-			return call.success()(req)
+		client, exchange := newExchange(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		client.httpClient.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			cancel(cause)
+			<-ctx.Done()
+			return nil, errors.New("too late")
 		}
-		replyInTurn(mock, step)
-		require.NoError(t, call.do(t.Context(), c))
-		assert.Equal(t, []string{testKeyID, otherKeyID}, signedBy)
+		err := call.do(ctx, client)
+		assert.Equal(t, "Canceled", kindOf(err))
+		assert.ErrorIs(t, err, cause)
+		assert.Empty(t, exchange.Requests())
 	})
 }
 
-// What the current credential is refused for is final, also after it was
-// replaced; and a call with a credential of its own does not change over.
-func TestClient_credentialReplacedToNoAvail(t *testing.T) {
+// A connection that is used again is one: what is lost on it may have been
+// processed.
+func TestClient_send_lostOnAReusedConnection(t *testing.T) {
 	t.Parallel()
-	c, mock := newTestClient(t)
-	attempts := replyInTurn(mock, func(req *http.Request) (*http.Response, error) {
-		if req.Header.Get(headerKey) == testKeyID {
-			other, err := newCredential(otherKeyID, newEd25519Key(t))
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, exchange := newExchange(t)
+		requireWorks(t, client)
+		exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
+		err := call.do(t.Context(), client)
+		if call.creates() {
+			assert.Equal(t, "Unknown", kindOf(err))
+			assert.Len(t, exchange.Keys(), 3)
+		} else {
 			assert.NoError(t, err)
-			c.signer.cred.Store(other)
 		}
-		return reply(401, "{}")(req)
 	})
-	own := c.signer.cred.Load()
-	_, err := c.GetAPIKeys(t.Context())
-	assert.Equal(t, "Unauthorized", kindOf(err))
-	assert.EqualValues(t, 2, attempts.Load())
+}
 
-	_, err = c.list(t.Context(), own)
-	assert.Equal(t, "Unauthorized", kindOf(err))
-	assert.EqualValues(t, 3, attempts.Load())
+// A transport that does not report to traces may have sent whatever its error
+// says, so a create is not sent again.
+func TestClient_send_transportWithoutTrace(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, mock := newTestClient(t)
+		log := respondWith(mock, httpmock.NewErrorResponder(refused))
+		err := call.do(t.Context(), client)
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+		assert.Equal(t, call.creates(), isA[*OutcomeUnknownError](err))
+		log.assertAttempts(t, map[bool]int{true: 1, false: 3}[call.creates()])
+	})
+}
+
+// A transport around net/http's keeps what the trace reports, whatever it
+// makes of the errors.
+func TestClient_send_transportWithOpaqueErrors(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, exchange := newExchange(t)
+		failDials(client, 1)
+		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			resp, err := send(req)
+			if err != nil {
+				err = errors.New("opaque")
+			}
+			return resp, err
+		})
+		assert.NoError(t, call.do(t.Context(), client))
+		exchange.Inject(kalshitest.Fault{Drop: true, Times: -1})
+		assert.Equal(t, map[bool]string{true: "Unknown", false: "Transport"}[call.creates()], kindOf(call.do(t.Context(), client)))
+	})
+}
+
+// A transport that tries again by itself, and fails to connect the second
+// time, has sent something the first time.
+func TestClient_send_transportThatRetries(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, exchange := newExchange(t)
+		failDials(client, 2)
+		exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
+		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			resp, err := send(req)
+			if err != nil {
+				resp, err = send(req)
+			}
+			return resp, err
+		})
+		client.maxRetries = 0
+		assert.Equal(t, map[bool]string{true: "Unknown", false: "Transport"}[call.creates()], kindOf(call.do(t.Context(), client)))
+		assert.Equal(t, 1, len(exchange.Requests()))
+	})
 }
