@@ -69,20 +69,20 @@ func (call apiCall) creates() bool { return call.method == http.MethodPost }
 // success responds as the service does.
 func (call apiCall) success() httpmock.Responder { return respond(call.status, call.body) }
 
-// apiCalls are the four calls. New keys are named keyName; the delete removes
+// apiCalls are the four calls. New keys are named "bot"; the delete removes
 // otherKeyID.
-func apiCalls(keyName string) []apiCall {
+func apiCalls() []apiCall {
 	return []apiCall{
 		{"GetAPIKeys", http.MethodGet, "/api_keys", 200, `{"api_keys":[]}`, func(ctx context.Context, c *Client) error {
 			_, err := c.GetAPIKeys(ctx)
 			return err
 		}},
 		{"CreateAPIKey", http.MethodPost, "/api_keys", 201, `{"api_key_id":"new"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: keyName, PublicKey: testPublicKey()})
+			_, err := c.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
 			return err
 		}},
 		{"GenerateAPIKey", http.MethodPost, "/api_keys/generate", 201, `{"api_key_id":"new","private_key":"text"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: keyName, KeyType: KeyTypeEd25519})
+			_, err := c.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519})
 			return err
 		}},
 		{"DeleteAPIKey", http.MethodDelete, "/api_keys/" + otherKeyID, 204, "", func(ctx context.Context, c *Client) error {
@@ -93,7 +93,7 @@ func apiCalls(keyName string) []apiCall {
 
 // forEachCall runs a parallel subtest for each of the four calls.
 func forEachCall(t *testing.T, test func(t *testing.T, call apiCall)) {
-	for _, call := range apiCalls("bot") {
+	for _, call := range apiCalls() {
 		t.Run(call.name, func(t *testing.T) {
 			t.Parallel()
 			test(t, call)

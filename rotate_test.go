@@ -5,8 +5,11 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,96 +21,408 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// plainKey is a current key that nothing speaks against rotating.
-var plainKey = APIKey{Name: "bot", Scopes: []Scope{ScopeRead, ScopeWrite}}
+// A rotationRun is a client, an exchange that holds its key as testKeyID, and
+// what Save was handed.
+type rotationRun struct {
+	client   *Client
+	exchange *kalshitest.Server
+	cancel   context.CancelFunc // of the rotation's context
+	saved    []*GenerateAPIKeyResponse
+}
 
-func newRotatingClient(t testing.TB, current APIKey) (*Client, *memoryExchange) {
+func newRotationRun(t testing.TB, current kalshitest.Key) *rotationRun {
 	t.Helper()
-	client, mock := newTestClient(t)
-	return client, newMemoryExchange(client, mock, current)
+	run := new(rotationRun)
+	run.client, run.exchange = newExchange(t)
+	current.ID, current.Name = testKeyID, "bot"
+	key, err := ParsePrivateKey([]byte(run.exchange.AddKey(current).PrivateKey))
+	require.NoError(t, err)
+	run.client.signer = newTestSigner(t, key)
+	return run
+}
+
+func (run *rotationRun) save(_ context.Context, key *GenerateAPIKeyResponse) error {
+	run.saved = append(run.saved, key)
+	return nil
+}
+
+// keys are those that exist now, beside two that have nothing to do with the
+// rotation: "old", "new" or "old new". They come with the new one's ID.
+func (run *rotationRun) keys() (names, newID string) {
+	var found []string
+	for _, key := range run.exchange.Keys() {
+		switch key.ID {
+		case run.exchange.KeyID, otherKeyID:
+		case testKeyID:
+			found = append(found, "old")
+		default:
+			found, newID = append(found, "new"), key.ID
+		}
+	}
+	return strings.Join(found, " "), newID
+}
+
+// stageOf returns the stage that sends such a request. The listing after a
+// create of unknown outcome counts as StageInspect, the rollback as StageDelete.
+func stageOf(req *http.Request) RotationStage {
+	switch {
+	case req.Method == http.MethodPost:
+		return StageMint
+	case req.Method == http.MethodDelete:
+		return StageDelete
+	case req.Header.Get(headerKey) == testKeyID:
+		return StageInspect
+	default:
+		return StageVerify
+	}
+}
+
+// A handler sends a request in its own way.
+type handler func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error)
+
+// at has the handler send the requests of a stage.
+func (run *rotationRun) at(stage RotationStage, handle handler) {
+	intercept(run.client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+		if stageOf(req) == stage {
+			return handle(run, req, send)
+		}
+		return send(req)
+	})
+}
+
+// cancelBefore cancels the rotation when the request is about to be sent.
+func cancelBefore(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+	run.cancel()
+	return send(req)
+}
+
+// cancelAfter cancels it when the request has been processed, and loses the
+// response.
+func cancelAfter(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+	resp, err := send(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	run.cancel()
+	return nil, errors.Join(err, context.Canceled)
+}
+
+// cancelOnceRead cancels it when the response has been read.
+func cancelOnceRead(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+	return onceRead(run.cancel)(send(req))
+}
+
+// twice sends the request a second time, and returns that response.
+func twice(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+	if resp, err := send(req); err == nil {
+		_ = resp.Body.Close()
+	}
+	return send(req)
+}
+
+// setField changes a field of a response; nil removes it.
+func setField(name string, value any) handler {
+	return func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+		resp, err := send(req)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		fields := map[string]any{}
+		if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil {
+			return nil, err
+		}
+		fields[name] = value
+		body, err := json.Marshal(fields)
+		resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
+		return resp, err
+	}
+}
+
+var errSave = errors.New("disk full")
+
+const (
+	forbiddenBody  = `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`
+	unknownKeyBody = `{"error":{"code":"authentication_error","message":"authentication_error","details":"NOT_FOUND"}}`
+	notFoundBody   = `{"error":{"code":"not_found","message":"not found"}}`
+)
+
+// A rotationTest is what goes wrong with a rotation, and what is left of it.
+type rotationTest struct {
+	name    string
+	faults  []kalshitest.Fault
+	at      RotationStage // where handle sends the requests
+	handle  handler
+	save    func(ctx context.Context, run *rotationRun, key *GenerateAPIKeyResponse) error
+	private bool // register a key of the caller's own
+	early   bool // cancel before the rotation begins
+	grace   time.Duration
+
+	stage      RotationStage // empty is success
+	keys       string        // left in the exchange
+	saved      bool          // Save was called
+	newID      bool          // the error names the new key
+	handedBack bool
+	candidate  bool // the new key is one
+	kind       string
+	cause      error
+	text       string // in the error
+	took       time.Duration
+}
+
+func rotationTests() []rotationTest {
+	type fault = kalshitest.Fault
+	const list, create, remove, always = http.MethodGet, http.MethodPost, http.MethodDelete, -1
+	one := func(f fault) []fault { return []fault{f} }
+	// Of the listings, the first one is left alone.
+	listAgain := func(f fault, more ...fault) []fault {
+		f.Method = list
+		return append([]fault{{Method: list}, f}, more...)
+	}
+	listed := func(fields string) []fault {
+		return one(fault{Method: list, Body: `{"api_keys":[{"api_key_id":"` + testKeyID + `","name":"bot"` + fields + `}]}`})
+	}
+	forbidden := fault{Status: 403, Body: forbiddenBody, Times: always}
+	unknownKey := fault{Status: 401, Body: unknownKeyBody, Times: always}
+	lost := one(fault{Method: create, Drop: true, Process: true})
+	hangs := fault{Method: remove, Delay: time.Hour, Times: always}
+	return []rotationTest{
+		// Before the create nothing has happened.
+		{name: "list is refused", faults: one(forbidden), stage: StageInspect, keys: "old", kind: "Forbidden"},
+		{name: "list fails at every attempt", faults: one(fault{Status: 503, Times: always}), stage: StageInspect, keys: "old", kind: "Server"},
+		{name: "current key is not listed", faults: one(fault{Body: `{"api_keys":[]}`}), stage: StageInspect, keys: "old", text: "does not hold this key"},
+		{name: "current key is bound to a subtrader", faults: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), stage: StageInspect, keys: "old", text: "FCM"},
+		{name: "scopes are empty", faults: listed(`,"scopes":[]`), stage: StageInspect, keys: "old", text: "full access"},
+		{name: "scopes are absent", faults: listed(``), stage: StageInspect, keys: "old", text: "full access"},
+		{name: "cancelled before", early: true, stage: StageInspect, keys: "old", kind: "Canceled"},
+		{name: "cancelled while listing", at: StageInspect, handle: cancelBefore, stage: StageInspect, keys: "old", kind: "Canceled"},
+
+		// A create that certainly did not happen leaves no doubt behind.
+		{name: "generate is refused", faults: one(fault{Method: create, Status: 403}), stage: StageMint, keys: "old", kind: "Forbidden"},
+		{name: "create is refused", private: true, faults: one(fault{Method: create, Status: 403}), stage: StageMint, keys: "old", kind: "Forbidden"},
+		{name: "cancelled between list and create", at: StageInspect, handle: cancelOnceRead, stage: StageMint, keys: "old", kind: "Canceled"},
+
+		// A key that one of unknown outcome may have created is looked for, and never deleted.
+		{name: "response to generate is lost", faults: lost, stage: StageMint, keys: "old new", candidate: true, kind: "Unknown"},
+		{name: "response to create is lost", private: true, faults: lost, stage: StageMint, keys: "old new", candidate: true, kind: "Unknown"},
+		{name: "request is lost", faults: one(fault{Method: create, Drop: true}), stage: StageMint, keys: "old", kind: "Unknown"},
+		{name: "response to generate has no private key", at: StageMint, handle: setField("private_key", nil), stage: StageMint, keys: "old new", newID: true, candidate: true, kind: "Unknown"},
+		{name: "cancelled while creating", at: StageMint, handle: cancelAfter, stage: StageMint, keys: "old new", candidate: true, kind: "Unknown", cause: context.Canceled},
+		{name: "response is lost and the list is refused", faults: listAgain(forbidden, lost...), stage: StageMint, keys: "old new", kind: "Unknown", text: "could not be listed"},
+		{name: "response is lost and the list hangs", faults: listAgain(fault{Delay: time.Hour}, lost...), stage: StageMint, keys: "old new", kind: "Unknown", text: "could not be listed", took: 30 * time.Second},
+		{name: "created key does not parse", at: StageMint, handle: setField("private_key", "no key"), stage: StageMint, keys: "old new", newID: true, handedBack: true, kind: "Validation"},
+
+		// A key that does not work is removed again, or else named.
+		{name: "verified at the second try", faults: listAgain(fault{Status: 401, Body: unknownKeyBody}), keys: "new", saved: true, took: 100 * time.Millisecond},
+		{name: "never verified", faults: listAgain(unknownKey), stage: StageVerify, keys: "old", newID: true, kind: "Unauthorized", text: "was deleted again", took: 10 * time.Second},
+		// A 404 is weak proof for a key that no call has shown to be known yet.
+		{name: "never verified and gone already", faults: listAgain(unknownKey), at: StageDelete, handle: twice, stage: StageVerify, keys: "old", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
+		{name: "never verified and not found at the second try", faults: listAgain(unknownKey, fault{Method: remove, Status: 503}, fault{Method: remove, Status: 404, Body: notFoundBody}),
+			stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
+		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: 10 * time.Second},
+		{name: "verify hangs", faults: listAgain(fault{Delay: time.Hour, Times: always}), stage: StageVerify, keys: "old", newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
+		{name: "cancelled once created", at: StageMint, handle: cancelOnceRead, keys: "new", saved: true},
+		{name: "cancelled in verify", at: StageVerify, handle: cancelBefore, keys: "new", saved: true},
+
+		// What Save has touched is left alone, and handed back.
+		{name: "save fails", save: saveFails, stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: errSave, text: "disk full"},
+		{name: "save of the caller's own key fails", private: true, save: saveFails, stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: errSave},
+		{name: "save panics with the key", save: func(_ context.Context, _ *rotationRun, key *GenerateAPIKeyResponse) error { panic(key) },
+			stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, text: "panicked with a *kalshi.GenerateAPIKeyResponse"},
+		{name: "save panics with the key's text", save: func(_ context.Context, _ *rotationRun, key *GenerateAPIKeyResponse) error {
+			panic(errors.New(key.PrivateKey.Reveal()))
+		}, stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, text: "panicked with a *errors.errorString"},
+		{name: "save waits too long", save: func(ctx context.Context, _ *rotationRun, _ *GenerateAPIKeyResponse) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
+		{name: "cancelled in save", save: func(ctx context.Context, run *rotationRun, _ *GenerateAPIKeyResponse) error {
+			run.cancel()
+			return ctx.Err()
+		}, keys: "new", saved: true},
+		// A Save that wipes what it was handed must not wipe the last copy of the key.
+		{name: "save wipes the key", save: func(_ context.Context, _ *rotationRun, key *GenerateAPIKeyResponse) error {
+			_ = key.PrivateKey.UnmarshalText([]byte("wiped"))
+			*key = GenerateAPIKeyResponse{}
+			return errSave
+		}, stage: StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: errSave},
+
+		// The new key is saved and signs: what fails now only leaves the old one.
+		{name: "delete is refused", faults: one(fault{Method: remove, Status: 403}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "Forbidden", text: "delete the old one"},
+		{name: "delete hangs", faults: one(hangs), stage: StageDelete, keys: "old new", saved: true, newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
+		{name: "delete gets no response", faults: one(fault{Method: remove, Drop: true, Times: always}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "Transport"},
+		{name: "response to delete is lost", faults: one(fault{Method: remove, Drop: true, Process: true}), keys: "new", saved: true},
+		{name: "old key is gone already", at: StageDelete, handle: twice, keys: "new", saved: true},
+		// A gateway's 404 does not prove that it is gone.
+		{name: "delete gets a gateway's 404", faults: one(fault{Method: remove, Status: 404, Body: "<html>"}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "NotFound"},
+		{name: "cancelled in delete", at: StageDelete, handle: cancelBefore, keys: "new", saved: true},
+		{name: "cancelled in grace", grace: time.Hour, save: func(_ context.Context, run *rotationRun, _ *GenerateAPIKeyResponse) error {
+			time.AfterFunc(time.Minute, run.cancel)
+			return nil
+		}, stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "Canceled", text: "grace", took: time.Minute},
+	}
+}
+
+func saveFails(context.Context, *rotationRun, *GenerateAPIKeyResponse) error { return errSave }
+
+// Whatever fails, wherever: a working key signs, and the error names all that
+// is left behind.
+func TestClient_RotateAPIKey_failures(t *testing.T) {
+	t.Parallel()
+	for _, tt := range rotationTests() {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, tt.run)
+		})
+	}
+}
+
+func (tt *rotationTest) run(t *testing.T) {
+	run := newRotationRun(t, kalshitest.Key{})
+	run.exchange.Inject(tt.faults...)
+	if tt.handle != nil {
+		run.at(tt.at, tt.handle)
+	}
+	var ctx context.Context
+	ctx, run.cancel = context.WithCancel(t.Context())
+	defer run.cancel()
+	if tt.early {
+		run.cancel()
+	}
+	var private string // as Save was handed it
+	req := RotateAPIKeyRequest{Grace: tt.grace, Save: func(ctx context.Context, key *GenerateAPIKeyResponse) error {
+		private = key.PrivateKey.Reveal()
+		_ = run.save(ctx, key)
+		if tt.save == nil {
+			return nil
+		}
+		return tt.save(ctx, run, key)
+	}}
+	if tt.private {
+		req.PrivateKey = newEd25519Key(t)
+	}
+	began := time.Now()
+	got, err := run.client.RotateAPIKey(ctx, req)
+
+	assert.InDelta(t, tt.took.Seconds(), time.Since(began).Seconds(), 0.9, "time taken, in seconds")
+	keys, newID := run.keys()
+	assert.Equal(t, tt.keys, keys, "keys in the exchange")
+	assert.Equal(t, tt.saved, len(run.saved) == 1)
+	signs := testKeyID
+	if tt.stage == "" || tt.stage == StageDelete {
+		signs = newID
+	}
+	assert.Equal(t, signs, run.client.Signer().KeyID(), "the key that signs")
+	if tt.stage == "" {
+		require.NoError(t, err)
+		assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
+	} else {
+		assert.Nil(t, got)
+		tt.checkError(t, err, newID, private)
+	}
+	run.exchange.ClearFaults()
+	requireWorks(t, run.client)
+}
+
+func (tt *rotationTest) checkError(t *testing.T, err error, newID, private string) {
+	t.Helper()
+	var rotation *RotationError
+	require.ErrorAs(t, err, &rotation)
+	assert.Equal(t, []any{tt.stage, testKeyID}, []any{rotation.Stage, rotation.OldKeyID})
+	assert.Equal(t, tt.newID, rotation.NewKeyID != "", "NewKeyID is set")
+	if tt.newID && newID != "" {
+		assert.Equal(t, newID, rotation.NewKeyID)
+	}
+	assert.ErrorContains(t, err, rotation.NewKeyID)
+	if tt.candidate {
+		assert.Equal(t, []string{newID}, rotation.Candidates)
+		assert.ErrorContains(t, err, newID)
+	} else {
+		assert.Empty(t, rotation.Candidates)
+	}
+	if tt.kind != "" {
+		assert.Equal(t, tt.kind, kindOf(err))
+	}
+	if tt.cause != nil {
+		assert.ErrorIs(t, err, tt.cause)
+	}
+	assert.ErrorContains(t, err, tt.text)
+	assert.Equal(t, tt.handedBack, rotation.Key != nil, "handed back")
+	if private != "" {
+		assert.NotContains(t, err.Error(), strings.Split(private, "\n")[1], "the private key shows")
+	}
+	if tt.handedBack && tt.stage != StageMint {
+		assert.Equal(t, rotation.NewKeyID, rotation.Key.ID)
+		assert.True(t, tt.stage == StageVerify || private == rotation.Key.PrivateKey.Reveal(), "the whole key")
+		assert.Equal(t, !tt.private, rotation.Key.PrivateKey.Reveal() != "")
+	}
 }
 
 func TestClient_RotateAPIKey(t *testing.T) {
 	t.Parallel()
-	client, x := newRotatingClient(t, plainKey)
-	var saved *GenerateAPIKeyResponse
-	got, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{
-		Save: func(_ context.Context, key *GenerateAPIKeyResponse) error {
-			saved = key
-			assert.Equal(t, testKeyID, client.Signer().KeyID(), "the switch comes after Save")
-			assert.Len(t, x.callsAt(atVerify), 1, "Save comes after the verifying call")
-			return nil
-		},
-	})
+	run := newRotationRun(t, kalshitest.Key{})
+	got, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: func(ctx context.Context, key *GenerateAPIKeyResponse) error {
+		assert.Equal(t, testKeyID, run.client.Signer().KeyID(), "the switch comes after Save")
+		return run.save(ctx, key)
+	}})
 	require.NoError(t, err)
-	assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: "new-1"}, got)
-	assert.Equal(t, "new-1", client.Signer().KeyID())
-	assert.Equal(t, []string{"other", "new-1"}, x.ids())
-
-	var order []point
-	for _, call := range x.calls {
-		order = append(order, call.at)
+	keys, newID := run.keys()
+	assert.Equal(t, "new", keys)
+	assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
+	var sent []string
+	for _, r := range run.exchange.Requests() {
+		sent = append(sent, r.Method+" "+map[string]string{testKeyID: "old", newID: "new"}[r.KeyID])
 	}
-	assert.Equal(t, []point{atInspect, atMint, atVerify, atDelete}, order)
-	assert.Equal(t, "new-1", x.callsAt(atDelete)[0].keyID, "the new key signs the old one's deletion")
-
-	signer, err := saved.Signer()
+	assert.Equal(t, []string{"GET old", "POST old", "GET new", "DELETE new"}, sent, "by which key")
+	requireWorks(t, run.client)
+	run.client.signer, err = run.saved[0].Signer()
 	require.NoError(t, err, "what Save got is a whole key")
-	assert.Equal(t, "new-1", signer.KeyID())
-	assert.Equal(t, x.private["new-1"], saved.PrivateKey.Reveal())
-	requireWorks(t, client)
+	requireWorks(t, run.client)
 }
 
 // A copy that drops scopes or the sub-account would be a stronger key.
-func TestClient_RotateAPIKey_mintRequest(t *testing.T) {
+func TestClient_RotateAPIKey_copiesTheKey(t *testing.T) {
 	t.Parallel()
-	subaccount := func(n int) *int { return &n }
+	const scopes = `"scopes":["read","write"]`
 	tests := []struct {
 		name    string
-		signer  crypto.Signer // the current key; nil is Ed25519
-		current APIKey
+		signer  crypto.Signer
+		current string // fields of the current key
 		req     RotateAPIKeyRequest
 		want    string
 	}{
-		{"copies", nil, plainKey, RotateAPIKeyRequest{},
-			`{"name":"bot","key_type":"ed25519","scopes":["read","write"]}`},
-		{"one scope", nil, APIKey{Name: "viewer", Scopes: []Scope{ScopeReadPortfolioBalance}}, RotateAPIKeyRequest{},
-			`{"name":"viewer","key_type":"ed25519","scopes":["read::portfolio_balance"]}`},
-		{"scopes of tomorrow", nil, APIKey{Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}}, RotateAPIKeyRequest{},
-			`{"name":"bot","key_type":"ed25519","scopes":["read","read::tomorrow"]}`},
-		{"primary account", nil, APIKey{Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: subaccount(0)}, RotateAPIKeyRequest{},
-			`{"name":"bot","key_type":"ed25519","scopes":["read"],"subaccount":0}`},
-		{"sub-account", nil, APIKey{Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: subaccount(63)}, RotateAPIKeyRequest{},
-			`{"name":"bot","key_type":"ed25519","scopes":["read"],"subaccount":63}`},
-		{"name of its own", nil, plainKey, RotateAPIKeyRequest{Name: "bot 2"},
-			`{"name":"bot 2","key_type":"ed25519","scopes":["read","write"]}`},
-		{"RSA stays RSA", testRSAKey(), plainKey, RotateAPIKeyRequest{},
-			`{"name":"bot","key_type":"rsa","scopes":["read","write"]}`},
-		{"RSA to Ed25519", testRSAKey(), plainKey, RotateAPIKeyRequest{KeyType: KeyTypeEd25519},
-			`{"name":"bot","key_type":"ed25519","scopes":["read","write"]}`},
-		{"Ed25519 to RSA", nil, plainKey, RotateAPIKeyRequest{KeyType: KeyTypeRSA},
-			`{"name":"bot","key_type":"rsa","scopes":["read","write"]}`},
+		{"all of it", newEd25519Key(t), scopes, RotateAPIKeyRequest{}, `{"name":"bot","key_type":"ed25519",` + scopes + `}`},
+		{"scopes of tomorrow", newEd25519Key(t), `"scopes":["read::tomorrow"]`, RotateAPIKeyRequest{}, `{"name":"bot","key_type":"ed25519","scopes":["read::tomorrow"]}`},
+		{"primary account", newEd25519Key(t), scopes + `,"subaccount":0`, RotateAPIKeyRequest{}, `{"name":"bot","key_type":"ed25519",` + scopes + `,"subaccount":0}`},
+		{"sub-account", newEd25519Key(t), scopes + `,"subaccount":63`, RotateAPIKeyRequest{}, `{"name":"bot","key_type":"ed25519",` + scopes + `,"subaccount":63}`},
+		{"new name", newEd25519Key(t), scopes, RotateAPIKeyRequest{Name: "bot 2"}, `{"name":"bot 2","key_type":"ed25519",` + scopes + `}`},
+		{"RSA stays RSA", testRSAKey(), scopes, RotateAPIKeyRequest{}, `{"name":"bot","key_type":"rsa",` + scopes + `}`},
+		{"RSA to Ed25519", testRSAKey(), scopes, RotateAPIKeyRequest{KeyType: KeyTypeEd25519}, `{"name":"bot","key_type":"ed25519",` + scopes + `}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			if tt.signer != nil {
-				client.signer = newTestSigner(t, tt.signer)
-			}
-			x := newMemoryExchange(client, mock, tt.current)
+			client.signer = newTestSigner(t, tt.signer)
+			log := respondWith(mock, respond(200, `{"api_keys":[{"api_key_id":"`+testKeyID+`","name":"bot",`+tt.current+`}]}`), respond(403, ""))
 			tt.req.Save = noSave
 			_, err := client.RotateAPIKey(t.Context(), tt.req)
-			require.NoError(t, err)
-
-			assert.JSONEq(t, tt.want, x.callsAt(atMint)[0].body)
-			var asked struct {
-				KeyType KeyType `json:"key_type"`
-			}
-			require.NoError(t, json.Unmarshal([]byte(tt.want), &asked))
-			assert.Equal(t, asked.KeyType, client.Signer().KeyType())
-			requireWorks(t, client)
+			assert.Equal(t, "Forbidden", kindOf(err))
+			log.assertAttempts(t, 2)
+			assert.JSONEq(t, tt.want, string(log.requests[1].body))
 		})
+	}
+}
+
+// The new key may have another type than the old one.
+func TestClient_RotateAPIKey_keyType(t *testing.T) {
+	t.Parallel()
+	run := newRotationRun(t, kalshitest.Key{})
+	for _, keyType := range []KeyType{KeyTypeRSA, KeyTypeEd25519} {
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, KeyType: keyType})
+		require.NoError(t, err)
+		assert.Equal(t, keyType, run.client.Signer().KeyType())
+		requireWorks(t, run.client)
 	}
 }
 
@@ -117,67 +432,45 @@ func TestClient_RotateAPIKey_privateKey(t *testing.T) {
 	own := newEd25519Key(t)
 	public, err := MarshalPublicKey(own.Public())
 	require.NoError(t, err)
-	tests := []struct {
-		name string
-		req  RotateAPIKeyRequest
-	}{
-		{"type left out", RotateAPIKeyRequest{PrivateKey: own}},
-		{"type agrees", RotateAPIKeyRequest{PrivateKey: own, KeyType: KeyTypeEd25519}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, x := newRotatingClient(t, APIKey{Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: new(int)})
-			var saved *GenerateAPIKeyResponse
-			tt.req.Save = func(_ context.Context, key *GenerateAPIKeyResponse) error {
-				saved = key
-				return nil
-			}
-			_, err := client.RotateAPIKey(t.Context(), tt.req)
-			require.NoError(t, err)
-
-			want, err := json.Marshal(map[string]any{"name": "bot", "public_key": public, "scopes": []string{"read"}, "subaccount": 0})
-			require.NoError(t, err)
-			assert.JSONEq(t, string(want), x.callsAt(atMint)[0].body)
-			for _, call := range x.calls {
-				assert.NotContains(t, call.body, base64.StdEncoding.EncodeToString(own.Seed()))
-				assert.NotContains(t, call.body, "PRIVATE KEY")
-			}
-			assert.Equal(t, &GenerateAPIKeyResponse{ID: "new-1", KeyType: KeyTypeEd25519}, saved)
-			_, err = saved.Signer()
-			assert.ErrorAs(t, err, new(*ValidationError), "there is no private key to sign with")
-			path := filepath.Join(t.TempDir(), "key")
-			assert.ErrorAs(t, saved.PrivateKey.WriteFile(path), new(*ValidationError))
-			assert.NoFileExists(t, path)
-			requireWorks(t, client)
-		})
+	for _, keyType := range []KeyType{"", KeyTypeEd25519} {
+		run := newRotationRun(t, kalshitest.Key{})
+		_, err = run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: run.save, PrivateKey: own, KeyType: keyType})
+		require.NoError(t, err)
+		want, err := json.Marshal(map[string]any{"name": "bot", "public_key": public, "scopes": []string{"read", "write"}})
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), string(run.exchange.Requests()[1].Body))
+		for _, r := range run.exchange.Requests() {
+			assert.NotContains(t, fmt.Sprint(r.Header)+string(r.Body), base64.StdEncoding.EncodeToString(own.Seed()))
+		}
+		_, newID := run.keys()
+		assert.Equal(t, []*GenerateAPIKeyResponse{{ID: newID, KeyType: KeyTypeEd25519}}, run.saved)
+		_, err = run.saved[0].Signer()
+		assertInvalid(t, err, "private key") // there is none to sign with
+		requireWorks(t, run.client)
 	}
 }
 
-func TestClient_RotateAPIKey_badInput(t *testing.T) {
+func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, field string
 		ctx         context.Context
 		req         RotateAPIKeyRequest
 	}{
-		{"no Save", "Save", context.Background(), RotateAPIKeyRequest{}},
-		{"negative Grace", "Grace", context.Background(), RotateAPIKeyRequest{Save: noSave, Grace: -1}},
-		{"type contradicts Ed25519 key", "KeyType", context.Background(), RotateAPIKeyRequest{Save: noSave, KeyType: KeyTypeRSA, PrivateKey: newEd25519Key(t)}},
-		{"type contradicts RSA key", "KeyType", context.Background(), RotateAPIKeyRequest{Save: noSave, KeyType: KeyTypeEd25519, PrivateKey: testRSAKey()}},
-		{"unknown type beside a key", "KeyType", context.Background(), RotateAPIKeyRequest{Save: noSave, KeyType: "x", PrivateKey: newEd25519Key(t)}},
-		{"key that is none", "PrivateKey", context.Background(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)[:8]}},
+		{"no Save", "Save", t.Context(), RotateAPIKeyRequest{}},
+		{"negative Grace", "Grace", t.Context(), RotateAPIKeyRequest{Save: noSave, Grace: -1}},
+		{"type contradicts the key", "KeyType", t.Context(), RotateAPIKeyRequest{Save: noSave, KeyType: KeyTypeRSA, PrivateKey: newEd25519Key(t)}},
+		{"unknown type beside a key", "KeyType", t.Context(), RotateAPIKeyRequest{Save: noSave, KeyType: "x", PrivateKey: newEd25519Key(t)}},
+		{"key that is none", "PrivateKey", t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)[:8]}},
 		{"no context", "context", nil, RotateAPIKeyRequest{Save: noSave}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			client, x := newRotatingClient(t, plainKey)
+			client, mock := newTestClient(t)
 			_, err := client.RotateAPIKey(tt.ctx, tt.req)
-			var validation *ValidationError
-			require.ErrorAs(t, err, &validation)
-			assert.Equal(t, tt.field, validation.Field)
-			assert.Empty(t, x.calls)
+			assertInvalid(t, err, "kalshi: "+tt.field+" ")
+			assert.Zero(t, mock.GetTotalCallCount())
 		})
 	}
 }
@@ -185,22 +478,12 @@ func TestClient_RotateAPIKey_badInput(t *testing.T) {
 func TestClient_RotateAPIKey_warning(t *testing.T) {
 	t.Parallel()
 	for name, private := range map[string]crypto.Signer{"generated": nil, "registered": newEd25519Key(t)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			client, x := newRotatingClient(t, plainKey)
-			x.faults = map[point]memoryFault{atMint: addField("warning", "mind this")}
-			var saved string
-			got, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{
-				PrivateKey: private,
-				Save: func(_ context.Context, key *GenerateAPIKeyResponse) error {
-					saved = key.Warning
-					return nil
-				},
-			})
-			require.NoError(t, err)
-			assert.Equal(t, "mind this", got.Warning)
-			assert.Equal(t, "mind this", saved)
-		})
+		run := newRotationRun(t, kalshitest.Key{})
+		run.at(StageMint, setField("warning", "mind this"))
+		got, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{PrivateKey: private, Save: run.save})
+		require.NoError(t, err, name)
+		assert.Equal(t, "mind this", got.Warning, name)
+		assert.Equal(t, "mind this", run.saved[0].Warning, name)
 	}
 }
 
@@ -208,14 +491,14 @@ func TestClient_RotateAPIKey_warning(t *testing.T) {
 func TestClient_RotateAPIKey_keepOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, x := newRotatingClient(t, plainKey)
+		run := newRotationRun(t, kalshitest.Key{})
 		began := time.Now()
-		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, KeepOld: true, Grace: time.Hour})
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, KeepOld: true, Grace: time.Hour})
 		require.NoError(t, err)
 		assert.Zero(t, time.Since(began))
-		assert.Equal(t, []string{"other", testKeyID, "new-1"}, x.ids())
-		assert.Empty(t, x.callsAt(atDelete))
-		assert.Equal(t, "new-1", client.Signer().KeyID())
+		keys, newID := run.keys()
+		assert.Equal(t, "old new", keys)
+		assert.Equal(t, newID, run.client.Signer().KeyID())
 	})
 }
 
@@ -223,37 +506,33 @@ func TestClient_RotateAPIKey_keepOld(t *testing.T) {
 func TestClient_RotateAPIKey_grace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, x := newRotatingClient(t, plainKey)
+		run := newRotationRun(t, kalshitest.Key{})
 		began := time.Now()
-		done := make(chan error)
-		go func() {
-			_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Grace: time.Hour})
-			done <- err
-		}()
-		time.Sleep(time.Hour - 1)
-		synctest.Wait()
-		assert.Equal(t, "new-1", client.Signer().KeyID())
-		assert.Equal(t, []string{"other", testKeyID, "new-1"}, x.ids(), "the old key waits for its grace to end")
-		requireWorks(t, client)
-
-		require.NoError(t, <-done)
-		assert.Equal(t, []string{"other", "new-1"}, x.ids())
-		assert.Equal(t, time.Hour, x.callsAt(atDelete)[0].time.Sub(began))
+		time.AfterFunc(time.Hour-1, func() {
+			keys, newID := run.keys()
+			assert.Equal(t, "old new", keys, "the old key waits for its grace to end")
+			assert.Equal(t, newID, run.client.Signer().KeyID())
+		})
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Grace: time.Hour})
+		require.NoError(t, err)
+		assert.Equal(t, time.Hour, time.Since(began))
+		keys, _ := run.keys()
+		assert.Equal(t, "new", keys)
 	})
 }
 
-// The caller's context no longer counts, its values still do, and the time to
-// save is bounded.
+// The caller's context no longer counts in Save, its values still do, and the
+// time is bounded.
 func TestClient_RotateAPIKey_saveContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, x := newRotatingClient(t, plainKey)
+		run := newRotationRun(t, kalshitest.Key{})
 		type key struct{}
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
-		x.cancel = cancel
-		x.faults = map[point]memoryFault{atVerify: cancelBefore}
-		_, err := client.RotateAPIKey(ctx, RotateAPIKeyRequest{Save: func(saving context.Context, _ *GenerateAPIKeyResponse) error {
-			require.Error(t, ctx.Err())
+		run.cancel = cancel
+		run.at(StageVerify, cancelBefore)
+		_, err := run.client.RotateAPIKey(ctx, RotateAPIKeyRequest{Save: func(saving context.Context, _ *GenerateAPIKeyResponse) error {
+			assert.Error(t, ctx.Err())
 			assert.NoError(t, saving.Err())
 			deadline, limited := saving.Deadline()
 			assert.True(t, limited)
@@ -265,131 +544,59 @@ func TestClient_RotateAPIKey_saveContext(t *testing.T) {
 	})
 }
 
-// A Save that wipes what it was handed must not wipe the last copy of the key.
-func TestClient_RotateAPIKey_saveChangesItsKey(t *testing.T) {
-	t.Parallel()
-	client, x := newRotatingClient(t, plainKey)
-	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: func(_ context.Context, key *GenerateAPIKeyResponse) error {
-		_ = key.PrivateKey.UnmarshalText([]byte("wiped"))
-		*key = GenerateAPIKeyResponse{}
-		return errSave
-	}})
-	var rotation *RotationError
-	require.ErrorAs(t, err, &rotation)
-	require.NotNil(t, rotation.Key)
-	assert.Equal(t, "new-1", rotation.Key.ID)
-	assert.Equal(t, x.private["new-1"], rotation.Key.PrivateKey.Reveal())
-}
-
-// Only keys that are new and bear the name can be the lost one.
+// Only keys that are new and have the name can be the lost one.
 func TestClient_RotateAPIKey_candidates(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		asked string // name
-		want  []string
-	}{
-		{"somebody makes one of that name", "", []string{"new-1", "same"}},
-		{"the lost one has a name of its own", "bot 2", []string{"new-1"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, x := newRotatingClient(t, plainKey)
-			x.faults = map[point]memoryFault{atMint: loseAnswer, atReconcile: alsoMade(
-				APIKey{ID: "same", Name: "bot"}, APIKey{ID: "differs", Name: "tool"})}
-			_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Name: tt.asked})
-			var rotation *RotationError
-			require.ErrorAs(t, err, &rotation)
-			assert.Equal(t, tt.want, rotation.Candidates)
-			assert.Contains(t, err.Error(), strings.Join(tt.want, ", "))
-			assert.Equal(t, []string{"other", testKeyID, "new-1", "same", "differs"}, x.ids(), "none is deleted")
+	for name, others := range map[string][]string{"": {"same"}, "bot 2": nil} {
+		run := newRotationRun(t, kalshitest.Key{})
+		run.at(StageMint, func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+			run.exchange.AddKey(kalshitest.Key{ID: "same", Name: "bot"})
+			run.exchange.AddKey(kalshitest.Key{ID: "differs", Name: "tool"})
+			return send(req)
 		})
+		run.exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Drop: true, Process: true})
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Name: name})
+		var rotation *RotationError
+		require.ErrorAs(t, err, &rotation)
+		keys, newID := run.keys()
+		assert.Equal(t, "old new new new", keys, "none is deleted")
+		assert.Equal(t, append(slices.Clone(others), newID), rotation.Candidates)
+		assert.ErrorContains(t, err, strings.Join(rotation.Candidates, ", "))
 	}
 }
 
 // What is known of the clock outlives the key that found it out.
 func TestClient_RotateAPIKey_clockOffset(t *testing.T) {
 	t.Parallel()
-	srv := kalshitest.NewServer()
-	t.Cleanup(srv.Close)
-	srv.SetClockOffset(time.Hour)
-	client := newServerClient(t, srv)
-	requireWorks(t, client) // learns it
-	before := client.Signer().clockOffset()
-	assert.InDelta(t, time.Hour.Seconds(), before.Seconds(), 5)
-
-	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
-	require.NoError(t, err)
-	requireWorks(t, client)
-	assert.Equal(t, before, client.Signer().clockOffset())
-	refused := 0
-	for _, r := range srv.Requests() {
-		if r.Status == 401 {
-			refused++
-		}
-	}
-	assert.Equal(t, 1, refused, "only the first call finds the clocks apart")
+	synctest.Test(t, func(t *testing.T) {
+		run := newRotationRun(t, kalshitest.Key{})
+		run.exchange.SetClockOffset(time.Hour)
+		requireWorks(t, run.client) // learns it
+		before := len(run.exchange.Requests())
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
+		require.NoError(t, err)
+		assert.Equal(t, time.Hour, run.client.Signer().clockOffset())
+		assert.Equal(t, before+4, len(run.exchange.Requests()), "no timestamp is refused any more")
+	})
 }
 
-// A service may answer a mint with a key that is there already, above all when
-// it is given the same public key twice. To delete that one, as the old key or
-// as a new one that does not work, would lock the account out.
+// A service may respond to a create with a key that exists already, above all
+// when it is given the same public key twice. To delete that one, as the old
+// key or as a new one that does not work, would lock the account out.
 func TestClient_RotateAPIKey_sameKeyAgain(t *testing.T) {
 	t.Parallel()
-	srv := kalshitest.NewServer()
-	t.Cleanup(srv.Close)
-	client := newServerClient(t, srv)
-	other := srv.AddKey(kalshitest.Key{Name: "somebody else's"})
-
-	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: client.signer.cred.Load().key})
+	run := newRotationRun(t, kalshitest.Key{})
+	_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: run.client.signer.cred.Load().key})
 	assert.ErrorContains(t, err, "is the key that signs now")
-	for _, id := range []string{srv.KeyID, other.ID} {
-		srv.Inject(kalshitest.Fault{Method: http.MethodPost, Status: 201, Body: `{"api_key_id":"` + id + `"}`})
-		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)})
+	for _, id := range []string{testKeyID, otherKeyID} {
+		run.exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Status: 201, Body: `{"api_key_id":"` + id + `"}`})
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)})
 		var failed *RotationError
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, StageMint, failed.Stage)
 		assert.Empty(t, failed.NewKeyID)
 		assert.ErrorContains(t, err, id)
 	}
-	assert.Len(t, srv.Keys(), 2)
-	requireWorks(t, client)
-}
-
-// A 404 of a gateway does not prove that the old key is gone.
-func TestClient_RotateAPIKey_deleteAnsweredByAGateway(t *testing.T) {
-	t.Parallel()
-	srv := kalshitest.NewServer()
-	t.Cleanup(srv.Close)
-	client := newServerClient(t, srv)
-	srv.Inject(kalshitest.Fault{Method: http.MethodDelete, Status: 404, Body: "<html>no backend</html>"})
-	_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
-	var failed *RotationError
-	require.ErrorAs(t, err, &failed)
-	assert.Equal(t, StageDelete, failed.Stage)
-	assert.Len(t, srv.Keys(), 2)
-}
-
-// A new key may not be known everywhere when it is to be deleted again: its
-// 404 proves nothing, not even after an attempt that may have deleted it.
-func TestClient_RotateAPIKey_newKeyNotFoundAnywhere(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, x := newRotatingClient(t, plainKey)
-		x.faults = map[point]memoryFault{
-			atVerify: refuse(403, forbiddenBody),
-			atDiscard: func(_ *memoryExchange, _ *http.Request, n int, _ func() *http.Response) (*http.Response, error) {
-				if n == 0 {
-					return memoryAnswer(503, ""), nil
-				}
-				return memoryAnswer(404, `{"error":{"code":"not_found","message":"not found"}}`), nil
-			},
-		}
-		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
-		var failed *RotationError
-		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, StageVerify, failed.Stage)
-		assert.NotNil(t, failed.Key, "the key may be alive")
-	})
+	assert.Len(t, run.exchange.Keys(), 3)
+	requireWorks(t, run.client)
 }
