@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -114,41 +113,6 @@ func TestClient_send_signingFails(t *testing.T) {
 		assert.ErrorIs(t, err, errKMS)
 		assert.False(t, isA[*OutcomeUnknownError](err), "nothing was sent")
 		assert.Zero(t, mock.GetTotalCallCount())
-	})
-}
-
-// A trackedBody knows whether it was read to its end, and closed.
-type trackedBody struct {
-	io.Reader
-	ended, closed bool
-}
-
-func (b *trackedBody) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	b.ended = b.ended || err == io.EOF
-	return n, err
-}
-
-func (b *trackedBody) Close() error { b.closed = true; return nil }
-
-// Only a connection whose response was read to the end is used again.
-func TestClient_send_drainsAndClosesTheBody(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		for _, status := range []int{call.status, 404, 500} {
-			client, mock := newTestClient(t, WithMaxRetries(0))
-			text := call.body
-			if status >= 400 || text == "" {
-				text = `{"msg":"text"}`
-			}
-			body := &trackedBody{Reader: strings.NewReader(text)}
-			respondWith(mock, func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: status, Header: http.Header{}, Body: body, ContentLength: -1}, nil
-			})
-			_ = call.do(t.Context(), client)
-			assert.True(t, body.ended, "%d: read to its end", status)
-			assert.True(t, body.closed, "%d: closed", status)
-		}
 	})
 }
 

@@ -40,30 +40,24 @@ func TestAPIError_Error(t *testing.T) {
 	}
 }
 
+// The hints that no other test shows.
 func TestUnauthorizedError_Error(t *testing.T) {
 	t.Parallel()
-	const (
-		agree   = "the clocks agree: the request took too long to arrive"
-		headers = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
-	)
+	const headers = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	tests := []struct {
-		name          string
-		code, details string
-		skew          time.Duration // the server's clock minus the local one
-		undated       bool
-		hint          string
+		name, code, details string
+		skew                time.Duration // the server's clock minus the local one
+		undated             bool
+		hint                string
 	}{
 		{"wrong signature, whatever the clock", "authentication_error", detailsWrongSignature, time.Hour, false, "wrong signature: does the private key belong to this key ID?"},
 		{"unknown key ID, whatever the clock", "authentication_error", detailsUnknownKey, -time.Hour, false, "unknown key ID: keys are per environment, demo or production"},
 		{"no signature header, whatever the clock", "signature_is_missing_from_headers", "", time.Hour, false, headers},
 		{"no credentials", "token_authentication_failure", "", 0, false, headers},
 		{"expired, no date", codeTimestampExpired, "", 0, true, "check the local clock"},
-		{"expired, clock behind", codeTimestampExpired, "", 90 * time.Second, false, "the local clock is 90 seconds behind"},
-		{"expired, clock ahead", codeTimestampExpired, "", -2 * time.Hour, false, "the local clock is 7200 seconds ahead"},
-		{"expired, clocks agree well enough", codeTimestampExpired, "", 5 * time.Second, false, agree},
+		{"expired, clocks agree well enough", codeTimestampExpired, "", 5 * time.Second, false, "the clocks agree: the request took too long to arrive"},
 		{"expired, clocks no longer agree", codeTimestampExpired, "", -6 * time.Second, false, "the local clock is 6 seconds ahead"},
-		{"clock behind, and no word of it", "", "", 30 * time.Second, false, "the local clock is 30 seconds behind"},
-		{"anything else", "", "", 0, false, "check the key ID, the private key and the base URL"},
+		{"clock behind, and no word of it", "", "", 2 * time.Hour, false, "the local clock is 7200 seconds behind"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,39 +135,18 @@ func TestErrors_areShort(t *testing.T) {
 	}
 }
 
-func TestOutcomeUnknownError_Error(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t)
-	respondWith(mock, respond(500, nestedBody("internal", "boom", "")))
-	_, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "my\nbot"})
-	assert.EqualError(t, err, `kalshi: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: `+
-		"POST /some/base/v2/api_keys/generate: 500 internal: boom")
-	unknown := &OutcomeUnknownError{Operation: "CreateAPIKey", KeyName: "bot", KeyID: "id\x1b", Err: io.EOF}
-	assert.EqualError(t, unknown, `kalshi: CreateAPIKey: a key named "bot", ID id may exist now: list the keys, delete it if its private half is lost: EOF`)
-	assert.ErrorIs(t, unknown, io.EOF)
-}
-
+// A few candidates are named; of more, that there are more.
 func TestRotationError_Error(t *testing.T) {
 	t.Parallel()
-	failed := errors.New("no")
-	unknown := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "bot", Err: failed}
-	tests := []struct {
-		err  RotationError
-		want string
-	}{
-		{RotationError{Stage: StageInspect, Err: failed}, "inspect: the old key still signs: no"},
-		{RotationError{Stage: StageMint, Err: unknown}, "mint: the old key still signs: " + innerMessage(unknown)},
-		{RotationError{Stage: StageMint, Candidates: []string{"k1", "k2", "k3"}, Err: unknown}, "mint: the old key still signs; delete if nobody holds it: k1, k2, k3: no"},
-		{RotationError{Stage: StageMint, Candidates: []string{"k1", "k2", "k3", "k4"}, Err: failed}, "mint: the old key still signs; one of 4 new keys may be the lost one, such as k1, k2, k3: no"},
-		{RotationError{Stage: StageVerify, NewKeyID: "new", Err: failed}, "verify: the old key still signs; the new key new was deleted again: no"},
-		{RotationError{Stage: StageSave, NewKeyID: "new", Key: new(GenerateAPIKeyResponse), Err: failed}, "save: the old key still signs; store the new key new from Key, or delete it: no"},
-		{RotationError{Stage: StageDelete, NewKeyID: "new", Err: failed}, "delete: the new key new signs and is saved; delete the old one: no"},
-	}
-	for _, tt := range tests {
-		tt.err.OldKeyID = "old"
-		assert.EqualError(t, &tt.err, "kalshi: rotate key old: "+tt.want)
-		assert.ErrorIs(t, &tt.err, failed)
-	}
+	unknown := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "my\nbot", KeyID: "id\x1b", Err: io.EOF}
+	err := &RotationError{Stage: StageMint, OldKeyID: "old", Err: unknown}
+	const head = "kalshi: rotate key old: mint: the old key still signs"
+	assert.EqualError(t, err, head+`: GenerateAPIKey: a key named "my bot", ID id may exist now: list the keys, delete it if its private half is lost: EOF`)
+	err.Candidates = []string{"k1", "k2", "k3"}
+	assert.EqualError(t, err, head+"; delete if nobody holds it: k1, k2, k3: EOF")
+	err.Candidates = append(err.Candidates, "k4")
+	assert.EqualError(t, err, head+"; one of 4 new keys may be the lost one, such as k1, k2, k3: EOF")
+	assert.ErrorIs(t, err, io.EOF)
 }
 
 func TestMultiError(t *testing.T) {

@@ -27,35 +27,33 @@ var (
 	exchange = kalshitest.NewServer()
 	signer   = newSigner(exchange.KeyID, exchange.PrivateKey)
 	client   = newClient(signer)
+	botKey   = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
 )
 
 func newSigner(keyID, privateKey string) *kalshi.Signer {
-	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
-	if err != nil {
-		panic(err)
-	}
-	signer, err := kalshi.NewSigner(keyID, key)
-	if err != nil {
-		panic(err)
-	}
-	return signer
+	return must(kalshi.NewSigner(keyID, must(kalshi.ParsePrivateKey([]byte(privateKey)))))
 }
 
-func newClient(signer *kalshi.Signer) *kalshi.Client {
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		panic(err)
-	}
-	return client
+func newClient(signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
+	return must(kalshi.NewClient(signer, append([]kalshi.Option{kalshi.WithBaseURL(exchange.URL)}, opts...)...))
 }
 
-// newFile returns the name of a file that is not there yet.
-func newFile() string {
-	dir, err := os.MkdirTemp("", "kalshi-go-")
+// newExchange starts a stand-in of its own for an example, and a client.
+func newExchange(opts ...kalshi.Option) (*kalshitest.Server, *kalshi.Client) {
+	exchange := kalshitest.NewServer()
+	opts = append(opts, kalshi.WithBaseURL(exchange.URL))
+	return exchange, newClient(newSigner(exchange.KeyID, exchange.PrivateKey), opts...)
+}
+
+// newFile returns the name of a file that does not exist yet.
+func newFile() string { return filepath.Join(must(os.MkdirTemp("", "kalshi-go-")), "key.pem") }
+
+// must ends an example that cannot go on.
+func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	return filepath.Join(dir, "key.pem")
+	return v
 }
 
 func Example() {
@@ -113,10 +111,7 @@ func ExampleNewClientFromEnv() {
 
 func ExampleClient_Signer() {
 	// One signer serves the client, a WebSocket dial and whatever else signs.
-	header, err := client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath)
-	if err != nil {
-		log.Fatal(err)
-	}
+	header := must(client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath))
 	fmt.Println(len(header), "headers")
 	// Output: 3 headers
 }
@@ -144,46 +139,26 @@ func ExampleWithHTTPClient() {
 }
 
 func ExampleWithMaxRetries() {
-	exchange := kalshitest.NewServer()
-	defer exchange.Close()
 	exchange.Inject(kalshitest.Fault{Status: 503, Body: kalshitest.ServiceUnavailableBody})
-
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey),
-		kalshi.WithBaseURL(exchange.URL), kalshi.WithMaxRetries(0))
-	if err != nil {
-		log.Fatal(err)
-	}
-	_, err = client.GetAPIKeys(ctx)
+	client := newClient(signer, kalshi.WithMaxRetries(0))
+	_, err := client.GetAPIKeys(ctx)
 	fmt.Println(err)
 	// Output: kalshi: GET /trade-api/v2/api_keys: 503 service_unavailable
 }
 
 func ExampleWithUserAgent() {
-	exchange := kalshitest.NewServer()
+	exchange, client := newExchange(kalshi.WithUserAgent("my-bot/1.0"))
 	defer exchange.Close()
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey),
-		kalshi.WithBaseURL(exchange.URL), kalshi.WithUserAgent("my-bot/1.0"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if _, err := client.GetAPIKeys(ctx); err != nil {
-		log.Fatal(err)
-	}
+	must(client.GetAPIKeys(ctx))
 	fmt.Println(exchange.Requests()[0].Header.Get("User-Agent"))
 	// Output: my-bot/1.0
 }
 
 func ExampleNewSigner() {
-	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey)) // or a key in a KMS or an HSM
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))) // or a key in a KMS or an HSM
 	signer, err := kalshi.NewSigner("your-key-id", key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(signer)
-	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"}
+	fmt.Println(signer, err)
+	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
 }
 
 func ExampleSigner_KeyID() {
@@ -224,10 +199,7 @@ func ExampleSigner_SignRequest() {
 }
 
 func ExampleClient_BaseURL() {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil))
 	fmt.Println(req.URL.Path, client.Signer().SignRequest(req))
 	// Output: /trade-api/v2/portfolio/balance <nil>
 }
@@ -243,23 +215,17 @@ func ExampleSigner_Headers() {
 }
 
 func ExampleSigner_SignText() {
-	signature, err := signer.SignText("the text that a FIX logon signs")
-	if err != nil {
-		log.Fatal(err)
-	}
+	signature := must(signer.SignText("the text that a FIX logon signs"))
 	fmt.Println(len(signature), "characters of base64")
 	// Output: 88 characters of base64
 }
 
 func ExampleParsePrivateKey() {
 	mangled := `"` + exchange.PrivateKey + `"` // what an environment variable may hold
-	key, err := kalshi.ParsePrivateKey([]byte(mangled))
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(kalshi.ParsePrivateKey([]byte(mangled)))
 	fmt.Printf("%T\n", key)
 
-	_, err = kalshi.ParsePrivateKey([]byte("key.pem"))
+	_, err := kalshi.ParsePrivateKey([]byte("key.pem"))
 	fmt.Println(err)
 	// Output:
 	// ed25519.PrivateKey
@@ -273,27 +239,15 @@ func ExampleLoadPrivateKey() {
 }
 
 func ExampleMarshalPublicKey() {
-	public, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	text, err := kalshi.MarshalPublicKey(public)
-	if err != nil {
-		log.Fatal(err)
-	}
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	text := must(kalshi.MarshalPublicKey(private.Public()))
 	fmt.Println(text[:26])
 	// Output: -----BEGIN PUBLIC KEY-----
 }
 
 func ExampleMarshalPrivateKey() {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	text, err := kalshi.MarshalPrivateKey(private)
-	if err != nil {
-		log.Fatal(err)
-	}
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	text := must(kalshi.MarshalPrivateKey(private))
 	fmt.Println(text, text.WriteFile(newFile()))
 	// Output: [REDACTED] <nil>
 }
@@ -312,14 +266,8 @@ func ExampleForSubtrader() {
 	exchange := kalshitest.NewServer(kalshitest.WithFCMMember())
 	defer exchange.Close()
 	exchange.AddKey(kalshitest.Key{Name: "desk 7", FCMSubtraderID: "1234_desk7"})
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
-	keys, err := client.GetAPIKeys(ctx, kalshi.ForSubtrader("1234_desk7"))
-	if err != nil {
-		log.Fatal(err)
-	}
+	client := newClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	keys := must(client.GetAPIKeys(ctx, kalshi.ForSubtrader("1234_desk7")))
 	for _, key := range keys.APIKeys {
 		fmt.Println(key.Name, key.FCMSubtraderID)
 	}
@@ -333,10 +281,7 @@ func ExampleClient_CreateAPIKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	publicPEM, err := kalshi.MarshalPublicKey(public)
-	if err != nil {
-		log.Fatal(err)
-	}
+	publicPEM := must(kalshi.MarshalPublicKey(public))
 	created, err := client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{
 		Name:      "my bot",
 		PublicKey: publicPEM,
@@ -345,14 +290,8 @@ func ExampleClient_CreateAPIKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := kalshi.NewSigner(created.ID, private)
-	if err != nil {
-		log.Fatal(err)
-	}
-	current, err := newClient(signer).CurrentAPIKey(ctx) // the first call that it signs
-	if err != nil {
-		log.Fatal(err)
-	}
+	signer := must(kalshi.NewSigner(created.ID, private))
+	current := must(newClient(signer).CurrentAPIKey(ctx)) // the first call that it signs
 	fmt.Println(current.Name, current.Scopes)
 	// Output: my bot [read write::trade]
 }
@@ -380,11 +319,7 @@ func ExampleClient_GenerateAPIKeyToFile() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	private, err := kalshi.LoadPrivateKey(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	_, err = kalshi.NewSigner(key.ID, private)
+	_, err = kalshi.NewSigner(key.ID, must(kalshi.LoadPrivateKey(path)))
 	fmt.Println(err)
 	// Output: <nil>
 }
@@ -418,14 +353,9 @@ func ExampleClient_CurrentAPIKey() {
 }
 
 func ExampleClient_RotateAPIKey() {
-	exchange := kalshitest.NewServer()
+	exchange, client := newExchange()
 	defer exchange.Close()
 	dir := filepath.Dir(newFile())
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
-
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
 		Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
 			// A new file each time, since WriteFile never overwrites. Its name keeps the ID.
@@ -441,42 +371,26 @@ func ExampleClient_RotateAPIKey() {
 }
 
 func ExampleGetAPIKeysResponse_RegionExpiration() {
-	exchange := kalshitest.NewServer()
+	exchange, client := newExchange()
 	defer exchange.Close()
 	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
-	keys, err := client.GetAPIKeys(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	keys := must(client.GetAPIKeys(ctx))
 	t, ok := keys.RegionExpiration()
 	fmt.Println(t.UTC(), ok)
 	// Output: 2030-01-02 03:04:05 +0000 UTC true
 }
 
 func ExampleGenerateAPIKeyResponse_Signer() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		log.Fatal(err)
-	}
-	signer, err := key.Signer()
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.GenerateAPIKey(ctx, botKey))
+	signer := must(key.Signer())
 	fmt.Println(signer.KeyID() == key.ID)
 	// Output: true
 }
 
 func ExamplePrivateKeyPEM() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.GenerateAPIKey(ctx, botKey))
 	fmt.Printf("%v %+v %q\n", key.PrivateKey, key.PrivateKey, key.PrivateKey)
-	_, err = json.Marshal(key)
+	_, err := json.Marshal(key)
 	fmt.Println(err != nil)
 	// Output:
 	// [REDACTED] [REDACTED] [REDACTED]
@@ -484,30 +398,21 @@ func ExamplePrivateKeyPEM() {
 }
 
 func ExamplePrivateKeyPEM_Reveal() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.GenerateAPIKey(ctx, botKey))
 	secret := key.PrivateKey.Reveal() // for a secret manager; never for a log
 	fmt.Println(secret[:10])
 	// Output: -----BEGIN
 }
 
 func ExamplePrivateKeyPEM_Parse() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.GenerateAPIKey(ctx, botKey))
 	private, err := key.PrivateKey.Parse()
 	fmt.Printf("%T %v\n", private, err)
 	// Output: ed25519.PrivateKey <nil>
 }
 
 func ExamplePrivateKeyPEM_WriteFile() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.GenerateAPIKey(ctx, botKey))
 	path := newFile()
 	fmt.Println(key.PrivateKey.WriteFile(path))
 	fmt.Println(errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -164,44 +161,17 @@ func TestClassifyStatus(t *testing.T) {
 	}
 }
 
-// The loop around decide: the number of attempts and the kind of the result,
-// when the first attempt fails and when every one does, with three retries.
-func TestClient_do_retries(t *testing.T) {
+// The loop around decide makes exactly the attempts that it may.
+func TestWithMaxRetries(t *testing.T) {
 	t.Parallel()
-	cutOff := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(`{"api_`)), ContentLength: -1}, nil
-	}
-	type results struct{ list, delete, create string }
-	tests := []struct {
-		name        string
-		responder   httpmock.Responder
-		once, every results
-	}{
-		{"429", respond(429, ""), results{"2 ok", "2 ok", "2 ok"}, results{"4 RateLimit", "4 RateLimit", "4 RateLimit"}},
-		{"503", respond(503, ""), results{"2 ok", "2 ok", "1 Unknown"}, results{"4 Server", "4 Server", "1 Unknown"}},
-		{"501", respond(501, ""), results{"1 Server", "1 Server", "1 Unknown"}, results{"1 Server", "1 Server", "1 Unknown"}},
-		{"connection lost", drop, results{"2 ok", "2 ok", "1 Unknown"}, results{"4 Transport", "4 Transport", "1 Unknown"}},
-		{"body cut off", cutOff, results{"2 ok", "1 ok", "1 Unknown"}, results{"4 Invalid", "1 ok", "1 Unknown"}},
-		{"body without its fields", respond(200, "{}"), results{"2 ok", "1 ok", "1 Unknown"}, results{"4 Invalid", "1 ok", "1 Unknown"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			forEachCall(t, func(t *testing.T, call apiCall) {
-				run := func(responders ...httpmock.Responder) string {
-					client, mock := newTestClient(t, WithMaxRetries(3))
-					log := respondWith(mock, responders...)
-					kind := kindOf(call.do(t.Context(), client))
-					return fmt.Sprint(len(log.requests), " ", kind)
-				}
-				of := func(r results) string {
-					return map[string]string{http.MethodGet: r.list, http.MethodDelete: r.delete, http.MethodPost: r.create}[call.method]
-				}
-				assert.Equal(t, of(tt.once), run(tt.responder, call.success()))
-				assert.Equal(t, of(tt.every), run(tt.responder))
-			})
-		})
-	}
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		for _, n := range []int{0, 1, 7} {
+			client, mock := newTestClient(t, WithMaxRetries(n))
+			log := respondWith(mock, respond(429, ""))
+			assert.Equal(t, "RateLimit", kindOf(call.do(t.Context(), client)))
+			log.assertAttempts(t, n+1)
+		}
+	})
 }
 
 // Jitter is full: the waits are spread from 0 to the ceiling, so that clients
@@ -230,34 +200,19 @@ func TestClient_do_jitter(t *testing.T) {
 // service said is worth more than "deadline exceeded".
 func TestClient_do_deadline(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name, retryAfter string
-		timeout          time.Duration
-		attempts         int
-		elapsed          time.Duration
-	}{
-		{"backoff", "", time.Second, 4, 700 * time.Millisecond}, // at 0, 100, 300 and 700 ms
-		{"Retry-After up to it", "10", 10 * time.Second, 1, 0},
-		{"Retry-After within it", "10", 11 * time.Second, 2, 10 * time.Second},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				client, mock := newTestClient(t, WithMaxRetries(10))
-				client.jitter = fullJitter
-				log := respondWith(mock, respond(429, "", "Retry-After", tt.retryAfter))
-				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
-				defer cancel()
-				start := time.Now()
-				_, err := client.GetAPIKeys(ctx)
-				assert.Equal(t, "RateLimit", kindOf(err))
-				assert.NotErrorIs(t, err, context.DeadlineExceeded)
-				log.assertAttempts(t, tt.attempts)
-				assert.Equal(t, tt.elapsed, time.Since(start))
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		client, mock := newTestClient(t, WithMaxRetries(10))
+		client.jitter = fullJitter
+		log := respondWith(mock, respond(429, ""))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := client.GetAPIKeys(ctx)
+		assert.Equal(t, "RateLimit", kindOf(err))
+		assert.NotErrorIs(t, err, context.DeadlineExceeded)
+		log.assertAttempts(t, 4) // at 0, 100, 300 and 700 ms
+		assert.Equal(t, 700*time.Millisecond, time.Since(start))
+	})
 }
 
 // A context that ends during a wait ends the call at once. The error is both
@@ -287,19 +242,17 @@ func TestClient_do_cancelledWhileWaiting(t *testing.T) {
 // have removed it, and only then.
 func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	t.Parallel()
-	const authError = `{"error":{"code":"authentication_error","message":"authentication_error","details":"%s"}}`
 	var (
-		notFound   = respond(404, `{"error":{"code":"not_found","message":"not found"}}`)
+		notFound   = respond(404, nestedBody("not_found", "not found", ""))
 		page       = respond(404, `<html>not found</html>`)
 		empty      = respond(404, ``)
 		noWords    = respond(404, `{}`)
 		failed     = respond(503, ``)
 		tooMany    = respond(429, ``)
-		unknownKey = respond(401, fmt.Sprintf(authError, "NOT_FOUND"))
-		badSign    = respond(401, fmt.Sprintf(authError, "INCORRECT_API_KEY_SIGNATURE"))
+		unknownKey = respond(401, nestedBody("authentication_error", "", detailsUnknownKey))
+		badSign    = respond(401, nestedBody("authentication_error", "", detailsWrongSignature))
 		lateClock  = func(req *http.Request) (*http.Response, error) {
-			const expired = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
-			return respond(401, expired, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
+			return respond(401, nestedBody(codeTimestampExpired, "", ""), "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
 		}
 	)
 	type responders []httpmock.Responder
@@ -343,18 +296,14 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 // error is the transport's own.
 func TestClient_send_notSent(t *testing.T) {
 	t.Parallel()
-	fail := func(err error) func(*http.Transport) {
-		return func(tr *http.Transport) {
-			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
-		}
-	}
 	tests := []struct {
 		name   string
 		scheme string
 		set    func(*http.Transport)
 	}{
-		{"connection refused", "http", fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})},
-		{"dial timeout", "http", fail(context.DeadlineExceeded)}, // not the call's own context
+		{"dial timeout", "http", func(tr *http.Transport) { // not the call's own context
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, context.DeadlineExceeded }
+		}},
 		{"TLS with a plain server", "https", func(*http.Transport) {}},
 		{"proxy that refuses", "https", func(tr *http.Transport) { tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.test"}) }},
 	}
@@ -364,25 +313,19 @@ func TestClient_send_notSent(t *testing.T) {
 			forEachCall(t, func(t *testing.T, call apiCall) {
 				client, exchange := newExchange(t, WithBaseURL(tt.scheme+"://localhost/v2"), WithMaxRetries(1))
 				tt.set(client.httpClient.Transport.(*http.Transport))
-				attempts := countAttempts(client)
+				attempts := 0
+				intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+					attempts++
+					return send(req)
+				})
 				assert.Equal(t, "Transport", kindOf(call.do(t.Context(), client)))
-				assert.EqualValues(t, 2, attempts.Load())
+				assert.Equal(t, 2, attempts)
 				for _, r := range exchange.Requests() {
 					assert.Equal(t, http.MethodConnect, r.Method, "what arrived")
 				}
 			})
 		})
 	}
-}
-
-// countAttempts counts what the client hands to its transport.
-func countAttempts(c *Client) *atomic.Int64 {
-	attempts := new(atomic.Int64)
-	intercept(c, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		attempts.Add(1)
-		return send(req)
-	})
-	return attempts
 }
 
 // failDials has the client's dials fail whose numbers, counted from 1, are given.
@@ -396,17 +339,6 @@ func failDials(c *Client, numbers ...int) {
 		}
 		return dial(ctx, network, addr)
 	}
-}
-
-// A create that cannot connect at first is processed once when it can.
-func TestClient_send_notSentThenSent(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t)
-		failDials(client, 1, 2)
-		require.NoError(t, call.do(t.Context(), client))
-		assert.Equal(t, 1, len(exchange.Requests()))
-	})
 }
 
 // What was not sent cannot have deleted the key: the 404 is the truth, unless
