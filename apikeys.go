@@ -21,12 +21,16 @@ const (
 // Documented errors: [*UnauthorizedError], [*ServerError]; see the package
 // documentation for those that any call may return.
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
-	return c.list(ctx, nil, opts...)
+	list, err := c.list(ctx, nil, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &list.GetAPIKeysResponse, nil
 }
 
 // list is GetAPIKeys, signed with a credential other than the signer's if one
 // is given.
-func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
+func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*keyList, error) {
 	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, credential: cred}
 	for _, opt := range opts {
 		if opt == nil {
@@ -36,10 +40,14 @@ func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysO
 			return nil, err
 		}
 	}
-	out := new(GetAPIKeysResponse)
-	if err := c.do(ctx, &op, out); err != nil {
+	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
+	out, auth := new(keyList), authenticator{signer: c.signer, fixed: cred}
+	if err := c.run(ctx, &op, out, &auth); err != nil {
+		return nil, err
+	}
+	out.signedWith = auth.used
 	return out, nil
 }
 
@@ -70,7 +78,7 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 		return nil, err
 	}
 	out := new(CreateAPIKeyResponse)
-	if err := c.createKey(ctx, "CreateAPIKey", pathAPIKeys, req.Name, req, out); err != nil {
+	if err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -89,7 +97,7 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 		return nil, err
 	}
 	out := new(GenerateAPIKeyResponse)
-	if err := c.createKey(ctx, "GenerateAPIKey", pathGenerate, req.Name, req, out); err != nil {
+	if err := c.createKey(ctx, operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name}, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -119,10 +127,14 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		}
 		return nil, err
 	}
+	if _, err := key.PrivateKey.Parse(); err != nil { // masked on the way, perhaps: only the caller can tell
+		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
+		return key, &multiError{text, []error{err, file.discard()}}
+	}
 	if err := file.save(key.PrivateKey); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
-		if deleteErr := c.delete(ctx, key.ID, true); deleteErr != nil {
+		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {
 			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", sanitize(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
 			return key, &multiError{text, []error{err, deleteErr}}
 		}
@@ -166,12 +178,13 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-func (c *Client) createKey(ctx context.Context, name, path, keyName string, req any, out decoder) error {
+// createKey makes the call that op names. It validates nothing.
+func (c *Client) createKey(ctx context.Context, op operation, req any, out decoder) error {
 	body, err := json.Marshal(req)
 	if err != nil {
-		return fmt.Errorf("kalshi: %s: encode the request: %w", name, err)
+		return fmt.Errorf("kalshi: %s: encode the request: %w", op.name, err)
 	}
-	op := operation{name: name, method: http.MethodPost, path: path, body: body, nonIdempotent: true, keyName: keyName}
+	op.method, op.body, op.nonIdempotent = http.MethodPost, body, true
 	return c.do(ctx, &op, out)
 }
 
@@ -183,16 +196,15 @@ func (c *Client) createKey(ctx context.Context, name, path, keyName string, req 
 // success. Documented errors beside it: [*BadRequestError],
 // [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
-	return c.delete(ctx, apiKeyID, false)
+	return c.delete(ctx, operation{keyID: apiKeyID})
 }
 
-func (c *Client) delete(ctx context.Context, apiKeyID string, rollback bool) error {
-	path, err := keyPath(apiKeyID)
-	if err != nil {
+func (c *Client) delete(ctx context.Context, op operation) (err error) {
+	op.name, op.method = "DeleteAPIKey", http.MethodDelete
+	if op.path, err = keyPath(op.keyID); err != nil {
 		return err
 	}
-	op := operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path, keyID: apiKeyID, rollback: rollback}
-	return c.do(ctx, &op, nil)
+	return c.do(ctx, &op, noResult{})
 }
 
 // keyPath is the path of one key, escaped. It refuses what could reach

@@ -1,5 +1,7 @@
 package kalshi
 
+// The Signer: what is signed and how, and which key signs now.
+
 import (
 	"crypto"
 	"crypto/rand"
@@ -8,8 +10,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -26,18 +30,22 @@ const (
 	headerTimestamp = "Kalshi-Access-Timestamp"
 )
 
-// A Signer signs requests with one API key: its ID and its private half.
+// A Signer signs requests with an API key: its ID and its private half.
 //
 // It is safe for concurrent use and meant to be shared: between clients,
-// WebSocket dials and generated API clients. [Client.RotateAPIKey] switches
-// the key inside the Signer, so that all of them follow at once. It also
-// keeps the offset to the server's clock that a [Client] learns from a refused
-// timestamp. It prints as its key ID and type only. Make one with
-// [NewSigner]; the zero value signs nothing and returns an error.
+// WebSocket dials and generated API clients. [Client.RotateAPIKey],
+// [Signer.Replace] and [Signer.Reload] switch the key inside the Signer, so
+// that all of them follow at once. It also keeps the offset of the service's
+// clock, learned from a refused timestamp. It prints as its key ID and type
+// only. The zero value signs nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
-	offset   atomic.Int64  // server's clock minus the local one, in nanoseconds
-	rotating chan struct{} // holds one token while a rotation is under way
+	offset   atomic.Int64  // service's clock minus the local one, in nanoseconds
+	rotating chan struct{} // holds one token while a rotation is running
+
+	source KeySource // nil if there is none
+	mu     sync.Mutex
+	query  *sourceQuery // the latest
 }
 
 // A credential is a key with its ID. It never changes.
@@ -49,12 +57,12 @@ type credential struct {
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs
-// to it: RSA of at least 2048 bits or Ed25519, in memory ([ParsePrivateKey]),
+// to it: RSA of 2048 to 8192 bits or Ed25519, in memory ([ParsePrivateKey]),
 // in a KMS or in an HSM. The key must be safe for concurrent use.
 //
 // It returns a [*ValidationError] for an ID that is empty or has blanks,
 // control or non-ASCII characters, and for a key that the service would not
-// take. Whether the two belong together only the service can tell.
+// accept. Only the service can tell whether the two belong together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -63,6 +71,15 @@ func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	s := &Signer{rotating: make(chan struct{}, 1)}
 	s.cred.Store(cred)
 	return s, nil
+}
+
+// NewSignerFromPEM is [ParsePrivateKey] and [NewSigner] in one step.
+func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
+	key, err := ParsePrivateKey(pemData)
+	if err != nil {
+		return nil, err
+	}
+	return NewSigner(keyID, key)
 }
 
 func newCredential(keyID string, key crypto.Signer) (*credential, error) {
@@ -78,6 +95,11 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 	}
 	return &credential{keyID, keyType, key, opts}, nil
+}
+
+// same reports whether both are the same key: equal ID and public key.
+func (c *credential) same(other *credential) bool {
+	return c == other || c.keyID == other.keyID && samePublicKey(c.key, other.key)
 }
 
 // checkKeyID refuses what cannot be an ID, or not stand in a header.
@@ -110,16 +132,20 @@ func (s *Signer) KeyType() KeyType {
 	return ""
 }
 
-// SignRequest sets the three headers that sign req as it is at that time: its
-// method (empty is GET) and its URL's path, without the query. The signature
-// holds for a few seconds (observed: 10), so call it right before each send,
-// and send with a client that follows no redirects, which would take the
-// headers along to any host. In a func(context.Context, *http.Request) error
-// it is the request editor of a generated client.
+// SignRequest sets the three headers that sign req as it is now: its method
+// (empty is GET) and its URL's path, without the query. The signature is valid
+// for a few seconds (observed: 10), so call it right before each send, and send
+// with a client that follows no redirects, which would take the headers along
+// to any host. In a func(context.Context, *http.Request) error it is the
+// request editor of a generated client.
 //
-// It signs by the exchange's clock as far as that is known: only a call of a
-// [Client] learns that the local one is off. Make one at start-up, and after a
-// 401 header_timestamp_expired.
+// [Client.HTTPClient] does all of that, and recovers from a rotated key and a
+// wrong clock. Who signs by hand must do it: a 401 with the code
+// header_timestamp_expired does not teach the signer the service's clock, which
+// it learns only from calls of a [Client] and of its HTTPClient. Make one of
+// those then, such as [Client.GetAPIKeys], and sign again. Once learned, the
+// offset is in the signature. When the local clock is set right later, the
+// first refused timestamp drops the offset, in the same way.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil {
 		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
@@ -131,15 +157,18 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
+	return cred.setHeaders(req.Header, s.now(), req.Method, signedPath(req.URL))
 }
 
 // Headers returns the three headers that sign a request with this method
-// (empty is GET) and path, for a WebSocket dial ([WebSocketPath]) or an HTTP
-// client that does not use [*http.Request]. The path is the one that is sent:
-// from the root, such as "/trade-api/v2/portfolio/balance", escaped where it
-// must be; what follows a "?" is dropped. The signature holds for a few
-// seconds (observed: 10). A path that is none is a [*ValidationError].
+// (empty is GET) and path. The path begins with "/trade-api/", as it is sent:
+// "/portfolio/balance" alone is signed without complaint, and the service
+// answers 401. It is escaped where it must be; a "?" and what follows it is
+// dropped. A path without its first slash is a [*ValidationError].
+//
+// It is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not use
+// [*http.Request]. The signature is valid for a few seconds (observed: 10). The
+// clock is as with [Signer.SignRequest].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
@@ -155,14 +184,41 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 	return h, nil
 }
 
-// SignText returns the base64 signature over the text as it is: for a FIX
-// logon and whatever else Kalshi has signed with the same algorithms.
+// SignText returns the base64 signature over the text as it is, for whatever
+// else is signed with the same algorithms.
 func (s *Signer) SignText(text string) (string, error) {
 	cred, err := s.credential()
 	if err != nil {
 		return "", err
 	}
 	return cred.sign([]byte(text))
+}
+
+const fixTime = "20060102-15:04:05.000"
+
+// SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64
+// signature over SendingTime, "A", MsgSeqNum, SenderCompID and TargetCompID,
+// separated by SOH (documented). The SenderCompID (tag 49) is the key ID.
+//
+// sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm. It must be
+// within 30 seconds of the service's clock (documented). msgSeqNum is tag 34,
+// at least 1. Bad input is a [*ValidationError]. RSA keys are documented for
+// FIX; Ed25519 was observed.
+func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
+	t, err := time.Parse(fixTime, sendingTime)
+	switch {
+	case err != nil || t.Format(fixTime) != sendingTime:
+		return "", invalid("sendingTime", "is not a time of the form YYYYMMDD-HH:MM:SS.mmm: use time.Now().UTC().Format(%q)", fixTime)
+	case msgSeqNum < 1:
+		return "", invalid("msgSeqNum", "is %d: use 1 or more", msgSeqNum)
+	case targetCompID == "" || strings.Contains(targetCompID, "\x01"):
+		return "", invalid("targetCompID", "is empty or has a SOH character: use the value of tag 56")
+	}
+	cred, err := s.credential()
+	if err != nil {
+		return "", err
+	}
+	return cred.sign([]byte(strings.Join([]string{sendingTime, "A", strconv.Itoa(msgSeqNum), cred.keyID, targetCompID}, "\x01")))
 }
 
 func (s *Signer) credential() (*credential, error) {
@@ -200,12 +256,23 @@ func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
 }
 
+// signedPath returns the path of a URL as net/http sends it.
+func signedPath(u *url.URL) string {
+	path := u.RequestURI()
+	if strings.HasPrefix(u.Opaque, "//") { // then it begins with the scheme and the host
+		_, path, _ = strings.Cut(u.Opaque[len("//"):], "/")
+		path = "/" + path
+	}
+	return path
+}
+
 // setHeaders signs a request that is sent at that time by the server's clock.
-func (c *credential) setHeaders(h http.Header, now time.Time, method, uri string) error {
+// What follows a "?" in the path is not signed.
+func (c *credential) setHeaders(h http.Header, now time.Time, method, path string) error {
 	if method == "" {
 		method = http.MethodGet
 	}
-	path, _, _ := strings.Cut(uri, "?")
+	path, _, _ = strings.Cut(path, "?")
 	text := strconv.AppendInt(make([]byte, 0, 128), now.UnixMilli(), 10)
 	timestamp := string(text)
 	text = append(text, method...)
@@ -222,8 +289,8 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, uri string
 // sign returns the base64 signature of the text.
 func (c *credential) sign(text []byte) (string, error) {
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
-	if err != nil {
-		return "", fmt.Errorf("kalshi: the key %s could not sign: %w", sanitize(c.keyID, maxID), err)
+	if err != nil { // of a key manager, whose text can hold anything
+		return "", &redactedError{fmt.Sprintf("kalshi: the key %s could not sign: %s", sanitize(c.keyID, maxID), innerMessage(err)), err}
 	}
 	if len(signature) == 0 {
 		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", sanitize(c.keyID, maxID))

@@ -5,12 +5,16 @@ package kalshi
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,11 +26,12 @@ type operation struct {
 	query  string // encoded
 	body   []byte
 
-	nonIdempotent bool        // creates a key: retried only if it was certainly not processed
-	keyName       string      // of the key that is created
-	keyID         string      // of the key that is deleted
-	rollback      bool        // deletes a key just created: a 404 may mean that it is not visible everywhere yet
-	credential    *credential // signs instead of the signer's own, if set
+	nonIdempotent bool                 // creates a key: retried only if it was certainly not processed
+	keyName       string               // of the key that is created
+	existed       func(id string) bool // reports keys known to be older than the one created; may be nil
+	keyID         string               // of the key that is deleted
+	rollback      bool                 // deletes a key just created: a 404 may mean that it is not visible everywhere yet
+	credential    *credential          // signs instead of the signer's own, if set
 }
 
 // A decoder is what the body of a 2xx is decoded into, each time from scratch.
@@ -44,19 +49,22 @@ type attemptResult struct {
 }
 
 // do runs an operation: it sends it, retries it as decide says, and decodes
-// the response into out; out is nil for an operation without a result.
+// the response into out.
 func (c *Client) do(ctx context.Context, op *operation, out decoder) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	auth := authenticator{signer: c.signer, fixed: op.credential}
+	return c.run(ctx, op, out, &authenticator{signer: c.signer, fixed: op.credential})
+}
+
+func (c *Client) run(ctx context.Context, op *operation, out decoder, auth *authenticator) error {
 	var state retryState
 	for {
-		result := c.send(ctx, op, out, &auth)
+		result := c.send(ctx, op, out, auth)
 		if state.alreadyDeleted(op, &result, auth.used) {
 			return nil
 		}
-		result.signAgain = auth.recover(result.err, result.received)
+		result.signAgain, result.err = auth.recover(ctx, result.err, result.received)
 		next := decide(op, state, &result, c.retryPolicy(ctx))
 		if next.stop {
 			return next.err
@@ -81,13 +89,13 @@ func (c *Client) ready(ctx context.Context) error {
 
 // send makes one attempt: build, sign, send, decode.
 func (c *Client) send(ctx context.Context, op *operation, out decoder, auth *authenticator) (result attemptResult) {
-	var conn connTrace
-	req, err := c.newRequest(conn.attach(ctx, op), op)
+	var sent sentTrace
+	req, err := c.newRequest(ctx, op, &sent)
 	if err != nil {
 		return attemptResult{err: err, outcome: outcomeNotSent}
 	}
 	if ctx.Err() != nil {
-		return attemptResult{err: newCallError(req, withContext(ctx, context.Cause(ctx))), outcome: outcomeNotSent}
+		return attemptResult{err: newCallError(req, context.Cause(ctx)), outcome: outcomeNotSent}
 	}
 	if err := auth.sign(req); err != nil {
 		return attemptResult{err: err, outcome: outcomeNotSent}
@@ -98,67 +106,70 @@ func (c *Client) send(ctx context.Context, op *operation, out decoder, auth *aut
 	resp, err := hc.Do(req)
 	result.received = time.Now()
 	if err != nil {
-		if urlErr := (*url.Error)(nil); op.nonIdempotent && errors.As(err, &urlErr) {
-			urlErr.Err = redactHTTPError(urlErr.Err)
-		}
-		result.err = newCallError(req, withContext(ctx, err))
-		result.outcome, result.retryable = conn.outcome(), true
+		result.err = newCallError(req, err)
+		result.outcome, result.retryable = sent.outcome(), true
 		return result
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		result.handleSuccess(req, op, resp, out)
+		result.handleSuccess(req, op, resp, out, auth)
 	} else {
-		result.handleFailure(req, op, resp)
+		result.handleFailure(req, op, resp, auth)
 	}
 	return result
 }
 
-// handleSuccess decodes a 2xx.
-func (r *attemptResult) handleSuccess(req *http.Request, op *operation, resp *http.Response, out decoder) {
-	if out == nil {
-		if resp.ContentLength == 0 {
-			return
-		}
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
-		return
-	}
+// handleSuccess decodes a 2xx. JSON that arrived whole counts, however the
+// transfer ended: a private key must not be lost.
+func (r *attemptResult) handleSuccess(req *http.Request, op *operation, resp *http.Response, out decoder, auth *authenticator) {
 	body, err := readBody(resp, maxBody)
-	if err == nil {
+	if err == nil || json.Valid(body) {
 		err = out.decode(body)
 	}
-	if err = redactHTTPError(err); err == nil {
+	if created, ok := out.(interface{ id() string }); ok && err == nil && op.newKeyID(created.id(), auth) == "" {
+		err = errors.New("it gives the new key the ID of an older one")
+	}
+	if err == nil {
 		return
 	}
-	r.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), err)}
+	r.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), redactHTTPError(err))}
 	r.outcome, r.retryable = outcomeUnknown, true
 	if op.nonIdempotent {
-		r.keyID = findKeyID(body)
+		r.keyID = op.newKeyID(findKeyID(body), auth)
 	}
 }
 
 // handleFailure classifies any other status. Errors of reading the body are
 // ignored: the status is enough.
-func (r *attemptResult) handleFailure(req *http.Request, op *operation, resp *http.Response) {
-	var body []byte
-	if resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
-		body, _ = readBody(resp, maxErrorBody)
-	}
+func (r *attemptResult) handleFailure(req *http.Request, op *operation, resp *http.Response, auth *authenticator) {
+	body := readErrorBody(resp)
 	r.err = statusError(req.Method, req.URL.EscapedPath(), resp, body, r.received)
 	r.outcome, r.retryable = classifyStatus(resp.StatusCode)
 	r.retryAfter = retryAfter(resp.Header, r.received)
 	if op.nonIdempotent {
-		r.keyID = findKeyID(body)
+		r.keyID = op.newKeyID(findKeyID(body), auth)
 	}
+}
+
+// newKeyID returns the ID, or "" if it cannot be that of a new key: to name the
+// key that signs, or another that was listed before, would have it deleted.
+func (op *operation) newKeyID(id string, auth *authenticator) string {
+	if id == auth.used.keyID || op.existed != nil && op.existed(id) {
+		return ""
+	}
+	return id
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature.
-func (c *Client) newRequest(ctx context.Context, op *operation) (*http.Request, error) {
+// newRequest builds the request without its signature; sent will watch it.
+func (c *Client) newRequest(ctx context.Context, op *operation, sent *sentTrace) (*http.Request, error) {
 	u := c.base + op.path
 	if op.query != "" {
 		u += "?" + op.query
+	}
+	if op.method == http.MethodDelete { // of a GET nobody asks, a POST has a body to watch
+		ctx = sent.watchConn(ctx)
 	}
 	req, err := http.NewRequestWithContext(ctx, op.method, u, nil)
 	if err != nil {
@@ -170,9 +181,70 @@ func (c *Client) newRequest(ctx context.Context, op *operation) (*http.Request, 
 		req.ContentLength = int64(len(op.body))
 		// No GetBody: with one, net/http's HTTP/2 sends a POST again after a reset
 		// (PROTOCOL_ERROR) that does not prove that it was not processed.
-		req.Body = io.NopCloser(bytes.NewReader(op.body))
+		sent.body = &requestBody{content: bytes.NewReader(op.body)}
+		req.Body = sent.body
 	}
 	return req, nil
+}
+
+// A requestBody knows whether any of it was read.
+type requestBody struct {
+	content *bytes.Reader
+	state   atomic.Int32
+}
+
+const (
+	bodyUnread = iota
+	bodyRead
+	bodySealed
+)
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodySealed {
+		return 0, errors.New("kalshi: the request has ended")
+	}
+	return b.content.Read(p)
+}
+
+func (b *requestBody) Close() error { return nil }
+
+// seal reports whether nothing of the body was read, and then keeps it so.
+func (b *requestBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
+
+// callError is a call that got no response: it keeps the standard library's
+// errors and leaves out what their texts repeat.
+type callError struct {
+	method, path string
+	err          error
+}
+
+func newCallError(req *http.Request, err error) error {
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		urlErr.Err = redactHTTPError(urlErr.Err)
+	}
+	return &callError{req.Method, req.URL.EscapedPath(), withContext(req.Context(), err)}
+}
+
+func (e *callError) Error() string {
+	err := e.err
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		err = urlErr.Err // without the method and URL that it repeats
+	}
+	text := innerMessage(err)
+	if isClosed(err) {
+		text = "the connection was closed before a response arrived: " + text
+	}
+	return "kalshi: " + e.method + " " + truncate(e.path, maxPath) + ": " + text
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+// isClosed reports whether the server, or something between, has closed the
+// connection; often one that had been idle for long.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		err != nil && strings.Contains(err.Error(), "server closed idle connection")
 }
 
 // withContext adds to err the error of a context that has ended, so that

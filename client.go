@@ -128,20 +128,54 @@ func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 // BaseURL returns the URL that the calls' paths are added to, without a
 // trailing slash: for requests to other endpoints, signed with the [Signer].
 func (c *Client) BaseURL() string {
+	if c == nil {
+		return ""
+	}
 	return c.base
 }
 
+// WebSocketURL returns where the predictions WebSocket of the client's
+// environment is dialled (documented): [WebSocketPath] at the base URL's host,
+// or at the WebSocket host that belongs to an external one. A library that
+// dials with an [*http.Client], such as coder/websocket, takes
+// [Client.HTTPClient]; for others sign with [Signer.Headers].
+func (c *Client) WebSocketURL() string {
+	if c == nil || c.baseURL == nil {
+		return ""
+	}
+	return c.webSocketURL().String()
+}
+
+func (c *Client) webSocketURL() *url.URL {
+	u := &url.URL{Scheme: "wss", Host: c.baseURL.Host, Path: WebSocketPath}
+	if c.baseURL.Scheme == "http" {
+		u.Scheme = "ws"
+	}
+	switch strings.ToLower(c.baseURL.Hostname()) {
+	case "external-api.kalshi.com":
+		u.Host = "external-api-ws.kalshi.com"
+	case "external-api.demo.kalshi.co":
+		u.Host = "external-api-ws.demo.kalshi.co"
+	}
+	return u
+}
+
 // Signer returns the signer that the client signs with.
-func (c *Client) Signer() *Signer { return c.signer }
+func (c *Client) Signer() *Signer {
+	if c == nil {
+		return nil
+	}
+	return c.signer
+}
 
 // Format prints the base URL, key ID and type for every verb, and no secrets.
 func (c *Client) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.signer)
+	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.Signer())
 }
 
 // LogValue logs the base URL, key ID and type, and no secrets.
 func (c *Client) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.signer))
+	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.Signer()))
 }
 
 // An Option changes what [NewClient] makes.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -39,8 +38,6 @@ type APIError struct {
 	// Body is the answer's body as it came, at most 64 KiB. It is nil when it
 	// seems to hold a private key.
 	Body []byte
-
-	structured bool // the body has one of the service's JSON shapes
 }
 
 // Error returns the method, path, status and the service's own words.
@@ -86,8 +83,17 @@ type UnauthorizedError struct {
 // or a subtrader, or the account's usage level does not allow the call.
 type ForbiddenError struct{ APIError }
 
-// A NotFoundError is a 404: there is no such key.
+// A NotFoundError is a 404: there is no such key, or no such endpoint at the
+// base URL.
 type NotFoundError struct{ APIError }
+
+// Error adds to [APIError.Error], for a list, what to look at.
+func (e *NotFoundError) Error() string {
+	if strings.HasSuffix(e.Path, pathAPIKeys) {
+		return e.APIError.Error() + " (check the base URL: it ends in /trade-api/v2)"
+	}
+	return e.APIError.Error()
+}
 
 // A ConflictError is a 409. Documented for a subtrader that is not visible
 // yet; try again later.
@@ -127,6 +133,7 @@ func (e *RateLimitError) Unwrap() error { return &e.APIError }
 func (e *ServerError) Unwrap() error { return &e.APIError }
 
 const (
+	codeNotFound          = "not_found"
 	codeTimestampExpired  = "header_timestamp_expired"
 	detailsUnknownKey     = "NOT_FOUND"
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
@@ -135,6 +142,12 @@ const (
 	// the cause of anything. The service was observed to accept ±10 s.
 	skewTolerance = 5 * time.Second
 )
+
+// aboutKey reports whether the key is to blame: an unknown ID, or a private
+// key that does not belong to it.
+func (e *UnauthorizedError) aboutKey() bool {
+	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
+}
 
 // Error adds to [APIError.Error] what to look at.
 func (e *UnauthorizedError) Error() string {
@@ -153,13 +166,30 @@ func (e *UnauthorizedError) Error() string {
 		if e.ClockSkew < 0 {
 			side = "ahead"
 		}
-		hint = fmt.Sprintf("the local clock is %.0f seconds %s", e.ClockSkew.Abs().Seconds(), side)
+		hint = fmt.Sprintf("the local clock is %s %s", inUnits(e.ClockSkew.Abs()), side)
+		if e.ClockSkew.Abs() > maxSkew {
+			hint += ", beyond what is corrected"
+		}
 	case e.Code == codeTimestampExpired:
 		hint = "the clocks agree: the request took too long to arrive"
 	default:
 		hint = "check the key ID, the private key and the base URL"
 	}
 	return e.APIError.Error() + " (" + hint + ")"
+}
+
+// inUnits is a duration in seconds, hours or days: the largest unit of which
+// there are two or more.
+func inUnits(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"days", 24 * time.Hour}, {"hours", time.Hour}} {
+		if d >= 2*unit.size {
+			return fmt.Sprintf("%.0f %s", d.Round(unit.size).Hours()/unit.size.Hours(), unit.name)
+		}
+	}
+	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }
 
 // A ValidationError is bad input, refused before any network I/O.
@@ -196,7 +226,7 @@ type InvalidResponseError struct {
 
 // Error returns the method, path, status and what is wrong with the body.
 func (e *InvalidResponseError) Error() string {
-	return fmt.Sprintf("kalshi: %s %s: the %d answer cannot be understood: %s",
+	return fmt.Sprintf("kalshi: %s %s: the %d response cannot be understood: %s",
 		e.Method, truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
@@ -204,18 +234,22 @@ func (e *InvalidResponseError) Error() string {
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
 // An OutcomeUnknownError says that a key may or may not have been created:
-// the request left, and no answer came that tells. It is never sent again
-// unasked, since that could make a second key. List the keys, and delete the
-// one that nobody holds the private half of.
+// the request may have been processed, and no usable response arrived. It is
+// not retried, since that could create a second key. List the keys, and delete
+// the one whose private half nobody holds.
 //
-// Ask for it before the other types, since it may wrap one of them; only a
+// It happens without anybody's fault when the service closes a connection that
+// has been idle, within about one round trip of the next request; the text then
+// says that the connection was closed.
+//
+// Check for it before the other types, since it may wrap one of them; only a
 // [*RotationError] wraps it.
 type OutcomeUnknownError struct {
 	// Operation is the method that was called, such as "GenerateAPIKey".
 	Operation string
 	// KeyName is the name that was asked for.
 	KeyName string
-	// KeyID is the new key's ID, when the answer named it; else empty.
+	// KeyID is the new key's ID, if the response named it; else empty.
 	KeyID string
 	// Err is what happened.
 	Err error
@@ -298,41 +332,26 @@ func (e *RotationError) Error() string {
 // Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
 
-// callError is a call that got no answer: it keeps the standard library's
-// errors and leaves out what their texts repeat.
-type callError struct {
-	method, path string
-	err          error
-}
-
-func newCallError(req *http.Request, err error) error {
-	return &callError{req.Method, req.URL.EscapedPath(), err}
-}
-
-func (e *callError) Error() string {
-	err := e.err
-	if urlErr := (*url.Error)(nil); errors.As(err, &urlErr) {
-		err = urlErr.Err // without the method and URL that it repeats
-	}
-	return "kalshi: " + e.method + " " + truncate(e.path, maxPath) + ": " + innerMessage(err)
-}
-
-func (e *callError) Unwrap() error { return e.err }
-
 // multiError is more than one error under a text of its own.
 type multiError struct {
 	text string
 	errs []error
 }
 
-func (e *multiError) Error() string   { return truncate("kalshi: "+e.text, maxError) }
+func (e *multiError) Error() string   { return truncate("kalshi: "+e.text, 2*maxError) }
 func (e *multiError) Unwrap() []error { return e.errs }
 
 // innerMessage is the text of an error inside another one, without the prefix
 // that the outer one has.
 func innerMessage(err error) string {
-	if err == nil {
+	switch own := err.(type) {
+	case nil:
 		return "unknown"
+	case *ValidationError: // which quotes nothing from outside
+		return strings.TrimPrefix(own.Error(), "kalshi: ")
 	}
-	return sanitize(strings.TrimPrefix(err.Error(), "kalshi: "), maxText)
+	if text, own := strings.CutPrefix(err.Error(), "kalshi: "); own {
+		return sanitize(text, maxError)
+	}
+	return sanitize(err.Error(), maxText)
 }

@@ -4,6 +4,7 @@ package kalshi
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,7 +76,6 @@ func (e *APIError) parse(body []byte) {
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
-	e.structured = e.Code != "" || e.Message != ""
 	if slices.Contains([]string{e.Code, e.Message, e.Details}, withheld) {
 		e.Body = nil // the mark was escaped
 	}
@@ -130,16 +130,38 @@ const (
 var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
 // readBody reads a body to its end, or to the limit: then it returns what it
-// has and errTooLong.
+// has and errTooLong. It undoes compression that net/http has left, since the
+// caller or a transport had asked for it.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.StatusCode == http.StatusNoContent && resp.ContentLength == 0 {
+		return nil, nil
+	}
+	var from io.Reader = resp.Body
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		unzip, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		from = unzip
+	}
 	var body bytes.Buffer
 	body.Grow(int(min(max(resp.ContentLength, 0), limit)) + bytes.MinRead)
-	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	_, err := body.ReadFrom(io.LimitReader(from, limit+1))
 	if int64(body.Len()) > limit {
 		body.Truncate(int(limit))
 		err = errTooLong
 	}
 	return body.Bytes(), err
+}
+
+// readErrorBody reads what there is of the body of an error. That of a 101 is
+// the connection, which no context ends.
+func readErrorBody(resp *http.Response) []byte {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil
+	}
+	body, _ := readBody(resp, maxErrorBody)
+	return body
 }
 
 // unmarshal is json.Unmarshal with errors that quote nothing of the body.
@@ -152,7 +174,7 @@ func unmarshal(body []byte, v any) error {
 	case errors.As(err, &typeErr) && typeErr.Field != "":
 		return fmt.Errorf("its field %s has the wrong type", sanitize(typeErr.Field, maxText))
 	default:
-		return errors.New("it is not the JSON object that was expected, or is cut off")
+		return errNotJSON
 	}
 }
 
@@ -173,10 +195,39 @@ func findKeyID(body []byte) string {
 	return ""
 }
 
-func (r *GetAPIKeysResponse) decode(body []byte) error {
-	*r = GetAPIKeysResponse{}
-	if err := unmarshal(body, r); err != nil {
-		return err
+// noResult is the result of a call that returns nothing. Its body is blank or
+// JSON; a page comes from a proxy, which may not have passed the request on.
+type noResult struct{}
+
+func (noResult) decode(body []byte) error {
+	if len(bytes.TrimSpace(body)) > 0 && !json.Valid(body) {
+		return errors.New("it is neither blank nor JSON")
+	}
+	return nil
+}
+
+// maxListCommas bounds the memory that a list takes: 8 MiB of "{},{}" would
+// take hundreds. A listed key has six commas or so and more than 100 bytes.
+const maxListCommas = 400_000
+
+// A keyList is a list of keys and what could not be read of it.
+type keyList struct {
+	GetAPIKeysResponse
+	unreadable []string    // IDs of the keys with a field of the wrong type
+	signedWith *credential // the key that listed
+}
+
+func (r *keyList) decode(body []byte) error {
+	if bytes.Count(body, []byte{','}) > maxListCommas {
+		return errors.New("it has more values than a list of keys")
+	}
+	*r = keyList{}
+	err := json.Unmarshal(body, &r.GetAPIKeysResponse)
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return r.decodeEach(body)
+	}
+	if err != nil {
+		return errNotJSON
 	}
 	if r.APIKeys != nil {
 		return nil
@@ -192,9 +243,32 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 	return nil
 }
 
+// decodeEach decodes a list in which a field has the wrong type. The other
+// keys, and the readable fields of this one, are still good.
+func (r *keyList) decodeEach(body []byte) error {
+	var raw struct {
+		APIKeys            []json.RawMessage `json:"api_keys"`
+		RegionExpirationTS json.RawMessage   `json:"api_key_region_expiration_ts"`
+	}
+	if err := unmarshal(body, &raw); err != nil {
+		return err
+	}
+	if raw.APIKeys == nil {
+		return errMissing("api_keys")
+	}
+	*r = keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: make([]APIKey, len(raw.APIKeys))}}
+	_ = json.Unmarshal(raw.RegionExpirationTS, &r.RegionExpirationTS)
+	for i, data := range raw.APIKeys {
+		if json.Unmarshal(data, &r.APIKeys[i]) != nil {
+			r.unreadable = append(r.unreadable, r.APIKeys[i].ID)
+		}
+	}
+	return nil
+}
+
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
 	*r = CreateAPIKeyResponse{}
-	if err := unmarshal(body, r); err != nil && r.ID == "" { // a mint is not lost for a warning's sake
+	if err := unmarshal(body, r); err != nil && r.ID == "" { // ignore a malformed optional field if the ID is there
 		return err
 	}
 	if r.ID == "" {
@@ -221,5 +295,10 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	}
 	return nil
 }
+
+func (r *CreateAPIKeyResponse) id() string   { return r.ID }
+func (r *GenerateAPIKeyResponse) id() string { return r.ID }
+
+var errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
 
 func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -82,11 +82,18 @@ func (s *retryState) alreadyDeleted(op *operation, result *attemptResult, used *
 	if op.method != http.MethodDelete || op.rollback || !s.unknown {
 		return false
 	}
-	if notFound, ok := errors.AsType[*NotFoundError](result.err); ok {
-		return notFound.structured
+	if isGone(result.err) {
+		return true
 	}
 	unauthorized, ok := errors.AsType[*UnauthorizedError](result.err)
 	return ok && unauthorized.Details == detailsUnknownKey && op.keyID == used.keyID
+}
+
+// isGone reports whether err is the service's word that a key does not exist;
+// a 404 of a gateway is not.
+func isGone(err error) bool {
+	notFound, ok := errors.AsType[*NotFoundError](err)
+	return ok && notFound.Code == codeNotFound
 }
 
 // classifyStatus says what a status that is not 2xx means for the attempt, and
@@ -99,33 +106,34 @@ func classifyStatus(status int) (result outcome, retryable bool) {
 		status == http.StatusInternalServerError, status == http.StatusBadGateway,
 		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return outcomeUnknown, true
-	case status/100 == 5:
+	case status >= 500, // 600 and more are no statuses of HTTP
+		status == http.StatusSeeOther, status == http.StatusRequestTimeout,
+		status == 499: // a gateway that saw its client close the connection
 		return outcomeUnknown, false
 	default:
 		return outcomeRejected, false
 	}
 }
 
-// connTrace watches whether an attempt got a connection. Without one, nothing
-// of it can have been sent.
-type connTrace struct {
-	asked, got atomic.Bool
+// A sentTrace watches whether anything of an attempt can have been sent.
+type sentTrace struct {
+	body       *requestBody // nil for a request without one
+	asked, got atomic.Bool  // for a connection, and one
 	hooks      httptrace.ClientTrace
 }
 
-func (t *connTrace) attach(ctx context.Context, op *operation) context.Context {
-	if op.method == http.MethodGet {
-		return ctx // its outcome decides nothing
-	}
+func (t *sentTrace) watchConn(ctx context.Context) context.Context {
 	t.hooks.GetConn = func(string) { t.asked.Store(true) }
 	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
-// outcome judges an attempt that got no response. A transport that never asked
-// for a connection does not report to traces: it may have sent the request.
-func (t *connTrace) outcome() outcome {
-	if t.asked.Load() && !t.got.Load() {
+// outcome judges an attempt that got no response. A request whose body nobody
+// read, nor can read any more, was not sent, whatever the transport. A request
+// without a body was not sent if there was no connection for it; a transport
+// that never asked for one does not report to traces.
+func (t *sentTrace) outcome() outcome {
+	if t.body != nil && t.body.seal() || t.body == nil && t.asked.Load() && !t.got.Load() {
 		return outcomeNotSent
 	}
 	return outcomeUnknown

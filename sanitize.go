@@ -3,7 +3,9 @@ package kalshi
 // Text from outside, made safe for an error.
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
 	"strings"
 	"unicode"
 )
@@ -50,16 +52,40 @@ func truncate(s string, n int) string {
 	return string(runes[:n-1]) + "…"
 }
 
-// redactHTTPError replaces an error of net/http that quotes what a server sent
-// in the wrong place: that may be a private key.
+// redactHTTPError rewords an error of net/http that may quote what a server
+// sent in the wrong place, such as the rest of a private key behind a
+// Content-Length that was too short. Failures to connect are safe as they are,
+// and so are plain words; quotations and long words are cut out.
 func redactHTTPError(err error) error {
-	if err == nil {
-		return nil
+	switch err.(type) {
+	case nil, *net.OpError, *net.DNSError, *tls.CertificateVerificationError, *ValidationError:
+		return err
 	}
-	for _, quoting := range []string{"malformed", "bad Content-Length", "unsupported transfer encoding"} {
-		if strings.Contains(err.Error(), quoting) {
-			return errors.New("the response is not valid HTTP")
+	text, _, quoted := strings.Cut(err.Error(), `"`)
+	for _, raw := range []string{"malformed MIME header", "debug="} { // what follows is not always quoted
+		if before, _, found := strings.Cut(text, raw); found {
+			text, quoted = before+raw, true
 		}
 	}
-	return err
+	words := strings.Fields(text)
+	for i, word := range words {
+		if len(word) > maxID {
+			words[i], quoted = "…", true
+		}
+	}
+	if !quoted {
+		return err
+	}
+	return &redactedError{strings.Join(words, " ") + " (the rest is withheld: it may quote the response)", err}
 }
+
+// A redactedError has a text of its own. errors.Is and errors.As find what it
+// stands for, but nobody prints that by unwrapping.
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *redactedError) As(target any) bool   { return errors.As(e.err, target) }

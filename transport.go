@@ -1,13 +1,201 @@
 package kalshi
 
 // Signs each attempt and recovers from the 401s that prove that nothing was
-// processed.
+// processed. Client and HTTPClient both send through it.
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
+
+// HTTPClient returns an HTTP client for the API's other endpoints: requests
+// written by hand, generated clients, a WebSocket dial. It signs each request
+// when it is sent, by the service's clock, without changing the caller's
+// request, and has the Timeout, the Jar and the transport of the client's own
+// HTTP client. It is safe for concurrent use.
+//
+// It sends only to the base URL and to [Client.WebSocketURL]. A request to
+// another scheme, host or port is a [*ValidationError] within a [*url.Error],
+// and nothing is sent. It follows no redirects: a 3xx is the response.
+//
+// A 401 that another signature mends is retried, since the service has not
+// processed the request: the timestamp was out of bounds, or the key was
+// rotated. That needs a request without a body, or with GetBody, which
+// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is
+// returned. There are no other retries. A library that retries, such as
+// go-retryablehttp, goes above this client, where each of its attempts is
+// signed anew; one below would send a signature again that may have expired.
+//
+// A request that already has a KALSHI-ACCESS-SIGNATURE header is sent as it is.
+//
+//	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
+//	if err != nil {
+//		return err
+//	}
+//	defer resp.Body.Close()
+//	if err := kalshi.CheckResponse(resp); err != nil {
+//		return err
+//	}
+func (c *Client) HTTPClient() *http.Client {
+	hc := &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect}
+	if c != nil && c.httpClient != nil {
+		hc.Timeout, hc.Jar = c.httpClient.Timeout, c.httpClient.Jar
+	}
+	return hc
+}
+
+// CheckResponse returns nil for a 2xx, and for any other response of any
+// endpoint the error that the client's own calls return: [*UnauthorizedError]
+// for a 401, [*RateLimitError] for a 429, and so on, each of which is an
+// [*APIError] too. It reads the body, up to 64 KiB, and does not close it. The
+// body of a 101 is the connection and is not read. Call it as soon as the
+// response is there: the ClockSkew of a 401 is measured against that time.
+//
+// A nil response is a [*ValidationError].
+func CheckResponse(resp *http.Response) error {
+	if resp == nil {
+		return invalid("response", "is nil: check the error of the call first")
+	}
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	received := time.Now()
+	var method, path string
+	if req := resp.Request; req != nil && req.URL != nil {
+		method, path = cmp.Or(req.Method, http.MethodGet), req.URL.EscapedPath()
+	}
+	return statusError(method, path, resp, readErrorBody(resp), received)
+}
+
+// A signingTransport is the transport of HTTPClient.
+type signingTransport struct{ client *Client }
+
+// RoundTrip implements [http.RoundTripper].
+func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := t.check(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	base := t.client.httpClient.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if hasSignature(req.Header) {
+		return base.RoundTrip(req)
+	}
+	auth := authenticator{signer: t.client.signer}
+	for body := req.Body; ; {
+		attempt := req.WithContext(req.Context())
+		attempt.Body = body
+		attempt.Header = req.Header.Clone()
+		if attempt.Header == nil {
+			attempt.Header = make(http.Header)
+		}
+		if err := auth.sign(attempt); err != nil {
+			closeBody(attempt)
+			return nil, err
+		}
+		resp, err := base.RoundTrip(attempt)
+		if err != nil || resp.StatusCode != http.StatusUnauthorized {
+			return resp, redactHTTPError(err)
+		}
+		if !auth.mends(req.Context(), resp) {
+			return resp, nil
+		}
+		if body, err = rewind(req); err != nil {
+			return resp, nil // it cannot be sent again
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
+		_ = resp.Body.Close()
+	}
+}
+
+// check rejects what must not be sent.
+func (t *signingTransport) check(req *http.Request) error {
+	if err := t.client.ready(req.Context()); err != nil {
+		return err
+	}
+	if req.URL == nil {
+		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
+	}
+	to, base := origin(req.URL), origin(t.client.baseURL)
+	if to == base || to == origin(t.client.webSocketURL()) {
+		if !strings.HasPrefix(req.URL.Opaque, "//") || strings.HasPrefix(req.URL.Opaque, "//"+req.URL.Host+"/") {
+			return nil
+		}
+	}
+	return invalid("request", "goes to %s, where no signature must be sent: this client sends to %s only; use another one", sanitize(to, maxPath), base)
+}
+
+// origin returns a URL's scheme, host and port in one form. A WebSocket is
+// dialled by HTTP.
+func origin(u *url.URL) string {
+	scheme, port := strings.ToLower(u.Scheme), u.Port()
+	switch scheme {
+	case "ws":
+		scheme = "http"
+	case "wss":
+		scheme = "https"
+	}
+	if port == "80" && scheme == "http" || port == "443" && scheme == "https" {
+		port = ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return scheme + "://" + host
+}
+
+func hasSignature(h http.Header) bool {
+	for name := range h {
+		if strings.EqualFold(name, headerSignature) {
+			return true
+		}
+	}
+	return false
+}
+
+// mends reports whether a 401 is worth signing and sending the request again.
+// It leaves the response's body as it was.
+func (a *authenticator) mends(ctx context.Context, resp *http.Response) bool {
+	received := time.Now()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	again, _ := a.recover(ctx, statusError("", "", resp, body, received), received)
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return again && ctx.Err() == nil
+}
+
+// rewind returns the request's body from its start.
+func rewind(req *http.Request) (io.ReadCloser, error) {
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+		return req.Body, nil
+	case req.GetBody == nil:
+		return nil, errors.New("kalshi: the request has no GetBody")
+	}
+	return req.GetBody()
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
 
 // maxSkew is the largest skew that is corrected: whoever can have signatures
 // made for the far future can replay them then.
@@ -21,9 +209,10 @@ type authenticator struct {
 	// Of the last attempt:
 	used     *credential
 	signedAt time.Time     // by the local clock
-	offset   time.Duration // of the server's clock, as it was known then
+	offset   time.Duration // of the service's clock, as it was known then
 
-	clockCorrected bool // one attempt was made for the clock; there is no second
+	clockCorrected bool          // one attempt was made for the clock; there is no second
+	refused        []*credential // after which the source was asked
 }
 
 // sign signs one attempt.
@@ -32,22 +221,41 @@ func (a *authenticator) sign(req *http.Request) error {
 	if a.used == nil {
 		a.used = a.signer.cred.Load()
 	}
-	return a.used.setHeaders(req.Header, a.signedAt.Add(a.offset), req.Method, req.URL.RequestURI())
+	return a.used.setHeaders(req.Header, a.signedAt.Add(a.offset), req.Method, signedPath(req.URL))
 }
 
 // recover reports whether a failed attempt is worth signing and sending again:
-// its credential was replaced meanwhile, or its timestamp was out of bounds.
-// It learns the server's clock from the latter.
-func (a *authenticator) recover(err error, received time.Time) bool {
-	unauthorized, ok := errors.AsType[*UnauthorizedError](err)
+// its key was replaced meanwhile, its timestamp was out of bounds, or the
+// signer's source has another key. It learns the service's clock and the key on
+// the way. If not, it returns the error of the call.
+func (a *authenticator) recover(ctx context.Context, err error, received time.Time) (signAgain bool, _ error) {
+	refusal, ok := errors.AsType[*UnauthorizedError](err)
 	if !ok {
-		return false
+		return false, err
 	}
-	a.learnClock(unauthorized)
+	a.learnClock(refusal)
 	switch {
-	case a.fixed == nil && a.used != a.signer.cred.Load():
-		return true // each time it is replaced, so that no rotation can fail a call
-	case unauthorized.Code != codeTimestampExpired || a.clockCorrected:
+	case a.fixed == nil && !a.used.same(a.signer.cred.Load()):
+		return true, err // each time it is replaced, so that no rotation can fail a call
+	case refusal.Code == codeTimestampExpired:
+		return a.clockMoved(received), err
+	case a.fixed == nil && a.signer.source != nil && refusal.aboutKey():
+		return a.askSource(ctx, err)
+	}
+	return false, err
+}
+
+// learnClock takes over the service's clock from a refused timestamp.
+func (a *authenticator) learnClock(e *UnauthorizedError) {
+	if e.Code == codeTimestampExpired && e.dated && e.ClockSkew.Abs() <= maxSkew {
+		a.signer.setClockOffset(e.ClockSkew)
+	}
+}
+
+// clockMoved reports, once a call, whether the refused timestamp was another
+// than one would be now.
+func (a *authenticator) clockMoved(received time.Time) bool {
+	if a.clockCorrected {
 		return false
 	}
 	a.clockCorrected = true
@@ -56,9 +264,20 @@ func (a *authenticator) recover(err error, received time.Time) bool {
 	return moved > skewTolerance || underway > skewTolerance
 }
 
-// learnClock takes over the server's clock from a refused timestamp.
-func (a *authenticator) learnClock(e *UnauthorizedError) {
-	if e.Code == codeTimestampExpired && e.dated && e.ClockSkew.Abs() <= maxSkew {
-		a.signer.setClockOffset(e.ClockSkew)
+// askSource reports whether the signer's source has a key that this call has
+// not had refused yet.
+func (a *authenticator) askSource(ctx context.Context, refusal error) (bool, error) {
+	a.refused = append(a.refused, a.used)
+	err := a.signer.follow(ctx, a.used)
+	if !slices.ContainsFunc(a.refused, a.signer.cred.Load().same) {
+		return true, refusal
 	}
+	text := strings.TrimPrefix(refusal.Error(), "kalshi: ") + "; "
+	switch {
+	case err == nil:
+		return false, &multiError{text + "the key source gave the same key", []error{refusal}}
+	case ctx.Err() != nil:
+		text += "waiting for the key source: "
+	}
+	return false, &multiError{text + strings.TrimPrefix(err.Error(), "kalshi: "), []error{refusal, err}}
 }

@@ -1,0 +1,176 @@
+package kalshi
+
+// Where a Signer gets its key again when the service no longer accepts it.
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"time"
+)
+
+// A KeySource returns the API key to sign with now: from a key file
+// ([KeyFile.Load]) or a secret manager. It may be called from several
+// goroutines. Its context ends after 30 seconds and does not belong to any one
+// call, since many may wait for its result.
+type KeySource func(ctx context.Context) (keyID string, key crypto.Signer, err error)
+
+const (
+	sourceTimeout = 30 * time.Second
+	sourcePause   = time.Second // at least, between two questions after refused keys
+)
+
+// A sourceQuery is one question to the source.
+type sourceQuery struct {
+	started time.Time
+	done    chan struct{} // closed when err is set
+	err     error
+}
+
+// NewSignerFromSource returns a signer with the key that the source returns
+// now. When the service no longer accepts that key, the client's calls and
+// those through [Client.HTTPClient] ask the source again, at most once a
+// second, and go on with the key it returns then. So a bot follows a rotation
+// that another process made, with no failed call.
+//
+// The error of a source that fails is found with errors.Is and errors.As.
+func NewSignerFromSource(ctx context.Context, source KeySource) (*Signer, error) {
+	s := &Signer{rotating: make(chan struct{}, 1), source: source}
+	if source == nil {
+		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
+	}
+	if err := s.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Replace switches the signer to another key, at once for everything that
+// holds it: for a secret manager that calls back when the key was rotated.
+// Requests under way that are then refused are signed again by the client. It
+// returns a [*ValidationError] for what [NewSigner] does not accept. It does
+// not tell the signer's source, which is asked again when the key is refused.
+func (s *Signer) Replace(keyID string, key crypto.Signer) error {
+	if _, err := s.credential(); err != nil {
+		return err
+	}
+	cred, err := newCredential(keyID, key)
+	if err == nil {
+		s.cred.Store(cred)
+	}
+	return err
+}
+
+// Reload asks the signer's source now, and switches to the key that it returns,
+// at once for everything that holds the signer: for a SIGHUP, say. When the
+// source returns the key that signs already, nothing changes. A signer that has
+// no source returns a [*ValidationError].
+func (s *Signer) Reload(ctx context.Context) error {
+	switch {
+	case s == nil || s.source == nil:
+		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
+	case ctx == nil:
+		return invalid("context", "is nil: use context.Background()")
+	}
+	s.mu.Lock()
+	query := s.startQuery()
+	s.mu.Unlock()
+	select {
+	case <-query.done:
+		return query.err
+	case <-ctx.Done():
+		return fmt.Errorf("kalshi: waiting for the key source: %w", withContext(ctx, context.Cause(ctx)))
+	}
+}
+
+// startQuery asks the source, apart from the callers: none can cancel it for
+// the others. The caller holds mu.
+func (s *Signer) startQuery() *sourceQuery {
+	query := &sourceQuery{started: time.Now(), done: make(chan struct{})}
+	s.query = query
+	current := s.cred.Load()
+	go func() {
+		defer close(query.done)
+		cred, err := s.askSource()
+		switch {
+		case err != nil:
+			query.err = &redactedError{"kalshi: the key source failed: " + innerMessage(err), err}
+		case current == nil || !current.same(cred):
+			s.cred.CompareAndSwap(current, cred) // a late result undoes no rotation
+		}
+	}()
+	return query
+}
+
+// askSource calls the source. It does not wait for one that ignores its
+// context.
+func (s *Signer) askSource() (*credential, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), sourceTimeout)
+	defer cancel()
+	type result struct {
+		cred *credential
+		err  error
+	}
+	results := make(chan result, 1)
+	go func() {
+		keyID, key, err := s.source(ctx)
+		if err != nil {
+			results <- result{err: err}
+			return
+		}
+		cred, err := newCredential(keyID, key)
+		results <- result{cred, err}
+	}()
+	select {
+	case r := <-results:
+		return r.cred, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it did not return within %v: %w", sourceTimeout, ctx.Err())
+	}
+}
+
+// follow returns when the signer has another key than the refused one, or the
+// source has answered a question that was asked after the refusal, which is
+// now. It asks at most once a second; one answer serves all who wait.
+func (s *Signer) follow(ctx context.Context, refused *credential) error {
+	s.mu.Lock()
+	tooOld := s.query
+	s.mu.Unlock()
+	for refused.same(s.cred.Load()) {
+		s.mu.Lock()
+		query, pause := s.query, time.Duration(0)
+		if query == tooOld && query != nil {
+			pause = time.Until(query.started.Add(sourcePause))
+		}
+		if query == tooOld && pause <= 0 {
+			query = s.startQuery()
+		}
+		s.mu.Unlock()
+
+		if query != tooOld {
+			select {
+			case <-query.done:
+				return query.err
+			case <-ctx.Done():
+				return withContext(ctx, context.Cause(ctx))
+			}
+		}
+		select { // the older question may still bring another key
+		case <-query.pending():
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return withContext(ctx, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// pending returns done, or nil when it is closed: a nil channel is never ready.
+func (q *sourceQuery) pending() <-chan struct{} {
+	select {
+	case <-q.done:
+		return nil
+	default:
+		return q.done
+	}
+}
