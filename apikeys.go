@@ -1,5 +1,7 @@
 package kalshi
 
+// The endpoint methods.
+
 import (
 	"context"
 	"encoding/json"
@@ -28,7 +30,7 @@ func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*Get
 	return &list.GetAPIKeysResponse, nil
 }
 
-// list is GetAPIKeys, signed with a credential other than the signer's if one
+// list is GetAPIKeys, signed with another credential than the signer's if one
 // is given.
 func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*keyList, error) {
 	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, credential: cred}
@@ -55,7 +57,7 @@ func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysO
 type GetAPIKeysOption func(*operation) error
 
 // ForSubtrader lists only the keys that are bound to a subtrader of an FCM
-// member. An empty ID is refused, since it would list all keys.
+// member. An empty ID is rejected, since it would list all keys.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption {
 	return func(op *operation) error {
 		if fcmSubtraderID == "" {
@@ -70,9 +72,10 @@ func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption {
 // caller: POST /api_keys. Documented for accounts of the Premier or Market
 // Maker usage level; others get a [*ForbiddenError].
 //
-// An [*OutcomeUnknownError] means that the key may exist all the same; ask for
-// it first. Documented errors beside it: [*BadRequestError],
-// [*UnauthorizedError], [*ForbiddenError], [*ConflictError].
+// If the key may exist but no usable response arrived, the error is an
+// [*OutcomeUnknownError]. Check for this first: it can wrap any other error.
+// Documented errors beside it: [*BadRequestError], [*UnauthorizedError],
+// [*ForbiddenError], [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -85,12 +88,14 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 }
 
 // GenerateAPIKey has the service make a key pair: POST /api_keys/generate.
-// The answer holds the private key, this once; it can never be fetched again.
-// [Client.GenerateAPIKeyToFile] also sees to it that it is not lost.
+// The response holds the private key. It is returned this once and can never be
+// fetched again. To save it to disk before returning, use
+// [Client.GenerateAPIKeyToFile].
 //
-// An [*OutcomeUnknownError] means that the key may exist all the same, its
-// private half lost; ask for it first. Documented errors beside it:
-// [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
+// If the key may exist but no usable response arrived, the error is an
+// [*OutcomeUnknownError]: the private key is lost, and the key should be
+// deleted. Check for this first: it can wrap any other error. Documented errors
+// beside it: [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
 // [*ConflictError].
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
@@ -103,15 +108,16 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	return out, nil
 }
 
-// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the private key saved
-// to a new file at path, with mode 0600 where the system has modes. The file
-// is created first, so that nothing is made when it cannot be; it never
-// overwrites and follows no symbolic link. Once the key is made, cancelling
-// ctx does not stop the saving. When writing fails, the file is removed and
-// the key is deleted again, for which it has 30 s.
+// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a
+// [KeyFile] in a new file at path, with mode 0600 where the system has modes.
+// The file is created first, so that no key is made when that fails; it never
+// overwrites and follows no symbolic link. Once the key is made, cancelling ctx
+// does not stop the saving. When writing fails, the file is removed and the key
+// is deleted again, within 30 seconds.
 //
-// Whenever the new key may still exist the response comes back with the error,
-// and holds the private key; only an [*OutcomeUnknownError] has none to give.
+// Whenever the new key may still exist, the response is returned with the
+// error and holds the private key; only an [*OutcomeUnknownError] has none to
+// return.
 func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -144,12 +150,10 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 }
 
 // CurrentAPIKey returns the key that the client signs with, as the account's
-// list shows it: a bot's check at start-up that it has the scopes it needs.
-// Scopes are listed as they were granted: [ScopeWrite] includes
-// [ScopeWriteTrade], which is not listed beside it. It is an error when the
-// list does not hold the key; otherwise its errors are those of
-// [Client.GetAPIKeys]: a key restricted to a sub-account may not list
-// (observed).
+// list shows it. With [APIKey.Missing] it is a bot's check at start-up that the
+// key has the scopes it needs. It is an error if the key is not listed; the
+// other errors are those of [Client.GetAPIKeys]. A key restricted to a
+// sub-account may not list (observed).
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
@@ -164,7 +168,7 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 			return key, nil
 		}
 		if id == c.signer.KeyID() { // else it was rotated meanwhile
-			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: was it deleted just now?", sanitize(id, maxID))
+			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", sanitize(id, maxID))
 		}
 	}
 }
@@ -188,12 +192,12 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out decod
 	return c.do(ctx, &op, out)
 }
 
-// DeleteAPIKey removes a key for good: DELETE /api_keys/{id}. It stops working
-// at once.
+// DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone; the
+// key stops working at once.
 //
-// A [*NotFoundError] means that there was no such key before the call: when an
-// attempt's answer was lost and the next one finds the key gone, that is a
-// success. Documented errors beside it: [*BadRequestError],
+// A [*NotFoundError] means that there was no such key before the call. If the
+// response of one attempt was lost and the next one finds the key gone, that is
+// a success. Documented errors beside it: [*BadRequestError],
 // [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	return c.delete(ctx, operation{keyID: apiKeyID})
@@ -207,8 +211,8 @@ func (c *Client) delete(ctx context.Context, op operation) (err error) {
 	return c.do(ctx, &op, noResult{})
 }
 
-// keyPath is the path of one key, escaped. It refuses what could reach
-// another path.
+// keyPath is the path of one key, escaped. It rejects what could reach another
+// path.
 func keyPath(apiKeyID string) (string, error) {
 	switch {
 	case apiKeyID == "":

@@ -1,5 +1,7 @@
 package kalshi
 
+// The Client, its constructors and options.
+
 import (
 	"crypto"
 	"fmt"
@@ -31,8 +33,9 @@ const (
 	defaultTimeout    = 30 * time.Second
 )
 
-// A Client makes the calls. It is safe for concurrent use; make one with
-// [NewClient] and keep it. It prints as its base URL, key ID and type only.
+// A Client calls the API. It is safe for concurrent use: make one with
+// [NewClient] or [NewClientFromEnv] and share it. It prints as its base URL, key
+// ID and type only.
 type Client struct {
 	signer     *Signer
 	baseURL    *url.URL // never changed
@@ -43,8 +46,9 @@ type Client struct {
 	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
 }
 
-// NewClient returns a client for production that signs with signer. It
-// returns a [*ValidationError] when the signer is nil or an option is bad.
+// NewClient returns a client that signs with signer, for production unless
+// [WithBaseURL] says otherwise. It returns a [*ValidationError] if the signer is
+// nil or an option is bad.
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	if _, err := signer.credential(); err != nil {
 		return nil, err
@@ -125,8 +129,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 
 func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// BaseURL returns the URL that the calls' paths are added to, without a
-// trailing slash: for requests to other endpoints, signed with the [Signer].
+// BaseURL returns the URL that paths are added to, without a trailing slash:
+// for requests to other endpoints through [Client.HTTPClient].
 func (c *Client) BaseURL() string {
 	if c == nil {
 		return ""
@@ -178,13 +182,12 @@ func (c *Client) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.Signer()))
 }
 
-// An Option changes what [NewClient] makes.
+// An Option configures a [Client].
 type Option func(*Client) error
 
-// WithBaseURL sets the URL that the calls' paths are added to, such as
-// [DemoBaseURL]. A trailing slash is dropped. It must be https, since private
-// keys cross it, unless the host is localhost or a loopback address; and it
-// must have no user, query or fragment.
+// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. A
+// trailing slash is dropped. HTTPS is required, except on loopback, since
+// private keys are sent over it. User, query and fragment are rejected.
 func WithBaseURL(rawURL string) Option {
 	return func(c *Client) error { return c.setBaseURL("base URL", rawURL) }
 }
@@ -220,14 +223,14 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
-// WithHTTPClient sets the HTTP client. It is used as it stands at the time of
-// each call, but for redirects, which are never followed, and it is not
-// changed. Its Timeout holds for each attempt. Without this option it is one
-// with a timeout of 30 s and Go's default transport.
+// WithHTTPClient sets the HTTP client to send with. It is used as it is at the
+// time of each call, except that redirects are never followed, and it is not
+// changed. Its Timeout holds for each attempt. The default is one with a
+// timeout of 30 seconds and Go's default transport.
 //
-// A transport that retries by itself must leave POST alone: repeating one could
-// make a second key after a lost answer. One that has an http.Client inside
-// must be told not to follow redirects.
+// A transport that retries must not repeat a POST, which could make a second
+// key after a lost response, and one with an http.Client inside must not follow
+// redirects.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *Client) error {
 		if hc == nil {
@@ -238,8 +241,8 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMaxRetries sets how often a call is tried again at most, when trying
-// again can help and cannot make a second key; 2 unless set, 0 turns it off.
+// WithMaxRetries sets how many more attempts a call may make, where a retry can
+// help and cannot make a second key. The default is 2; 0 turns retries off.
 func WithMaxRetries(n int) Option {
 	return func(c *Client) error {
 		if n < 0 {

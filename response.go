@@ -157,7 +157,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 // readErrorBody reads what there is of the body of an error. That of a 101 is
 // the connection, which no context ends.
 func readErrorBody(resp *http.Response) []byte {
-	if resp.StatusCode == http.StatusSwitchingProtocols {
+	if resp.StatusCode == http.StatusSwitchingProtocols || resp.Body == nil {
 		return nil
 	}
 	body, _ := readBody(resp, maxErrorBody)
@@ -208,7 +208,10 @@ func (noResult) decode(body []byte) error {
 
 // maxListCommas bounds the memory that a list takes: 8 MiB of "{},{}" would
 // take hundreds. A listed key has six commas or so and more than 100 bytes.
-const maxListCommas = 400_000
+const (
+	maxListCommas = 320_000
+	maxListed     = 100_000 // keys, in a list that has to be decoded one by one
+)
 
 // A keyList is a list of keys and what could not be read of it.
 type keyList struct {
@@ -219,11 +222,12 @@ type keyList struct {
 
 func (r *keyList) decode(body []byte) error {
 	if bytes.Count(body, []byte{','}) > maxListCommas {
-		return errors.New("it has more values than a list of keys")
+		return errTooMany
 	}
 	*r = keyList{}
 	err := json.Unmarshal(body, &r.GetAPIKeysResponse)
 	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		*r = keyList{}
 		return r.decodeEach(body)
 	}
 	if err != nil {
@@ -253,8 +257,11 @@ func (r *keyList) decodeEach(body []byte) error {
 	if err := unmarshal(body, &raw); err != nil {
 		return err
 	}
-	if raw.APIKeys == nil {
+	switch {
+	case raw.APIKeys == nil:
 		return errMissing("api_keys")
+	case len(raw.APIKeys) > maxListed:
+		return errTooMany
 	}
 	*r = keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: make([]APIKey, len(raw.APIKeys))}}
 	_ = json.Unmarshal(raw.RegionExpirationTS, &r.RegionExpirationTS)
@@ -299,6 +306,9 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 func (r *CreateAPIKeyResponse) id() string   { return r.ID }
 func (r *GenerateAPIKeyResponse) id() string { return r.ID }
 
-var errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
+var (
+	errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
+	errTooMany = errors.New("it has more values than a list of keys")
+)
 
 func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -104,7 +104,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 			return nil, err
 		}
 		resp, err := base.RoundTrip(attempt)
-		if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 			return resp, redactHTTPError(err)
 		}
 		if !auth.mends(req.Context(), resp) {
@@ -171,6 +171,9 @@ func hasSignature(h http.Header) bool {
 // It leaves the response's body as it was.
 func (a *authenticator) mends(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	again, _ := a.recover(ctx, statusError("", "", resp, body, received), received)
 	resp.Body = struct {
