@@ -63,7 +63,7 @@ func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption {
 		if fcmSubtraderID == "" {
 			return invalid("subtrader ID", "is empty: leave the option out to list all keys")
 		}
-		op.query = url.Values{"fcm_subtrader_id": {fcmSubtraderID}}.Encode()
+		op.query, op.subtrader = url.Values{"fcm_subtrader_id": {fcmSubtraderID}}.Encode(), true
 		return nil
 	}
 }
@@ -81,7 +81,7 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 		return nil, err
 	}
 	out := new(CreateAPIKeyResponse)
-	if err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}, req, out); err != nil {
+	if err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name, subtrader: req.FCMSubtraderID != ""}, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -102,7 +102,7 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 		return nil, err
 	}
 	out := new(GenerateAPIKeyResponse)
-	if err := c.createKey(ctx, operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name}, req, out); err != nil {
+	if err := c.createKey(ctx, operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, subtrader: req.FCMSubtraderID != ""}, req, out); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -32,6 +32,7 @@ type operation struct {
 	keyID         string               // of the key that is deleted
 	rollback      bool                 // deletes a key just created: a 404 may mean that it is not visible everywhere yet
 	credential    *credential          // signs instead of the signer's own, if set
+	subtrader     bool                 // names an FCM subtrader
 }
 
 // A decoder is what the body of a 2xx is decoded into, each time from scratch.
@@ -67,7 +68,7 @@ func (c *Client) run(ctx context.Context, op *operation, out decoder, auth *auth
 		result.signAgain, result.err = auth.recover(ctx, result.err, result.received)
 		next := decide(op, state, &result, c.retryPolicy(ctx))
 		if next.stop {
-			return next.err
+			return op.explain(next.err)
 		}
 		state.record(&result, next)
 		if err := sleep(ctx, next.wait); err != nil {
@@ -85,6 +86,14 @@ func (c *Client) ready(ctx context.Context) error {
 		return invalid("client", "has no signer: make it with NewClient")
 	}
 	return nil
+}
+
+// explain adds to a 403 what a parameter of the call is for.
+func (op *operation) explain(err error) error {
+	if _, forbidden := errors.AsType[*ForbiddenError](err); forbidden && op.subtrader {
+		return &multiError{innerMessage(err) + " (FCMSubtraderID is for FCM members only: leave it out for other accounts)", []error{err}}
+	}
+	return err
 }
 
 // send makes one attempt: build, sign, send, decode.
