@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -267,70 +266,6 @@ func (e *OutcomeUnknownError) Error() string {
 
 // Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
-
-// A RotationStage is a step of [Client.RotateAPIKey].
-type RotationStage string
-
-// The stages of a rotation, in their order.
-const (
-	StageInspect RotationStage = "inspect" // find the current key and what it may do
-	StageMint    RotationStage = "mint"    // make the new key
-	StageVerify  RotationStage = "verify"  // make a call signed by the new key
-	StageSave    RotationStage = "save"    // have the caller store it
-	StageDelete  RotationStage = "delete"  // delete the old key
-)
-
-// A RotationError says at which stage [Client.RotateAPIKey] failed and what is
-// left. Up to [StageSave] the signer keeps the old key; at [StageDelete] it
-// already has the new one, which is saved and works.
-type RotationError struct {
-	// Stage is where the rotation failed.
-	Stage RotationStage
-	// OldKeyID is the key that signed before.
-	OldKeyID string
-	// NewKeyID is the key that was made, where its ID is known for sure. It
-	// exists, unless Stage is StageVerify and Key is nil: then it was deleted
-	// again.
-	NewKeyID string
-	// Key is the key that was made, handed back whenever nothing else may hold
-	// it: store it, or delete NewKeyID.
-	Key *GenerateAPIKeyResponse
-	// Candidates are the IDs of keys that may be the new one, after a mint of
-	// unknown outcome: they bear its name and were not there before. None is
-	// deleted; delete the one that nobody else made.
-	Candidates []string
-	// Err is what happened.
-	Err error
-}
-
-// Error says what happened, what is left and what to do.
-func (e *RotationError) Error() string {
-	const most = 3
-	var ids []string
-	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
-		ids = append(ids, sanitize(id, maxID))
-	}
-	state, cause := "the old key still signs", e.Err
-	if unknown := (*OutcomeUnknownError)(nil); len(ids) > 0 && errors.As(e.Err, &unknown) {
-		cause = unknown.Err // its advice is given here, and better
-	}
-	switch {
-	case len(e.Candidates) > most:
-		state += fmt.Sprintf("; one of %d new keys may be the lost one, such as %s", len(e.Candidates), strings.Join(ids, ", "))
-	case len(e.Candidates) > 0:
-		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
-	case e.Stage == StageDelete:
-		state = "the new key " + sanitize(e.NewKeyID, maxID) + " signs and is saved; delete the old one"
-	case e.Key != nil && e.NewKeyID != "":
-		state += "; store the new key " + sanitize(e.NewKeyID, maxID) + " from Key, or delete it"
-	case e.NewKeyID != "" && e.Stage == StageVerify:
-		state += "; the new key " + sanitize(e.NewKeyID, maxID) + " was deleted again"
-	}
-	return truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", sanitize(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
-}
-
-// Unwrap returns Err.
-func (e *RotationError) Unwrap() error { return e.Err }
 
 // multiError is more than one error under a text of its own.
 type multiError struct {
