@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	version           = "0.1.0"
+	version           = "0.2.0"
 	defaultMaxRetries = 2
 	defaultTimeout    = 30 * time.Second
 )
