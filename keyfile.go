@@ -1,8 +1,10 @@
 package kalshi
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,4 +92,27 @@ func syncDir(dir string) error {
 		return err
 	}
 	return nil
+}
+
+// LoadPrivateKey reads a file of at most 1 MiB and parses it as
+// [ParsePrivateKey] does. A file that cannot be read is an [*fs.PathError].
+func LoadPrivateKey(path string) (crypto.Signer, error) {
+	return loadPrivateKey("private key file", path)
+}
+
+// loadPrivateKey is LoadPrivateKey; field says for errors what the path is.
+func loadPrivateKey(field, path string) (crypto.Signer, error) {
+	if isKeyText(path) { // which the error for a missing file would quote
+		return nil, invalid(field, "is the text of a key: give the name of its file, or the text where text is due")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize))
+	if err != nil {
+		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
+	}
+	return parsePrivateKey(field+" "+path, data)
 }

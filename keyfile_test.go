@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"encoding/base64"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,30 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestPrivateKeyPEM_WriteFile(t *testing.T) {
-	t.Parallel()
-	texts := []string{"not a key, and written all the same", "line\r\nends\x00 stay"}
-	for _, kt := range goodKeyTexts(t) {
-		texts = append(texts, kt.text)
-	}
-	for _, text := range texts {
-		path := filepath.Join(t.TempDir(), "key.pem")
-		require.NoError(t, newPrivateKeyPEM(text).WriteFile(path))
-		got, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, text, string(got))
-		assertMode0600(t, path)
-		assert.Equal(t, []string{"key.pem"}, names(t, filepath.Dir(path)))
-	}
-}
-
-// A bare name has no folder in it, and the folder is synced.
-func TestPrivateKeyPEM_WriteFile_BareName(t *testing.T) {
-	t.Chdir(t.TempDir())
-	require.NoError(t, newPrivateKeyPEM("text").WriteFile("key.pem"))
-	assertMode0600(t, "key.pem")
-}
 
 func assertMode0600(t testing.TB, path string) {
 	t.Helper()
@@ -66,77 +43,6 @@ func symlink(t *testing.T, target, path string) {
 		}
 		require.NoError(t, err)
 	}
-}
-
-func TestPrivateKeyPEM_WriteFile_NeverOverwrites(t *testing.T) {
-	t.Parallel()
-	const old = "what was there"
-	tests := []struct {
-		name string
-		make func(t *testing.T, path string) // makes something at path
-		left []string                        // what is in the folder then, and after
-	}{
-		{"file", func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte(old), 0o600))
-		}, []string{"key.pem"}},
-		{"empty file", func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, nil, 0o600))
-		}, []string{"key.pem"}},
-		{"folder", func(t *testing.T, path string) {
-			require.NoError(t, os.Mkdir(path, 0o700))
-		}, []string{"key.pem"}},
-		{"symbolic link to a file", func(t *testing.T, path string) {
-			target := filepath.Join(filepath.Dir(path), "target")
-			require.NoError(t, os.WriteFile(target, []byte(old), 0o600))
-			symlink(t, target, path)
-		}, []string{"key.pem", "target"}},
-		{"symbolic link to nothing", func(t *testing.T, path string) {
-			symlink(t, filepath.Join(filepath.Dir(path), "target"), path)
-		}, []string{"key.pem"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "key.pem")
-			tt.make(t, path)
-			before, err := os.Lstat(path)
-			require.NoError(t, err)
-
-			err = newPrivateKeyPEM("new text").WriteFile(path)
-			require.ErrorIs(t, err, fs.ErrExist)
-			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
-			assert.Contains(t, err.Error(), "key.pem")
-
-			after, err := os.Lstat(path)
-			require.NoError(t, err)
-			assert.Equal(t, before.Mode(), after.Mode())
-			assert.True(t, os.SameFile(before, after))
-			assert.Equal(t, tt.left, names(t, filepath.Dir(path)))
-			if text, err := os.ReadFile(path); err == nil {
-				assert.NotContains(t, string(text), "new")
-			}
-		})
-	}
-}
-
-func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	key := newPrivateKeyPEM("text")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
-
-	err := key.WriteFile(filepath.Join(dir, "missing", "key.pem"))
-	assert.ErrorIs(t, err, fs.ErrNotExist)
-	var pathErr *fs.PathError
-	assert.ErrorAs(t, key.WriteFile(filepath.Join(dir, "file", "key.pem")), &pathErr, "below a file")
-	assert.Error(t, key.WriteFile(filepath.Join(dir, "a\x00b")))
-	assertInvalid(t, key.WriteFile(""), "path", "is empty")
-
-	// With no key there is nothing to make a file for.
-	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
-		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
-	}
-	assert.Equal(t, []string{"file"}, names(t, dir))
 }
 
 func TestKeyFile_Save_RemovesItsFile(t *testing.T) {
@@ -206,4 +112,81 @@ func rerun(t testing.TB, how string) *exec.Cmd {
 	// The race detector waits a second at a process's end, unless told otherwise.
 	cmd.Env = append(os.Environ(), rerunVariable+"="+how, "GORACE=atexit_sleep_ms=0")
 	return cmd
+}
+
+func TestLoadPrivateKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, kt := range goodKeyTexts(t) {
+		path := filepath.Join(dir, string(rune('a'+i)))
+		require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
+		got, err := LoadPrivateKey(path)
+		require.NoError(t, err, kt.name)
+		assertSameKey(t, kt.key, got)
+	}
+}
+
+func TestLoadPrivateKey_Refuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+
+	t.Run("a file that is not there", func(t *testing.T) {
+		_, err := LoadPrivateKey(filepath.Join(dir, "none.pem"))
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		assert.Contains(t, err.Error(), "none.pem")
+		assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
+	})
+	t.Run("a file whose name begins like a key", func(t *testing.T) {
+		for _, name := range []string{"MII", "MII.pem", strings.Repeat("MII/", 40) + "key.pem"} {
+			_, err := LoadPrivateKey(filepath.FromSlash(name))
+			assert.ErrorIs(t, err, fs.ErrNotExist, name)
+		}
+	})
+	t.Run("a folder", func(t *testing.T) {
+		_, err := LoadPrivateKey(dir)
+		var pathErr *fs.PathError
+		assert.ErrorAs(t, err, &pathErr)
+	})
+	t.Run("a file without a key", func(t *testing.T) {
+		path := filepath.Join(dir, "empty.pem")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		_, err := LoadPrivateKey(path)
+		assertInvalid(t, err, "empty.pem", "is empty")
+	})
+	t.Run("a key beyond the limit", func(t *testing.T) {
+		path := filepath.Join(dir, "huge.pem")
+		text := strings.Repeat("\n", maxKeyFileSize) + goodKeyTexts(t)[2].text
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := LoadPrivateKey(path)
+		assertInvalid(t, err)
+	})
+	// A likely mistake: the text where its file's name belongs. The operating
+	// system's error would quote it.
+	t.Run("the text of a key", func(t *testing.T) {
+		for _, kt := range goodKeyTexts(t) {
+			for _, m := range mangles {
+				text := m.mangle(kt.text)
+				_, err := LoadPrivateKey(text)
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+			}
+			bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
+			for _, text := range []string{
+				bare,
+				strings.TrimRight(bare, "="),
+				bare[:len(bare)-7],
+				bare[:40] + `\n` + bare[40:] + `\n`,
+				bare + "\n-----END",
+				base64.RawURLEncoding.EncodeToString(pkcs8(t, kt.key)),
+				"BEGIN PRIVATE KEY\n" + bare,
+			} {
+				_, err := LoadPrivateKey(text)
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+				_, err = NewSigner(text, kt.key) // the ID and the key swapped
+				require.Error(t, err)
+				assertNoEcho(t, text, err)
+			}
+		}
+	})
 }

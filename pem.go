@@ -10,9 +10,6 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
-	"io"
-	"os"
 	"reflect"
 	"strings"
 )
@@ -36,12 +33,6 @@ const (
 // and the cure and never quotes the input.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
-}
-
-// LoadPrivateKey reads a file of at most 1 MiB and parses it as
-// [ParsePrivateKey] does. A file that cannot be read is an [*fs.PathError].
-func LoadPrivateKey(path string) (crypto.Signer, error) {
-	return loadPrivateKey("private key file", path)
 }
 
 // MarshalPublicKey encodes an RSA (at least 2048 bits) or Ed25519 public key
@@ -73,23 +64,6 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 		return PrivateKeyPEM{}, invalid("private key", "of type %T is not in memory: it stays where it is, and only its public half can be had", key)
 	}
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
-}
-
-// loadPrivateKey is LoadPrivateKey; field says for errors what the path is.
-func loadPrivateKey(field, path string) (crypto.Signer, error) {
-	if isKeyText(path) { // which the error for a missing file would quote
-		return nil, invalid(field, "is the text of a key: give the name of its file, or the text where text is due")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize))
-	if err != nil {
-		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
-	}
-	return parsePrivateKey(field+" "+path, data)
 }
 
 // isKeyText tells whether what should be a file's name or a key ID is a

@@ -14,11 +14,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
-	"io/fs"
 	"math/big"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -313,18 +310,6 @@ func TestParsePrivateKey_CutOff(t *testing.T) {
 	}
 }
 
-func TestLoadPrivateKey(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for i, kt := range goodKeyTexts(t) {
-		path := filepath.Join(dir, string(rune('a'+i)))
-		require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
-		got, err := LoadPrivateKey(path)
-		require.NoError(t, err, kt.name)
-		assertSameKey(t, kt.key, got)
-	}
-}
-
 // The time to parse an RSA key grows with its square, and the service may send
 // one.
 func TestParsePrivateKey_TooLong(t *testing.T) {
@@ -332,71 +317,6 @@ func TestParsePrivateKey_TooLong(t *testing.T) {
 	long := &pem.Block{Type: privateKeyMark, Bytes: append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)}
 	_, err := ParsePrivateKey(pem.EncodeToMemory(long))
 	assertInvalid(t, err, "is too long")
-}
-
-func TestLoadPrivateKey_Refuses(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-
-	t.Run("a file that is not there", func(t *testing.T) {
-		_, err := LoadPrivateKey(filepath.Join(dir, "none.pem"))
-		require.ErrorIs(t, err, fs.ErrNotExist)
-		assert.Contains(t, err.Error(), "none.pem")
-		assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
-	})
-	t.Run("a file whose name begins like a key", func(t *testing.T) {
-		for _, name := range []string{"MII", "MII.pem", strings.Repeat("MII/", 40) + "key.pem"} {
-			_, err := LoadPrivateKey(filepath.FromSlash(name))
-			assert.ErrorIs(t, err, fs.ErrNotExist, name)
-		}
-	})
-	t.Run("a folder", func(t *testing.T) {
-		_, err := LoadPrivateKey(dir)
-		var pathErr *fs.PathError
-		assert.ErrorAs(t, err, &pathErr)
-	})
-	t.Run("a file without a key", func(t *testing.T) {
-		path := filepath.Join(dir, "empty.pem")
-		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		_, err := LoadPrivateKey(path)
-		assertInvalid(t, err, "empty.pem", "is empty")
-	})
-	t.Run("a key beyond the limit", func(t *testing.T) {
-		path := filepath.Join(dir, "huge.pem")
-		text := strings.Repeat("\n", maxKeyFileSize) + goodKeyTexts(t)[2].text
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := LoadPrivateKey(path)
-		assertInvalid(t, err)
-	})
-	// A likely mistake: the text where its file's name belongs. The operating
-	// system's error would quote it.
-	t.Run("the text of a key", func(t *testing.T) {
-		for _, kt := range goodKeyTexts(t) {
-			for _, m := range mangles {
-				text := m.mangle(kt.text)
-				_, err := LoadPrivateKey(text)
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-			}
-			bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
-			for _, text := range []string{
-				bare,
-				strings.TrimRight(bare, "="),
-				bare[:len(bare)-7],
-				bare[:40] + `\n` + bare[40:] + `\n`,
-				bare + "\n-----END",
-				base64.RawURLEncoding.EncodeToString(pkcs8(t, kt.key)),
-				"BEGIN PRIVATE KEY\n" + bare,
-			} {
-				_, err := LoadPrivateKey(text)
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-				_, err = NewSigner(text, kt.key) // the ID and the key swapped
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-			}
-		}
-	})
 }
 
 func TestMarshalPublicKey(t *testing.T) {

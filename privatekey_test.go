@@ -1,0 +1,157 @@
+package kalshi
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPrivateKeyPEM(t *testing.T) {
+	t.Parallel()
+	want := goodKeyTexts(t)[2]
+
+	t.Run("zero value", func(t *testing.T) {
+		var key PrivateKeyPEM
+		assert.Empty(t, key.Reveal())
+		_, err := key.Parse()
+		assertInvalid(t, err, "is empty")
+	})
+	t.Run("text", func(t *testing.T) {
+		var key PrivateKeyPEM
+		text := []byte(want.text)
+		require.NoError(t, key.UnmarshalText(text))
+		clear(text) // its buffer belongs to the decoder
+		assert.Equal(t, want.text, key.Reveal())
+		got, err := key.Parse()
+		require.NoError(t, err)
+		assertSameKey(t, want.key, got)
+	})
+	t.Run("a copy keeps its text", func(t *testing.T) {
+		key := newPrivateKeyPEM(want.text)
+		copied := key
+		require.NoError(t, key.UnmarshalText(nil))
+		assert.Empty(t, key.Reveal())
+		assert.Equal(t, want.text, copied.Reveal())
+	})
+	t.Run("JSON", func(t *testing.T) {
+		answer, err := json.Marshal(map[string]string{"api_key_id": "a", "key_type": "ed25519", "private_key": want.text, "warning": "w"})
+		require.NoError(t, err)
+		var got GenerateAPIKeyResponse
+		require.NoError(t, json.Unmarshal(answer, &got))
+		assert.Equal(t, want.text, got.PrivateKey.Reveal())
+		assert.Equal(t, GenerateAPIKeyResponse{ID: "a", KeyType: KeyTypeEd25519, PrivateKey: got.PrivateKey, Warning: "w"}, got)
+	})
+	t.Run("JSON null and empty", func(t *testing.T) {
+		for _, text := range []string{`{}`, `{"private_key":null}`, `{"private_key":""}`} {
+			var got GenerateAPIKeyResponse
+			require.NoError(t, json.Unmarshal([]byte(text), &got))
+			assert.Equal(t, PrivateKeyPEM{}, got.PrivateKey, text)
+		}
+	})
+	t.Run("text that is no key is kept", func(t *testing.T) {
+		var key PrivateKeyPEM
+		require.NoError(t, json.Unmarshal([]byte(`"a form of tomorrow"`), &key))
+		assert.Equal(t, "a form of tomorrow", key.Reveal())
+	})
+}
+
+func TestPrivateKeyPEM_WriteFile(t *testing.T) {
+	t.Parallel()
+	texts := []string{"not a key, and written all the same", "line\r\nends\x00 stay"}
+	for _, kt := range goodKeyTexts(t) {
+		texts = append(texts, kt.text)
+	}
+	for _, text := range texts {
+		path := filepath.Join(t.TempDir(), "key.pem")
+		require.NoError(t, newPrivateKeyPEM(text).WriteFile(path))
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, text, string(got))
+		assertMode0600(t, path)
+		assert.Equal(t, []string{"key.pem"}, names(t, filepath.Dir(path)))
+	}
+}
+
+// A bare name has no folder in it, and the folder is synced.
+func TestPrivateKeyPEM_WriteFile_BareName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, newPrivateKeyPEM("text").WriteFile("key.pem"))
+	assertMode0600(t, "key.pem")
+}
+
+func TestPrivateKeyPEM_WriteFile_NeverOverwrites(t *testing.T) {
+	t.Parallel()
+	const old = "what was there"
+	tests := []struct {
+		name string
+		make func(t *testing.T, path string) // makes something at path
+		left []string                        // what is in the folder then, and after
+	}{
+		{"file", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(old), 0o600))
+		}, []string{"key.pem"}},
+		{"empty file", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+		}, []string{"key.pem"}},
+		{"folder", func(t *testing.T, path string) {
+			require.NoError(t, os.Mkdir(path, 0o700))
+		}, []string{"key.pem"}},
+		{"symbolic link to a file", func(t *testing.T, path string) {
+			target := filepath.Join(filepath.Dir(path), "target")
+			require.NoError(t, os.WriteFile(target, []byte(old), 0o600))
+			symlink(t, target, path)
+		}, []string{"key.pem", "target"}},
+		{"symbolic link to nothing", func(t *testing.T, path string) {
+			symlink(t, filepath.Join(filepath.Dir(path), "target"), path)
+		}, []string{"key.pem"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "key.pem")
+			tt.make(t, path)
+			before, err := os.Lstat(path)
+			require.NoError(t, err)
+
+			err = newPrivateKeyPEM("new text").WriteFile(path)
+			require.ErrorIs(t, err, fs.ErrExist)
+			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
+			assert.Contains(t, err.Error(), "key.pem")
+
+			after, err := os.Lstat(path)
+			require.NoError(t, err)
+			assert.Equal(t, before.Mode(), after.Mode())
+			assert.True(t, os.SameFile(before, after))
+			assert.Equal(t, tt.left, names(t, filepath.Dir(path)))
+			if text, err := os.ReadFile(path); err == nil {
+				assert.NotContains(t, string(text), "new")
+			}
+		})
+	}
+}
+
+func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := newPrivateKeyPEM("text")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+
+	err := key.WriteFile(filepath.Join(dir, "missing", "key.pem"))
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	var pathErr *fs.PathError
+	assert.ErrorAs(t, key.WriteFile(filepath.Join(dir, "file", "key.pem")), &pathErr, "below a file")
+	assert.Error(t, key.WriteFile(filepath.Join(dir, "a\x00b")))
+	assertInvalid(t, key.WriteFile(""), "path", "is empty")
+
+	// With no key there is nothing to make a file for.
+	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
+		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
+	}
+	assert.Equal(t, []string{"file"}, names(t, dir))
+}
