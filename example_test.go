@@ -229,7 +229,7 @@ func ExampleParsePrivateKey() {
 	fmt.Println(err)
 	// Output:
 	// ed25519.PrivateKey
-	// kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name
+	// kalshi: private key has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file
 }
 
 func ExampleLoadPrivateKey() {

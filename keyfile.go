@@ -1,5 +1,7 @@
 package kalshi
 
+// Private keys in files.
+
 import (
 	"crypto"
 	"errors"
@@ -12,21 +14,21 @@ import (
 	"syscall"
 )
 
-// A newFile is a new, still empty file that a private key is to be saved in.
+// A newFile is a new, empty file for a private key.
 type newFile struct {
 	*os.File
-	made os.FileInfo // tells it from whatever may take its place
+	made os.FileInfo // identifies it, in case another file takes its place
 }
 
-// createFile makes the file, and nothing if there is something at path.
+// createFile creates the file. It fails if path exists.
 func createFile(path string) (*newFile, error) {
 	if path == "" {
-		return nil, invalid("path", "is empty: name the file that the private key goes to")
+		return nil, invalid("path", "is empty: name the file for the private key")
 	}
 	// O_EXCL does not follow a symbolic link either.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("kalshi: create the private key's file: %w: name a new one, none is overwritten", err)
+		return nil, fmt.Errorf("kalshi: create the private key's file: %w: name a new file; existing ones are never overwritten", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
@@ -39,7 +41,8 @@ func createFile(path string) (*newFile, error) {
 	return &newFile{f, made}, nil
 }
 
-// save writes the key and closes the file. When anything fails it removes it.
+// save writes the key and closes the file. If anything fails, it removes the
+// file.
 func (k *newFile) save(key PrivateKeyPEM) error {
 	_, err := k.WriteString(key.Reveal())
 	if err == nil {
@@ -49,7 +52,7 @@ func (k *newFile) save(key PrivateKeyPEM) error {
 		err = closeErr
 	}
 	if there, statErr := os.Lstat(k.Name()); err == nil && (statErr != nil || !os.SameFile(k.made, there)) {
-		err = errors.New("the file was removed or replaced meanwhile")
+		err = errors.New("the file was removed or replaced in the meantime")
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(k.Name()))
@@ -60,9 +63,9 @@ func (k *newFile) save(key PrivateKeyPEM) error {
 	return nil
 }
 
-// discard closes and removes the file, unless something else is there by now.
+// discard closes and removes the file, unless another one has taken its place.
 func (k *newFile) discard() error {
-	_ = k.Close() // Windows removes no open file; a second Close is harmless
+	_ = k.Close() // Windows does not remove open files; a second Close is harmless
 	there, err := os.Lstat(k.Name())
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -73,9 +76,9 @@ func (k *newFile) discard() error {
 	return os.Remove(k.Name())
 }
 
-// syncDir makes a new file's name last, where the system can: Windows cannot
-// open a folder for it, nor can anybody one that may not be read, and some
-// file systems have no such call.
+// syncDir makes a new directory entry durable where the system supports it.
+// Windows cannot sync a folder, a folder without read permission cannot be
+// opened, and some file systems do not implement the call.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" || runtime.GOOS == "js" {
 		return nil
@@ -94,16 +97,17 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// LoadPrivateKey reads a file of at most 1 MiB and parses it as
-// [ParsePrivateKey] does. A file that cannot be read is an [*fs.PathError].
+// LoadPrivateKey reads a file of at most 1 MiB and parses it with
+// [ParsePrivateKey]. If the file cannot be read, the error wraps an
+// [*fs.PathError].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
 	return loadPrivateKey("private key file", path)
 }
 
-// loadPrivateKey is LoadPrivateKey; field says for errors what the path is.
+// loadPrivateKey is LoadPrivateKey with the name that errors give the path.
 func loadPrivateKey(field, path string) (crypto.Signer, error) {
-	if isKeyText(path) { // which the error for a missing file would quote
-		return nil, invalid(field, "is the text of a key: give the name of its file, or the text where text is due")
+	if isKeyText(path) { // the error for a missing file would quote it
+		return nil, invalid(field, "is the text of a key: use the name of its file")
 	}
 	f, err := os.Open(path)
 	if err != nil {

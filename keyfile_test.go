@@ -23,7 +23,7 @@ func assertMode0600(t testing.TB, path string) {
 	}
 }
 
-// names lists what is in a folder.
+// names lists the entries of a folder.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -45,7 +45,7 @@ func symlink(t *testing.T, target, path string) {
 	}
 }
 
-func TestKeyFile_Save_RemovesItsFile(t *testing.T) {
+func TestNewFile_save_removesItsFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
 	file, err := createFile(path)
@@ -58,8 +58,8 @@ func TestKeyFile_Save_RemovesItsFile(t *testing.T) {
 	assert.Empty(t, names(t, filepath.Dir(path)))
 }
 
-// Somebody puts another file in its place before the writing fails.
-func TestKeyFile_LeavesOtherFilesAlone(t *testing.T) {
+// Another program replaces the file before the write fails.
+func TestNewFile_leavesOtherFilesAlone(t *testing.T) {
 	t.Parallel()
 	end := map[string]func(*testing.T, *newFile){
 		"save":    func(t *testing.T, f *newFile) { assert.Error(t, f.save(newPrivateKeyPEM("text"))) },
@@ -86,7 +86,7 @@ func TestKeyFile_LeavesOtherFilesAlone(t *testing.T) {
 	}
 }
 
-func TestKeyFile_Discard(t *testing.T) {
+func TestNewFile_discard(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
 	file, err := createFile(path)
@@ -94,22 +94,21 @@ func TestKeyFile_Discard(t *testing.T) {
 	assertMode0600(t, path)
 	require.NoError(t, file.discard())
 	assert.Empty(t, names(t, filepath.Dir(path)))
-	assert.NoError(t, file.discard(), "when there is nothing any more")
+	assert.NoError(t, file.discard(), "a second time")
 }
 
-// rerunVariable tells a test that it runs in a process of its own.
+// rerunVariable is set in the environment of a child process.
 const rerunVariable = "KALSHI_GO_TEST_RERUN"
 
-// rerun prepares a process that runs the calling test alone, for what would
-// take all of this process with it. The test asks for how with
-// os.Getenv(rerunVariable).
+// rerun returns a command that runs only the calling test, in a child process,
+// for what affects a whole process. The child reads how from rerunVariable.
 func rerun(t testing.TB, how string) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	test, _, _ := strings.Cut(t.Name(), "/")
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.v")
-	// The race detector waits a second at a process's end, unless told otherwise.
+	// By default the race detector waits a second when a process exits.
 	cmd.Env = append(os.Environ(), rerunVariable+"="+how, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
@@ -126,11 +125,11 @@ func TestLoadPrivateKey(t *testing.T) {
 	}
 }
 
-func TestLoadPrivateKey_Refuses(t *testing.T) {
+func TestLoadPrivateKey_refuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 
-	t.Run("a file that is not there", func(t *testing.T) {
+	t.Run("a missing file", func(t *testing.T) {
 		_, err := LoadPrivateKey(filepath.Join(dir, "none.pem"))
 		require.ErrorIs(t, err, fs.ErrNotExist)
 		assert.Contains(t, err.Error(), "none.pem")
@@ -160,7 +159,7 @@ func TestLoadPrivateKey_Refuses(t *testing.T) {
 		_, err := LoadPrivateKey(path)
 		assertInvalid(t, err)
 	})
-	// A likely mistake: the text where its file's name belongs. The operating
+	// A likely mistake: the key instead of the name of its file. The operating
 	// system's error would quote it.
 	t.Run("the text of a key", func(t *testing.T) {
 		for _, kt := range goodKeyTexts(t) {

@@ -1,5 +1,7 @@
 package kalshi
 
+// Keys as PEM text: parsing and encoding.
+
 import (
 	"bytes"
 	"crypto"
@@ -21,23 +23,23 @@ const (
 )
 
 // ParsePrivateKey parses an RSA (at least 2048 bits) or Ed25519 private key
-// in PEM form, PKCS#1 or PKCS#8. It undoes what environment variables and
-// editors do to a PEM: \n as two characters, CRLF, a byte-order mark, quotes,
-// one line with or without blanks, indentation, text around it.
+// in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables and
+// editors do to PEM text: \n as two characters, CRLF line ends, a byte-order
+// mark, quotes, a single line with or without blanks, indentation, and text
+// around the block.
 //
-// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. Those belong
-// to the standard library and show their secrets when printed: keep them out
-// of logs.
+// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types
+// show their secrets when printed: keep them out of logs.
 //
-// Everything else is refused with a [*ValidationError] that names the cause
-// and the cure and never quotes the input.
+// Any other input is a [*ValidationError], which says what is wrong, how to
+// fix it, and never quotes the input.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
 
 // MarshalPublicKey encodes an RSA (at least 2048 bits) or Ed25519 public key
-// as PEM "PUBLIC KEY", the form that [CreateAPIKeyRequest] takes. Other keys
-// are a [*ValidationError].
+// as PEM "PUBLIC KEY", the form that [CreateAPIKeyRequest] takes. For any
+// other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	if _, private := pub.(crypto.Signer); private {
 		return "", invalid("public key", "is a private key: pass its Public()")
@@ -53,49 +55,50 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 }
 
 // MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as
-// PEM "PRIVATE KEY" (PKCS#8). A key that is not in memory, such as one in a
-// KMS or an HSM, is a [*ValidationError].
+// PEM "PRIVATE KEY" (PKCS#8). For a key that is not in memory, such as one in
+// a KMS or an HSM, it returns a [*ValidationError].
 func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return PrivateKeyPEM{}, invalid("private key", "of type %T is not in memory: it stays where it is, and only its public half can be had", key)
+		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
 	}
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
 
-// isKeyText tells whether what should be a file's name or a key ID is a
-// private key itself, whole or in part: PEM, or its base64.
+// isKeyText reports whether a string that should be a file name or a key ID
+// is in fact a private key or part of one, as PEM or bare base64.
 func isKeyText(name string) bool {
-	head := strings.Map(base64Only, normalizePEM([]byte(name)))
+	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
 	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
 		strings.HasPrefix(head, "MC4CAQAwBQYDK2Vw") || // Ed25519 in PKCS#8
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 
-// parsePrivateKey is ParsePrivateKey; field says for errors what the text is.
+// parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	der, reason := decodePrivatePEM(data)
 	if reason != "" {
 		return nil, invalid(field, "%s", reason)
 	}
-	if len(der) > maxDER { // the time that parsing takes is quadratic, and a service may send the key
-		return nil, invalid(field, "is too long for a key: %s", cureGenerate)
+	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
+		return nil, invalid(field, "is too long for a key: %s", hintGenerate)
 	}
-	// The label does not tell the type, nor always the truth: try both forms.
+	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try
+	// both encodings.
 	var key any
 	key, err := x509.ParsePKCS1PrivateKey(der)
 	if err != nil {
 		key, err = x509.ParsePKCS8PrivateKey(der)
 	}
 	if err != nil {
-		return nil, invalid(field, "%s", whyNotPKCS8(der))
+		return nil, invalid(field, "%s", parseFailure(der))
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, invalid(field, "is for key exchange, not for signing: %s", cureGenerate)
+		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
 	if _, err := keyTypeOf(field, signer.Public()); err != nil {
 		return nil, err
@@ -104,16 +107,16 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 }
 
 const (
-	cureGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
-	reasonEC     = "is an EC key, which Kalshi does not take: " + cureGenerate
+	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
+	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
 	reasonCut    = "is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"
 )
 
-// decodePrivatePEM finds the one private-key block in data and returns its
-// DER, or else the reason why there is none.
+// decodePrivatePEM returns the DER bytes of the only private-key block in
+// data, or the reason why it cannot.
 func decodePrivatePEM(data []byte) (der []byte, reason string) {
 	text := normalizePEM(data)
-	var found, other string // the body of the private key; the label of a block that is none
+	var found, other string // the body of the private key; the label of another block
 	for rest := text; ; {
 		_, after, ok := strings.Cut(rest, "-----BEGIN")
 		if !ok {
@@ -123,13 +126,13 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 		if !ok {
 			return nil, reasonCut
 		}
-		label = strings.Join(strings.Fields(label), "") // blanks may be gone, or be line ends
+		label = strings.Join(strings.Fields(label), "") // its blanks may be missing or line ends
 		body, after, ok := strings.Cut(after, "-----END")
 		switch {
 		case !ok:
 			return nil, reasonCut
 		case label == "OPENSSHPRIVATEKEY":
-			return nil, "is in OpenSSH's own format: " + cureGenerate + "; ssh-keygen keys cannot be used"
+			return nil, "is in OpenSSH's own format: " + hintGenerate + "; ssh-keygen keys cannot be used"
 		case label == "ECPRIVATEKEY":
 			return nil, reasonEC
 		case label == "ENCRYPTEDPRIVATEKEY", strings.Contains(body, "ENCRYPTED"):
@@ -144,9 +147,9 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 		rest = after
 	}
 	if found == "" {
-		return nil, whyNoBlock(text, other)
+		return nil, missingBlock(text, other)
 	}
-	found = strings.TrimRight(strings.Map(base64Only, found), "=")
+	found = strings.TrimRight(strings.Map(dropNoise, found), "=")
 	der, err := base64.RawStdEncoding.DecodeString(found)
 	if err != nil {
 		return nil, reasonCut
@@ -154,39 +157,42 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 	return der, ""
 }
 
-// normalizePEM turns escaped line ends into real ones. Backslashes are no part
-// of base64, so nothing is lost.
+// normalizePEM replaces escaped line ends by real ones. Base64 has no
+// backslashes, so the body is not affected.
 func normalizePEM(data []byte) string {
 	return strings.NewReplacer(`\n`, "\n", `\r`, "\n", `\t`, " ").Replace(string(data))
 }
 
-// base64Only drops, for strings.Map, what may stand between the characters of
-// a PEM body that a shell, a dotenv file or an editor has been at.
-func base64Only(r rune) rune {
+// dropNoise is for strings.Map. It drops the characters that shells, dotenv
+// files and editors insert into a PEM body.
+func dropNoise(r rune) rune {
 	if strings.ContainsRune(" \t\r\n\v\f\\\"'`\u00a0\ufeff", r) {
 		return -1
 	}
 	return r
 }
 
-func whyNoBlock(text, label string) string {
+// missingBlock returns why text has no private-key block; label is that of
+// another block in it.
+func missingBlock(text, label string) string {
 	switch {
 	case strings.TrimSpace(text) == "":
-		return "is empty: give the PEM text, from the BEGIN line to the END line"
+		return "is empty: use the PEM text, from the BEGIN line to the END line"
 	case strings.HasSuffix(label, "PUBLICKEY"), strings.HasPrefix(text, "ssh-"):
-		return "is a public key: give the private half"
+		return "is a public key: use the private key"
 	case strings.HasSuffix(label, "CERTIFICATE"):
-		return "is a certificate: give the private key"
+		return "is a certificate: use the private key"
 	case label == "" && strings.Contains(text, "-----END"):
 		return reasonCut
 	default:
-		return "has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name"
+		return "has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file"
 	}
 }
 
 var oidRSASSAPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 
-func whyNotPKCS8(der []byte) string {
+// parseFailure returns why crypto/x509 did not parse the key.
+func parseFailure(der []byte) string {
 	var head struct {
 		Version   int
 		Algorithm struct {
@@ -202,13 +208,13 @@ func whyNotPKCS8(der []byte) string {
 		return reasonCut
 	}
 	if head.Algorithm.OID.Equal(oidRSASSAPSS) {
-		return "is bound to RSASSA-PSS, which Kalshi does not take: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
+		return "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
 	}
-	return "is neither a sound RSA nor an Ed25519 key: " + cureGenerate
+	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
 }
 
-// keyTypeOf tells the key type that a public key belongs to, and refuses what
-// the service does not take.
+// keyTypeOf returns the type of a public key, and an error for keys that the
+// service does not accept.
 func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
@@ -216,7 +222,7 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
 		}
 		if bits := pub.N.BitLen(); bits < minRSABits {
-			return "", invalid(field, "has %d bits, and RSA needs %d at least: %s", bits, minRSABits, cureGenerate)
+			return "", invalid(field, "has %d bits, and RSA needs at least %d: %s", bits, minRSABits, hintGenerate)
 		}
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:
@@ -227,15 +233,15 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
 	default:
-		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+cureGenerate, pub)
+		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 	}
 }
 
-// checkSigner is keyTypeOf for a private key. It refuses first what would
-// panic when asked for its public half.
+// checkSigner is keyTypeOf for a private key. It first rejects keys whose
+// Public method would panic.
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return "", invalid(field, "is nil: parse one with ParsePrivateKey, or give that of a KMS or an HSM")
+		return "", invalid(field, "is nil: use ParsePrivateKey, or the key of a KMS or an HSM")
 	}
 	if pointer, ok := key.(*ed25519.PrivateKey); ok {
 		key = *pointer
@@ -246,32 +252,34 @@ func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	return keyTypeOf(field, key.Public())
 }
 
+// samePublicKey reports whether two private keys have the same public half.
 func samePublicKey(a, b crypto.Signer) bool {
 	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(b.Public())
 }
 
-// checkPublicKeyPEM refuses what is not one PEM block with a public key that
-// the service takes; above all a private key, which must never be sent.
+// checkPublicKeyPEM accepts only a single PEM block with a public key that the
+// service accepts. Most importantly, it rejects private keys, which must never
+// be sent.
 func checkPublicKeyPEM(text string) error {
-	const field, cure = "PublicKey", "make it with MarshalPublicKey"
+	const field, hint = "PublicKey", "make it with MarshalPublicKey"
 	switch {
 	case text == "":
-		return invalid(field, "is empty: %s", cure)
+		return invalid(field, "is empty: %s", hint)
 	case strings.Contains(text, "PRIVATE KEY"):
-		return invalid(field, "is a private key, which must never be sent: %s from its public half", cure)
+		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	}
 	block, rest := pem.Decode([]byte(text))
 	switch {
 	case block == nil || block.Type != "PUBLIC KEY" || len(block.Headers) > 0:
-		return invalid(field, "is not a PEM block \"PUBLIC KEY\": %s", cure)
+		return invalid(field, "is not a PEM block \"PUBLIC KEY\": %s", hint)
 	case !strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN PUBLIC KEY-----"),
 		strings.Count(text, "-----BEGIN") > 1, len(bytes.TrimSpace(rest)) > 0:
-		return invalid(field, "has text around its PEM block: %s", cure)
+		return invalid(field, "has text around its PEM block: %s", hint)
 	}
 	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return invalid(field, "holds no RSA or Ed25519 key: %s", cure)
+		return invalid(field, "holds no RSA or Ed25519 key: %s", hint)
 	}
 	_, err = keyTypeOf(field, pub)
 	return err

@@ -1,5 +1,7 @@
 package kalshi
 
+// PrivateKeyPEM, a secret that does not print.
+
 import (
 	"crypto"
 	"errors"
@@ -8,16 +10,15 @@ import (
 	"log/slog"
 )
 
-// PrivateKeyPEM is the text of a private key, kept out of sight: it prints as
-// [REDACTED], and encoding it as text, JSON, XML or gob is an error, since a
-// silently redacted copy would lose a key that can never be fetched again.
-// [PrivateKeyPEM.Reveal] is the one way to the text. The zero value holds no
-// key. Copies share the text; it is never changed, so they are safe for
-// concurrent use.
+// PrivateKeyPEM is the PEM text of a private key. It prints as [REDACTED].
+// Encoding it as text, JSON, XML or gob is an error, because a silently
+// redacted copy would lose a key that can never be fetched again. Use
+// [PrivateKeyPEM.Reveal] to get the text. The zero value holds no key. Values
+// may be copied and are safe for concurrent use.
 type PrivateKeyPEM struct {
-	// The text is held by a function behind a pointer. fmt prints a nested
+	// A pointer to a function that returns the text. fmt prints a nested
 	// pointer as an address, even where it ignores methods (unexported fields,
-	// %p); printers that follow pointers, such as the ones behind assertion
+	// %p). Printers that follow pointers, such as those of assertion
 	// libraries, cannot look into a function.
 	reveal *func() string
 }
@@ -30,8 +31,8 @@ func newPrivateKeyPEM(text string) PrivateKeyPEM {
 	return PrivateKeyPEM{&reveal}
 }
 
-// Reveal returns the PEM text, or "" when there is none. Keep it out of logs
-// and errors.
+// Reveal returns the PEM text, or "" if there is none. Keep it out of logs and
+// errors.
 func (k PrivateKeyPEM) Reveal() string {
 	if k.reveal == nil {
 		return ""
@@ -39,18 +40,18 @@ func (k PrivateKeyPEM) Reveal() string {
 	return (*k.reveal)()
 }
 
-// Parse returns the key itself, as [ParsePrivateKey] does.
+// Parse parses the text with [ParsePrivateKey].
 func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
 	return ParsePrivateKey([]byte(k.Reveal()))
 }
 
-// WriteFile writes the text to a new file at path, with mode 0600 where the
-// system has modes, and syncs it and its folder to disk. It never overwrites:
-// a file, a folder or a symbolic link at path is an error that matches
-// [fs.ErrExist]. When writing fails, the file is removed again.
+// WriteFile writes the text to a new file at path, with mode 0600 on systems
+// that have file modes, and syncs the file and its folder to disk. It never
+// overwrites: if there is a file, a folder or a symbolic link at path, the
+// error matches [fs.ErrExist]. If writing fails, the file is removed.
 func (k PrivateKeyPEM) WriteFile(path string) error {
 	if k.reveal == nil {
-		return invalid("private key", "is missing: the service has not sent one, or it was not kept")
+		return invalid("private key", "is missing: only the response that created the key has it")
 	}
 	f, err := createFile(path)
 	if err != nil {
@@ -59,20 +60,20 @@ func (k PrivateKeyPEM) WriteFile(path string) error {
 	return f.save(k)
 }
 
-// UnmarshalText takes over the text, so that JSON and the like can be decoded
-// into a PrivateKeyPEM. It never fails; [PrivateKeyPEM.Parse] says whether
-// the text is a key.
+// UnmarshalText stores a copy of text, so that JSON and similar formats decode
+// into a PrivateKeyPEM. It never fails: use [PrivateKeyPEM.Parse] to check
+// that the text is a key.
 func (k *PrivateKeyPEM) UnmarshalText(text []byte) error {
 	*k = newPrivateKeyPEM(string(text))
 	return nil
 }
 
-var errRedacted = errors.New("kalshi: a private key is not encoded unasked: call Reveal and store its text with care")
+var errRedacted = errors.New("kalshi: refusing to encode a private key: call Reveal and store the text safely")
 
-// MarshalText always fails, so that JSON, XML and text encoders do.
+// MarshalText always fails, and with it JSON, XML and text encoders.
 func (k PrivateKeyPEM) MarshalText() ([]byte, error) { return nil, errRedacted }
 
-// MarshalBinary always fails, so that gob does.
+// MarshalBinary always fails, and with it gob.
 func (k PrivateKeyPEM) MarshalBinary() ([]byte, error) { return nil, errRedacted }
 
 const redacted = "[REDACTED]"

@@ -26,7 +26,7 @@ func TestPrivateKeyPEM(t *testing.T) {
 		var key PrivateKeyPEM
 		text := []byte(want.text)
 		require.NoError(t, key.UnmarshalText(text))
-		clear(text) // its buffer belongs to the decoder
+		clear(text) // the decoder reuses it
 		assert.Equal(t, want.text, key.Reveal())
 		got, err := key.Parse()
 		require.NoError(t, err)
@@ -40,10 +40,10 @@ func TestPrivateKeyPEM(t *testing.T) {
 		assert.Equal(t, want.text, copied.Reveal())
 	})
 	t.Run("JSON", func(t *testing.T) {
-		answer, err := json.Marshal(map[string]string{"api_key_id": "a", "key_type": "ed25519", "private_key": want.text, "warning": "w"})
+		body, err := json.Marshal(map[string]string{"api_key_id": "a", "key_type": "ed25519", "private_key": want.text, "warning": "w"})
 		require.NoError(t, err)
 		var got GenerateAPIKeyResponse
-		require.NoError(t, json.Unmarshal(answer, &got))
+		require.NoError(t, json.Unmarshal(body, &got))
 		assert.Equal(t, want.text, got.PrivateKey.Reveal())
 		assert.Equal(t, GenerateAPIKeyResponse{ID: "a", KeyType: KeyTypeEd25519, PrivateKey: got.PrivateKey, Warning: "w"}, got)
 	})
@@ -54,16 +54,16 @@ func TestPrivateKeyPEM(t *testing.T) {
 			assert.Equal(t, PrivateKeyPEM{}, got.PrivateKey, text)
 		}
 	})
-	t.Run("text that is no key is kept", func(t *testing.T) {
+	t.Run("text that is not a key is kept", func(t *testing.T) {
 		var key PrivateKeyPEM
-		require.NoError(t, json.Unmarshal([]byte(`"a form of tomorrow"`), &key))
-		assert.Equal(t, "a form of tomorrow", key.Reveal())
+		require.NoError(t, json.Unmarshal([]byte(`"a future format"`), &key))
+		assert.Equal(t, "a future format", key.Reveal())
 	})
 }
 
 func TestPrivateKeyPEM_WriteFile(t *testing.T) {
 	t.Parallel()
-	texts := []string{"not a key, and written all the same", "line\r\nends\x00 stay"}
+	texts := []string{"not a key", "line\r\nends\x00 stay"}
 	for _, kt := range goodKeyTexts(t) {
 		texts = append(texts, kt.text)
 	}
@@ -78,26 +78,23 @@ func TestPrivateKeyPEM_WriteFile(t *testing.T) {
 	}
 }
 
-// A bare name has no folder in it, and the folder is synced.
-func TestPrivateKeyPEM_WriteFile_BareName(t *testing.T) {
+// The folder of a bare name is synced too.
+func TestPrivateKeyPEM_WriteFile_bareName(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, newPrivateKeyPEM("text").WriteFile("key.pem"))
 	assertMode0600(t, "key.pem")
 }
 
-func TestPrivateKeyPEM_WriteFile_NeverOverwrites(t *testing.T) {
+func TestPrivateKeyPEM_WriteFile_neverOverwrites(t *testing.T) {
 	t.Parallel()
 	const old = "what was there"
 	tests := []struct {
 		name string
-		make func(t *testing.T, path string) // makes something at path
-		left []string                        // what is in the folder then, and after
+		make func(t *testing.T, path string) // creates something at path
+		left []string                        // the folder's entries, before and after
 	}{
 		{"file", func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path, []byte(old), 0o600))
-		}, []string{"key.pem"}},
-		{"empty file", func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, nil, 0o600))
 		}, []string{"key.pem"}},
 		{"folder", func(t *testing.T, path string) {
 			require.NoError(t, os.Mkdir(path, 0o700))
@@ -136,7 +133,7 @@ func TestPrivateKeyPEM_WriteFile_NeverOverwrites(t *testing.T) {
 	}
 }
 
-func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
+func TestPrivateKeyPEM_WriteFile_refuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	key := newPrivateKeyPEM("text")
@@ -149,7 +146,7 @@ func TestPrivateKeyPEM_WriteFile_Refuses(t *testing.T) {
 	assert.Error(t, key.WriteFile(filepath.Join(dir, "a\x00b")))
 	assertInvalid(t, key.WriteFile(""), "path", "is empty")
 
-	// With no key there is nothing to make a file for.
+	// No file is created for a missing key.
 	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
 		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
 	}
