@@ -84,8 +84,8 @@ func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 type CreateAPIKeyRequest struct {
 	// Name is required.
 	Name string `json:"name"`
-	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of at
-	// least 2048 bits or an Ed25519 key, as [MarshalPublicKey] returns it.
+	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of
+	// 2048 to 8192 bits or an Ed25519 key, as [MarshalPublicKey] returns it.
 	PublicKey string `json:"public_key"`
 	// Scopes are the key's rights; nil grants full access (documented). An
 	// empty non-nil list is rejected: the service would read it as "no list"
@@ -149,6 +149,9 @@ type GenerateAPIKeyResponse struct {
 // private key is missing or cannot be parsed, the error is a
 // [*ValidationError].
 func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
+	if r == nil {
+		return nil, invalid("response", "is nil: check the error of the call that returned it")
+	}
 	key, err := r.PrivateKey.Parse()
 	if err != nil {
 		return nil, err

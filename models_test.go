@@ -248,12 +248,13 @@ func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		r     GenerateAPIKeyResponse
+		r     *GenerateAPIKeyResponse
 		field string
 	}{
-		{"no private key", GenerateAPIKeyResponse{ID: testKeyID}, "private key"},
-		{"no key", GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM("some text")}, "private key"},
-		{"no ID", GenerateAPIKeyResponse{PrivateKey: newPrivateKeyPEM(goodKeyTexts(t)[2].text)}, "key ID"},
+		{"nil", nil, "response"},
+		{"no private key", &GenerateAPIKeyResponse{ID: testKeyID}, "private key"},
+		{"no key", &GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM("some text")}, "private key"},
+		{"no ID", &GenerateAPIKeyResponse{PrivateKey: newPrivateKeyPEM(goodKeyTexts(t)[2].text)}, "key ID"},
 	}
 	for _, tt := range tests {
 		signer, err := tt.r.Signer()
