@@ -11,8 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
+
+const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
 
 // A newFile is a new, empty file for a private key.
 type newFile struct {
@@ -31,7 +34,7 @@ func createFile(path string) (*newFile, error) {
 		return nil, fmt.Errorf("kalshi: create the private key's file: %w: name a new file; existing ones are never overwritten", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
+		return nil, pathError("create the private key's file", path, err)
 	}
 	made, err := f.Stat()
 	if err != nil {
@@ -99,24 +102,45 @@ func syncDir(dir string) error {
 
 // LoadPrivateKey reads a file of at most 1 MiB and parses it with
 // [ParsePrivateKey]. If the file cannot be read, the error wraps an
-// [*fs.PathError].
+// [*fs.PathError]; if it is larger, the error is a [*ValidationError].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
 	return loadPrivateKey("private key file", path)
 }
 
 // loadPrivateKey is LoadPrivateKey with the name that errors give the path.
 func loadPrivateKey(field, path string) (crypto.Signer, error) {
+	data, err := readKeyText(field, path)
+	if err != nil {
+		return nil, err
+	}
+	return parsePrivateKey(field+" "+path, data)
+}
+
+// readKeyText reads a file that holds a key. Errors call the path by the name
+// in field.
+func readKeyText(field, path string) ([]byte, error) {
 	if isKeyText(path) { // the error for a missing file would quote it
 		return nil, invalid(field, "is the text of a key: use the name of its file")
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
+		return nil, pathError(field, path, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize))
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("kalshi: %s: %w", field, err)
+		return nil, pathError(field, path, err)
 	}
-	return parsePrivateKey(field+" "+path, data)
+	if len(data) > maxKeyFileSize {
+		return nil, invalid(field+" "+path, "is over 1 MiB, too large for a key: is it the right file?")
+	}
+	return data, nil
+}
+
+// pathError adds a hint for a path whose ~ was not expanded.
+func pathError(what, path string, err error) error {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("kalshi: %s: %w: only a shell expands ~: write $HOME/%s in a shell, or the full path", what, err, rest)
+	}
+	return fmt.Errorf("kalshi: %s: %w", what, err)
 }

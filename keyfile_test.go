@@ -3,10 +3,12 @@ package kalshi
 import (
 	"encoding/base64"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,6 +143,12 @@ func TestLoadPrivateKey_refuses(t *testing.T) {
 			assert.ErrorIs(t, err, fs.ErrNotExist, name)
 		}
 	})
+	t.Run("a home directory that no shell expanded", func(t *testing.T) {
+		_, err := LoadPrivateKey("~/key.pem")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		assert.ErrorContains(t, err, "only a shell expands ~: write $HOME/key.pem in a shell, or the full path")
+		assert.ErrorContains(t, newPrivateKeyPEM("text").WriteFile("~/none/key.pem"), "$HOME/none/key.pem")
+	})
 	t.Run("a folder", func(t *testing.T) {
 		_, err := LoadPrivateKey(dir)
 		var pathErr *fs.PathError
@@ -152,12 +160,19 @@ func TestLoadPrivateKey_refuses(t *testing.T) {
 		_, err := LoadPrivateKey(path)
 		assertInvalid(t, err, "empty.pem", "is empty")
 	})
-	t.Run("a key beyond the limit", func(t *testing.T) {
+	t.Run("a key at the limit", func(t *testing.T) {
+		path := filepath.Join(dir, "large.pem")
+		text := goodKeyTexts(t)[2].text
+		require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("\n", maxKeyFileSize-len(text))+text), 0o600))
+		_, err := LoadPrivateKey(path)
+		assert.NoError(t, err)
+	})
+	t.Run("a key before the limit, in a larger file", func(t *testing.T) {
 		path := filepath.Join(dir, "huge.pem")
-		text := strings.Repeat("\n", maxKeyFileSize) + goodKeyTexts(t)[2].text
+		text := goodKeyTexts(t)[2].text + strings.Repeat("\n", maxKeyFileSize)
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := LoadPrivateKey(path)
-		assertInvalid(t, err)
+		assertInvalid(t, err, "huge.pem", "over 1 MiB")
 	})
 	// A likely mistake: the key instead of the name of its file. The operating
 	// system's error would quote it.
@@ -169,20 +184,26 @@ func TestLoadPrivateKey_refuses(t *testing.T) {
 				require.Error(t, err)
 				assertNoEcho(t, text, err)
 			}
-			bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
+		}
+		ders := slices.Collect(maps.Values(pkcs8v2(t, newEd25519Key(t))))
+		for _, kt := range goodKeyTexts(t) {
+			ders = append(ders, pkcs8(t, kt.key))
+		}
+		for _, der := range ders {
+			bare := base64.StdEncoding.EncodeToString(der)
 			for _, text := range []string{
 				bare,
 				strings.TrimRight(bare, "="),
 				bare[:len(bare)-7],
 				bare[:40] + `\n` + bare[40:] + `\n`,
 				bare + "\n-----END",
-				base64.RawURLEncoding.EncodeToString(pkcs8(t, kt.key)),
+				base64.RawURLEncoding.EncodeToString(der),
 				"BEGIN PRIVATE KEY\n" + bare,
 			} {
 				_, err := LoadPrivateKey(text)
 				require.Error(t, err)
 				assertNoEcho(t, text, err)
-				_, err = NewSigner(text, kt.key) // the ID and the key swapped
+				_, err = NewSigner(text, newEd25519Key(t)) // the ID and the key swapped
 				require.Error(t, err)
 				assertNoEcho(t, text, err)
 			}

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	minRSABits     = 2048
-	maxDER         = 16 << 10 // RSA of 16384 bits takes 9 KiB
-	maxKeyFileSize = 1 << 20  // 1 MiB; a key takes less than 4 KiB
+	minRSABits = 2048    // what the service accepts
+	maxRSABits = 8192    // a signature with a larger key takes seconds
+	maxDER     = 6 << 10 // RSA with 8192 bits takes 4.7 KiB
 )
 
-// ParsePrivateKey parses an RSA (at least 2048 bits) or Ed25519 private key
+// ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key
 // in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables and
 // editors do to PEM text: \n as two characters, CRLF line ends, a byte-order
 // mark, quotes, a single line with or without blanks, indentation, and text
@@ -37,7 +37,7 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
 
-// MarshalPublicKey encodes an RSA (at least 2048 bits) or Ed25519 public key
+// MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key
 // as PEM "PUBLIC KEY", the form that [CreateAPIKeyRequest] takes. For any
 // other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
@@ -61,6 +61,9 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
 	}
+	if pointer, ok := key.(*ed25519.PrivateKey); ok {
+		key = *pointer
+	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
@@ -73,7 +76,7 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 func isKeyText(name string) bool {
 	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
 	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
-		strings.HasPrefix(head, "MC4CAQAwBQYDK2Vw") || // Ed25519 in PKCS#8
+		strings.Contains(head, "BQYDK2VwBCIEI") || // Ed25519 in PKCS#8, any version
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 
@@ -84,7 +87,7 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 		return nil, invalid(field, "%s", reason)
 	}
 	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
-		return nil, invalid(field, "is too long for a key: %s", hintGenerate)
+		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
 	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try
 	// both encodings.
@@ -132,7 +135,7 @@ func decodePrivatePEM(data []byte) (der []byte, reason string) {
 		case !ok:
 			return nil, reasonCut
 		case label == "OPENSSHPRIVATEKEY":
-			return nil, "is in OpenSSH's own format: " + hintGenerate + "; ssh-keygen keys cannot be used"
+			return nil, "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"
 		case label == "ECPRIVATEKEY":
 			return nil, reasonEC
 		case label == "ENCRYPTEDPRIVATEKEY", strings.Contains(body, "ENCRYPTED"):
@@ -221,8 +224,12 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		if pub == nil || pub.N == nil {
 			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
 		}
-		if bits := pub.N.BitLen(); bits < minRSABits {
+		bits := pub.N.BitLen()
+		if bits < minRSABits {
 			return "", invalid(field, "has %d bits, and RSA needs at least %d: %s", bits, minRSABits, hintGenerate)
+		}
+		if bits > maxRSABits {
+			return "", invalid(field, "has %d bits, and RSA may have at most %d: %s", bits, maxRSABits, hintGenerate)
 		}
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:

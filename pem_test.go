@@ -17,6 +17,8 @@ import (
 	"math/big"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +42,23 @@ func pkcs8(t testing.TB, key any) []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
 	return der
+}
+
+// pkcs8v2 returns an Ed25519 key with its public key attached, as RFC 5958
+// defines it and as older software encodes it.
+func pkcs8v2(t testing.TB, key ed25519.PrivateKey) map[string][]byte {
+	t.Helper()
+	der, public := pkcs8(t, key), key.Public().(ed25519.PublicKey)
+	der[4] = 1 // the version
+	withPublic := func(header ...byte) []byte {
+		all := slices.Concat(der, header, public)
+		all[1] = byte(len(all) - 2)
+		return all
+	}
+	return map[string][]byte{
+		"implicit tag": withPublic(0x81, 0x21, 0),
+		"explicit tag": withPublic(0xa1, 0x23, 0x03, 0x21, 0),
+	}
 }
 
 // goodKeyTexts returns a key in each of the three supported encodings.
@@ -142,6 +161,16 @@ func TestParsePrivateKey_mangled(t *testing.T) {
 	}
 }
 
+func TestParsePrivateKey_PKCS8v2(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	for name, der := range pkcs8v2(t, key) {
+		got, err := ParsePrivateKey([]byte(encodePEM("PRIVATE KEY", der)))
+		require.NoError(t, err, name)
+		assertSameKey(t, key, got)
+	}
+}
+
 // A refusal is a text that is not a usable key, with words that the error must
 // contain: what it is and how to fix it.
 type refusal struct {
@@ -197,7 +226,7 @@ func refusals(t testing.TB) []refusal {
 		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted in the old form", legacy, decrypt},
-		{"OpenSSH", openSSH, []string{"OpenSSH", "genpkey -algorithm ed25519"}},
+		{"OpenSSH", openSSH, []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey -algorithm ed25519`"}},
 		{"public key", encodePEM("PUBLIC KEY", spki), public},
 		{"OpenSSH public key", "ssh-ed25519 " + base64.StdEncoding.EncodeToString(spki) + " me@host\n", public},
 		{"certificate", certificate(t, edKey), []string{"certificate", "use the private key"}},
@@ -206,6 +235,7 @@ func refusals(t testing.TB) []refusal {
 		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, ecKey)), ec},
 		{"RSASSA-PSS only", rsaPSSOnly(t), []string{"RSASSA-PSS", "make a plain RSA key"}},
 		{"RSA 1024", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsa1024)), []string{"1024 bits", small}},
+		{"RSA 8200", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(largeRSAKey(t))), []string{"at most 8192"}},
 		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
 		{"two private keys", edText + edText, []string{"more than one private key", "keep only the one"}},
 		{"a plain and an encrypted key", edText + encrypted, decrypt},
@@ -280,7 +310,24 @@ func TestParsePrivateKey_tooLong(t *testing.T) {
 	t.Parallel()
 	long := &pem.Block{Type: privateKeyMark, Bytes: append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)}
 	_, err := ParsePrivateKey(pem.EncodeToMemory(long))
-	assertInvalid(t, err, "is too long")
+	assertInvalid(t, err, "is too long", "at most 8192 bits")
+}
+
+// largeRSAKey returns a key of 8200 bits. Its many primes make it cheap.
+func largeRSAKey(t testing.TB) *rsa.PrivateKey {
+	t.Helper()
+	const primes, bits = 20, 8200
+	one, phi := big.NewInt(1), big.NewInt(1)
+	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: big.NewInt(1), E: 65537}}
+	for range primes {
+		p, err := rand.Prime(rand.Reader, bits/primes)
+		require.NoError(t, err)
+		key.Primes = append(key.Primes, p)
+		key.N.Mul(key.N, p)
+		phi.Mul(phi, new(big.Int).Sub(p, one))
+	}
+	key.D = new(big.Int).ModInverse(big.NewInt(int64(key.E)), phi)
+	return key
 }
 
 func TestMarshalPublicKey(t *testing.T) {
@@ -295,6 +342,24 @@ func TestMarshalPublicKey(t *testing.T) {
 		got, err := x509.ParsePKIXPublicKey(block.Bytes)
 		require.NoError(t, err, kt.name)
 		assert.Equal(t, kt.key.Public(), got)
+	}
+}
+
+// rsaPublicKey returns an RSA public key of that size, which nobody can use.
+func rsaPublicKey(bits int) *rsa.PublicKey {
+	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
+}
+
+func TestMarshalPublicKey_limits(t *testing.T) {
+	t.Parallel()
+	for _, bits := range []int{2048, 8192} {
+		_, err := MarshalPublicKey(rsaPublicKey(bits))
+		assert.NoError(t, err, bits)
+	}
+	for bits, word := range map[int]string{2047: "at least 2048", 8193: "at most 8192"} {
+		_, err := MarshalPublicKey(rsaPublicKey(bits))
+		assertInvalid(t, err, strconv.Itoa(bits)+" bits", word)
 	}
 }
 
@@ -316,6 +381,7 @@ func unusableSigners(t testing.TB) map[string]crypto.Signer {
 		"*ed25519.PrivateKey to nil": new(ed25519.PrivateKey),
 		"zero *rsa.PrivateKey":       new(rsa.PrivateKey),
 		"RSA 1024":                   rsa1024,
+		"RSA 8193":                   &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
 		"EC":                         ecKey,
 	}
 }
@@ -329,8 +395,6 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 			assertInvalid(t, err, "public key")
 		})
 	}
-	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
-	require.NoError(t, err)
 	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -344,7 +408,6 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 		{"Ed25519 private key", newEd25519Key(t), "pass its Public()"},
 		{"RSA public key by value", testRSAKey().PublicKey, "neither"},
 		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "modulus"},
-		{"RSA 1024", rsa1024.Public(), "1024 bits"},
 		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "31 bytes"},
 		{"EC", ecKey.Public(), "EC key"},
 		{"X25519", xKey.PublicKey(), "neither"},
@@ -371,6 +434,16 @@ func TestMarshalPrivateKey(t *testing.T) {
 		require.NoError(t, err, kt.name)
 		assertSameKey(t, kt.key, got)
 	}
+}
+
+func TestMarshalPrivateKey_pointer(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	text, err := MarshalPrivateKey(&key)
+	require.NoError(t, err)
+	got, err := text.Parse()
+	require.NoError(t, err)
+	assertSameKey(t, key, got)
 }
 
 func TestMarshalPrivateKey_refuses(t *testing.T) {
