@@ -3,6 +3,8 @@ package kalshi
 // Requests, responses and the types of their fields.
 
 import (
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -54,6 +56,21 @@ type APIKey struct {
 	// FCMSubtraderID is the subtrader of an FCM member that the key is bound
 	// to, or empty.
 	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
+}
+
+// Missing returns the scopes of want that the key does not have, in their
+// order, or nil if it has all of them. A parent scope includes its children:
+// a key with [ScopeWrite] has [ScopeWriteTrade]. The parent is the part before
+// "::", in scopes that have no constant here too. A nil key has no scopes.
+func (k *APIKey) Missing(want ...Scope) []Scope {
+	var missing []Scope
+	for _, scope := range want {
+		parent, _, _ := strings.Cut(string(scope), "::")
+		if k == nil || !slices.Contains(k.Scopes, scope) && !slices.Contains(k.Scopes, Scope(parent)) {
+			missing = append(missing, scope)
+		}
+	}
+	return missing
 }
 
 // GetAPIKeysResponse is the response of [Client.GetAPIKeys].

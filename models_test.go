@@ -41,6 +41,33 @@ func TestGetAPIKeysResponse_RegionExpiration(t *testing.T) {
 func new64(n int64) *int64 { return &n }
 func newInt(n int) *int    { return &n }
 
+func TestAPIKey_Missing(t *testing.T) {
+	t.Parallel()
+	keyWith := func(scopes ...Scope) *APIKey { return &APIKey{Scopes: scopes} }
+	list := func(scopes ...Scope) []Scope { return scopes }
+	tests := []struct {
+		name       string
+		key        *APIKey
+		want, miss []Scope
+	}{
+		{"nothing wanted", keyWith(ScopeRead), nil, nil},
+		{"listed", keyWith(ScopeRead, ScopeWriteTrade), list(ScopeWriteTrade, ScopeRead), nil},
+		{"parent listed", keyWith(ScopeRead, ScopeWrite), list(ScopeWriteTrade, ScopeReadPortfolioBalance), nil},
+		{"child listed", keyWith(ScopeWriteTrade), list(ScopeWrite), list(ScopeWrite)},
+		{"sibling listed", keyWith(ScopeWriteTrade), list(ScopeWriteTransfer), list(ScopeWriteTransfer)},
+		{"another parent listed", keyWith(ScopeRead), list(ScopeWriteTrade), list(ScopeWriteTrade)},
+		{"unknown scope, parent listed", keyWith("admin"), list("admin::some::day"), nil},
+		{"unknown scope, listed", keyWith("admin::day"), list("admin::day", "admin"), list("admin")},
+		{"a prefix is not a parent", keyWith(ScopeRead), list("readonly"), list("readonly")},
+		{"order of want", keyWith(ScopeRead), list(ScopeWriteTransfer, ScopeRead, ScopeWrite), list(ScopeWriteTransfer, ScopeWrite)},
+		{"no scopes", keyWith(), list(ScopeRead), list(ScopeRead)},
+		{"nil key", nil, list(ScopeRead, ScopeWrite), list(ScopeRead, ScopeWrite)},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.miss, tt.key.Missing(tt.want...), tt.name)
+	}
+}
+
 func TestRequests_JSON(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
