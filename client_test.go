@@ -1,8 +1,8 @@
 package kalshi
 
 import (
-	"crypto"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -22,27 +22,23 @@ func TestNewClient_rejects(t *testing.T) {
 	t.Parallel()
 	signer := newTestSigner(t, newEd25519Key(t))
 	tests := []struct {
-		name   string
 		signer *Signer
 		opt    Option
 		want   string // the field and the reason
 	}{
-		{"nil signer", nil, WithMaxRetries(1), "signer is nil"},
-		{"zero signer", new(Signer), WithMaxRetries(1), "signer has no key"},
-		{"nil option", signer, nil, "option is nil"},
-		{"nil HTTP client", signer, WithHTTPClient(nil), "HTTP client is nil"},
-		{"negative retries", signer, WithMaxRetries(-1), "max retries is negative"},
-		{"empty user agent", signer, WithUserAgent(""), "user agent is empty"},
-		{"user agent that ends its header", signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent is empty or has control"},
-		{"user agent not ASCII", signer, WithUserAgent("böt"), "user agent is empty or has control or non-ASCII"},
+		{nil, WithMaxRetries(1), "signer is nil"},
+		{new(Signer), WithMaxRetries(1), "signer has no key"},
+		{signer, nil, "option is nil"},
+		{signer, WithHTTPClient(nil), "HTTP client is nil"},
+		{signer, WithMaxRetries(-1), "max retries is negative"},
+		{signer, WithUserAgent(""), "user agent is empty"},
+		{signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent is empty or has control"},
+		{signer, WithUserAgent("böt"), "user agent is empty or has control or non-ASCII"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, err := NewClient(tt.signer, tt.opt)
-			assert.Nil(t, client)
-			assertInvalid(t, err, "kalshi: "+tt.want)
-		})
+		client, err := NewClient(tt.signer, tt.opt)
+		assert.Nil(t, client)
+		assertInvalid(t, err, "kalshi: "+tt.want)
 	}
 }
 
@@ -52,21 +48,13 @@ func TestNewClient_defaults(t *testing.T) {
 	client, err := NewClient(signer)
 	require.NoError(t, err)
 	assert.Same(t, signer, client.Signer())
-	assert.Equal(t, ProductionBaseURL, client.baseURL.String())
+	assert.Equal(t, ProductionBaseURL, client.BaseURL())
+	assert.Equal(t, fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH), client.header.Get("User-Agent"))
 	assert.Equal(t, 2, client.maxRetries)
 	assert.Equal(t, 30*time.Second, client.httpClient.Timeout)
 	assert.Nil(t, client.httpClient.Transport, "Go's default transport, whatever it is at the time of a call")
 	assert.NotSame(t, http.DefaultClient, client.httpClient)
 	assert.NotNil(t, client.jitter)
-}
-
-func TestNewClient_laterOptionsWin(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t, WithBaseURL("https://one.test"), WithBaseURL("https://two.test"))
-	sent := respondWith(mock, respond(200, `{"api_keys":[]}`))
-	_, err := client.GetAPIKeys(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, "https://two.test/api_keys", sent.only(t).url)
 }
 
 func TestWithBaseURL_accepts(t *testing.T) {
@@ -158,25 +146,22 @@ func TestNewClientFromEnv(t *testing.T) { // not parallel: it sets the environme
 	key := newEd25519Key(t)
 	pemText, err := MarshalPrivateKey(key)
 	require.NoError(t, err)
-	text := pemText.Reveal()
-	file := filepath.Join(t.TempDir(), "key.txt")
+	text, file := pemText.Reveal(), filepath.Join(t.TempDir(), "key.txt")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-
+	type env map[string]string
 	tests := []struct {
 		name string
-		env  map[string]string
+		env  env
 		opts []Option
 		base string
 	}{
-		{"PEM text", map[string]string{envPrivateKey: text}, nil, ProductionBaseURL},
-		{"PEM text with escaped line ends", map[string]string{envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL},
-		{"file", map[string]string{envPrivateKeyPath: file}, nil, ProductionBaseURL},
-		{"blanks around all", map[string]string{envKeyID: " \t" + testKeyID + "\n", envPrivateKeyPath: " " + file + "\r\n", envBaseURL: " " + testBaseURL + " "}, nil, testBaseURL},
-		{"other variable of the pair is blank", map[string]string{envPrivateKey: text, envPrivateKeyPath: "  "}, nil, ProductionBaseURL},
-		{"base URL", map[string]string{envPrivateKey: text, envBaseURL: testBaseURL + "/"}, nil, testBaseURL},
-		{"blank base URL", map[string]string{envPrivateKey: text, envBaseURL: " "}, nil, ProductionBaseURL},
-		{"option wins", map[string]string{envPrivateKey: text, envBaseURL: testBaseURL}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
-		{"option wins over what is bad", map[string]string{envPrivateKey: text, envBaseURL: "ftp://bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
+		{"PEM text", env{envPrivateKey: text}, nil, ProductionBaseURL},
+		{"PEM text with escaped line ends", env{envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL},
+		{"file", env{envPrivateKeyPath: file}, nil, ProductionBaseURL},
+		{"blanks around all", env{envKeyID: " \t" + testKeyID + "\n", envPrivateKeyPath: " " + file + "\r\n", envBaseURL: " " + testBaseURL + " "}, nil, testBaseURL},
+		{"other variables are blank", env{envPrivateKey: text, envPrivateKeyPath: "  ", envBaseURL: " "}, nil, ProductionBaseURL},
+		{"base URL", env{envPrivateKey: text, envBaseURL: testBaseURL + "/"}, nil, testBaseURL},
+		{"option wins over a bad base URL", env{envPrivateKey: text, envBaseURL: "ftp://bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,8 +172,8 @@ func TestNewClientFromEnv(t *testing.T) { // not parallel: it sets the environme
 			client, err := NewClientFromEnv(tt.opts...)
 			require.NoError(t, err)
 			assert.Equal(t, testKeyID, client.Signer().KeyID())
-			assert.Equal(t, tt.base, client.baseURL.String())
-			assert.True(t, key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(client.signer.cred.Load().key.Public()))
+			assert.Equal(t, tt.base, client.BaseURL())
+			assert.Equal(t, key.Public(), publicKey(client))
 		})
 	}
 }
@@ -197,46 +182,32 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	pemText, err := MarshalPrivateKey(newEd25519Key(t))
 	require.NoError(t, err)
 	text := pemText.Reveal()
-	missing := filepath.Join(t.TempDir(), "missing")
 	damaged := filepath.Join(t.TempDir(), "damaged")
 	require.NoError(t, os.WriteFile(damaged, []byte(text[:60]), 0o600))
-
-	tests := []struct {
-		name  string
-		env   map[string]string
-		names []string // the variables that the error speaks of
-		valid bool     // the error is no ValidationError
-	}{
-		{name: "nothing set", names: []string{envKeyID}},
-		{name: "no key ID", env: map[string]string{envPrivateKey: text}, names: []string{envKeyID}},
-		{name: "blank key ID", env: map[string]string{envKeyID: " ", envPrivateKey: text}, names: []string{envKeyID}},
-		{name: "key ID with a blank inside", env: map[string]string{envKeyID: "a b", envPrivateKey: text}, names: []string{envKeyID}},
-		{name: "no key", env: map[string]string{envKeyID: testKeyID}, names: []string{envPrivateKey, envPrivateKeyPath}},
-		{name: "key twice", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text, envPrivateKeyPath: missing}, names: []string{envPrivateKey, envPrivateKeyPath}},
-		{name: "damaged text", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text[:60]}, names: []string{envPrivateKey}},
-		{name: "file missing", env: map[string]string{envKeyID: testKeyID, envPrivateKeyPath: missing}, names: []string{envPrivateKeyPath}, valid: true},
-		{name: "file damaged", env: map[string]string{envKeyID: testKeyID, envPrivateKeyPath: damaged}, names: []string{envPrivateKeyPath}},
-		{name: "bad base URL", env: map[string]string{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: "http://exchange.test"}, names: []string{envBaseURL}},
+	const both = envPrivateKeyPath // the error names this one too
+	tests := []struct{ name, keyID, privateKey, path, baseURL, variable, other string }{
+		{"nothing set", "", "", "", "", envKeyID, ""},
+		{"blank key ID", " ", text, "", "", envKeyID, ""},
+		{"key ID with a blank inside", "a b", text, "", "", envKeyID, ""},
+		{"no key", testKeyID, "", "", "", envPrivateKey, both},
+		{"key twice", testKeyID, text, damaged, "", envPrivateKey, both},
+		{"damaged text", testKeyID, text[:60], "", "", envPrivateKey, ""},
+		{"damaged file", testKeyID, "", damaged, "", envPrivateKeyPath, ""},
+		{"bad base URL", testKeyID, text, "", "http://exchange.test", envBaseURL, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			setEnv(t, tt.env)
+			setEnv(t, map[string]string{envKeyID: tt.keyID, envPrivateKey: tt.privateKey, envPrivateKeyPath: tt.path, envBaseURL: tt.baseURL})
 			client, err := NewClientFromEnv()
 			assert.Nil(t, client)
-			require.Error(t, err)
-			if tt.valid {
-				assert.ErrorIs(t, err, os.ErrNotExist)
-			} else {
-				assert.ErrorAs(t, err, new(*ValidationError))
-			}
-			for _, name := range tt.names {
-				assert.Contains(t, err.Error(), name)
-			}
-			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err.Error())
-			assert.Equal(t, 1, strings.Count(err.Error(), "kalshi:"), err.Error())
+			assertInvalid(t, err, "kalshi: "+tt.variable+" ", tt.other)
 			assert.NotContains(t, err.Error(), text[30:60], "the key's text")
 		})
 	}
+	setEnv(t, map[string]string{envKeyID: testKeyID, envPrivateKeyPath: damaged + ".missing"})
+	_, err = NewClientFromEnv()
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	assert.ErrorContains(t, err, envPrivateKeyPath)
 }
 
 // The caller's slice may have room behind its end, and be used by another
@@ -300,29 +271,7 @@ func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it c
 	assert.Equal(t, 2, httpmock.GetTotalCallCount())
 }
 
-func TestWithUserAgent(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name string
-		opts []Option
-		want string
-	}{
-		{"default", nil, fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
-		{"own", []Option{WithUserAgent("my-bot/1.0 (+https://bot.test/~me)")}, "my-bot/1.0 (+https://bot.test/~me)"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t, tt.opts...)
-			sent := respondWith(mock, respond(200, `{"api_keys":[]}`))
-			_, err := client.GetAPIKeys(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, []string{tt.want}, sent.only(t).header["User-Agent"])
-		})
-	}
-}
-
-func TestClient_zeroValuePrints(t *testing.T) {
+func TestClient_zeroValue(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
 		assert.Equal(t, `kalshi.Client{BaseURL: "", Signer: kalshi.Signer{KeyID: "", KeyType: ""}}`,
