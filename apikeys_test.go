@@ -68,15 +68,11 @@ func TestClient_DeleteAPIKey_escapesTheID(t *testing.T) {
 		{"beyond ASCII", "schlüssel", "schl%C3%BCssel"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			log := respondWith(mock, respond(204, ""))
-			require.NoError(t, client.DeleteAPIKey(t.Context(), tt.id))
-			sent := log.only(t)
-			assert.Equal(t, testBaseURL+"/api_keys/"+tt.path, sent.url)
-			sent.assertSigned(t, publicKey(client))
-		})
+		client, mock := newTestClient(t)
+		log := respondWith(mock, respond(204, ""))
+		require.NoError(t, client.DeleteAPIKey(t.Context(), tt.id), tt.name)
+		assert.Equal(t, testBaseURL+"/api_keys/"+tt.path, log.only(t).url, tt.name)
+		log.only(t).assertSigned(t, publicKey(client))
 	}
 }
 

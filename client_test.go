@@ -76,19 +76,11 @@ func TestWithBaseURL_accepts(t *testing.T) {
 		{"plain http to LOCALHOST", "http://LOCALHOST/v2", "http://LOCALHOST/v2"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t, WithBaseURL(tt.rawURL))
-			sent := respondWith(mock, respond(200, `{"api_keys":[]}`))
-			_, err := client.GetAPIKeys(t.Context())
-			require.NoError(t, err)
-			require.NoError(t, client.DeleteAPIKey(t.Context(), "a/b"))
-			require.Len(t, sent.requests, 2)
-			for i, path := range []string{"/api_keys", "/api_keys/a%2Fb"} {
-				assert.Equal(t, tt.want+path, sent.requests[i].url)
-				sent.requests[i].assertSigned(t, publicKey(client))
-			}
-		})
+		client, mock := newTestClient(t, WithBaseURL(tt.rawURL))
+		sent := respondWith(mock, respond(204, ""))
+		require.NoError(t, client.DeleteAPIKey(t.Context(), "a/b"), tt.name)
+		assert.Equal(t, tt.want+"/api_keys/a%2Fb", sent.only(t).url, tt.name)
+		sent.only(t).assertSigned(t, publicKey(client))
 	}
 }
 
@@ -125,12 +117,9 @@ func TestWithBaseURL_rejects(t *testing.T) {
 		{"Kalshi's host in capitals", "https://API.ELECTIONS.KALSHI.COM", noAPIPath},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(tt.rawURL))
-			assertInvalid(t, err, "kalshi: base URL "+tt.reason)
-			assert.NotContains(t, err.Error(), "hunter2", "a password must not reach a log")
-		})
+		_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(tt.rawURL))
+		assertInvalid(t, err, "kalshi: base URL "+tt.reason)
+		assert.NotContains(t, err.Error(), "hunter2", "a password must not reach a log")
 	}
 }
 

@@ -128,16 +128,13 @@ func TestDecide_wait(t *testing.T) {
 		{"past the deadline", 6, 0, time.Second, 0},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			result := attemptResult{err: errConnectionLost, outcome: outcomeRejected, retryable: true, retryAfter: tt.retryAfter}
-			policy := retryPolicy{maxRetries: math.MaxInt, jitter: fullJitter, remaining: tt.remaining}
-			want := decision{wait: tt.want, counted: true}
-			if tt.want == 0 {
-				want = decision{stop: true, err: errConnectionLost}
-			}
-			assert.Equal(t, want, decide(&operation{}, retryState{retries: tt.retries}, &result, policy))
-		})
+		result := attemptResult{err: errConnectionLost, outcome: outcomeRejected, retryable: true, retryAfter: tt.retryAfter}
+		policy := retryPolicy{maxRetries: math.MaxInt, jitter: fullJitter, remaining: tt.remaining}
+		want := decision{wait: tt.want, counted: true}
+		if tt.want == 0 {
+			want = decision{stop: true, err: errConnectionLost}
+		}
+		assert.Equal(t, want, decide(&operation{}, retryState{retries: tt.retries}, &result, policy), tt.name)
 	}
 }
 
@@ -278,13 +275,10 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 		{"another key, own unknown after a 5xx", otherKeyID, responders{failed, unknownKey}, "Unauthorized"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			log := respondWith(mock, tt.responses...)
-			assert.Equal(t, tt.want, kindOf(client.DeleteAPIKey(t.Context(), tt.id)))
-			log.assertAttempts(t, len(tt.responses))
-		})
+		client, mock := newTestClient(t)
+		log := respondWith(mock, tt.responses...)
+		assert.Equal(t, tt.want, kindOf(client.DeleteAPIKey(t.Context(), tt.id)), tt.name)
+		log.assertAttempts(t, len(tt.responses), tt.name)
 	}
 	client, mock := newTestClient(t)
 	respondWith(mock, failed, notFound)
@@ -408,43 +402,28 @@ func TestClient_send_transportWithoutTrace(t *testing.T) {
 	})
 }
 
-// A transport around net/http's keeps what the trace reports, whatever it
-// makes of the errors.
-func TestClient_send_transportWithOpaqueErrors(t *testing.T) {
+// What the trace reports counts, whatever a transport around net/http's makes
+// of the errors and however often it sends: once sent, always sent.
+func TestClient_send_wrappedTransport(t *testing.T) {
 	t.Parallel()
 	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t)
-		failDials(client, 1)
+		client, exchange := newExchange(t, WithMaxRetries(1))
+		failDials(client, 1, 4)
+		sends := 1
 		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
 			resp, err := send(req)
+			for n := 1; n < sends && err != nil; n++ {
+				resp, err = send(req)
+			}
 			if err != nil {
 				err = errors.New("opaque")
 			}
 			return resp, err
 		})
-		assert.NoError(t, call.do(t.Context(), client))
-		exchange.Inject(kalshitest.Fault{Drop: true, Times: -1})
+		require.NoError(t, call.do(t.Context(), client), "not sent at first")
+		sends, client.maxRetries = 2, 0
+		exchange.Inject(kalshitest.Fault{Drop: true}) // and the next dial fails
 		assert.Equal(t, map[bool]string{true: "Unknown", false: "Transport"}[call.creates()], kindOf(call.do(t.Context(), client)))
-	})
-}
-
-// A transport that tries again by itself, and fails to connect the second
-// time, has sent something the first time.
-func TestClient_send_transportThatRetries(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t)
-		failDials(client, 2)
-		exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
-		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-			resp, err := send(req)
-			if err != nil {
-				resp, err = send(req)
-			}
-			return resp, err
-		})
-		client.maxRetries = 0
-		assert.Equal(t, map[bool]string{true: "Unknown", false: "Transport"}[call.creates()], kindOf(call.do(t.Context(), client)))
-		assert.Equal(t, 1, len(exchange.Requests()))
+		assert.Equal(t, 2, len(exchange.Requests()))
 	})
 }
