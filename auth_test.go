@@ -50,18 +50,6 @@ func (k *remoteKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 	return k.key.Sign(random, digest, opts)
 }
 
-func TestNewSigner(t *testing.T) {
-	t.Parallel()
-	for keyType, key := range testKeys(t) {
-		for name, key := range map[string]crypto.Signer{"in memory": key, "in a KMS": &remoteKey{key: key}} {
-			signer, err := NewSigner(testKeyID, key)
-			require.NoError(t, err, name)
-			assert.Equal(t, testKeyID, signer.KeyID())
-			assert.Equal(t, keyType, signer.KeyType(), name)
-		}
-	}
-}
-
 func TestNewSigner_rejectsKeys(t *testing.T) {
 	t.Parallel()
 	for name, key := range unusableSigners(t) {
@@ -157,13 +145,27 @@ func TestSigner_nothingToSign(t *testing.T) {
 	}
 }
 
+// A KMS signs as a key in memory does. It decides by these options what to do.
 func TestSigner_SignText(t *testing.T) {
 	t.Parallel()
 	for keyType, key := range testKeys(t) {
-		for _, text := range []string{"", "20261001-12:00:00.000\x01A\x011\x01me\x01KalshiNR", "ключ", strings.Repeat("long", 1000)} {
-			signature, err := newTestSigner(t, key).SignText(text)
-			require.NoError(t, err, keyType)
-			assertVerifies(t, key.Public(), text, signature)
+		remote := &remoteKey{key: key}
+		for _, text := range []string{"", "ключ\x01A", strings.Repeat("long", 1000)} {
+			for _, key := range []crypto.Signer{key, remote} {
+				signer := newTestSigner(t, key)
+				assert.Equal(t, testKeyID+" "+string(keyType), signer.KeyID()+" "+string(signer.KeyType()))
+				signature, err := signer.SignText(text)
+				require.NoError(t, err, keyType)
+				assertVerifies(t, key.Public(), text, signature)
+			}
+			if keyType == KeyTypeRSA {
+				want := sha256.Sum256([]byte(text))
+				assert.Equal(t, want[:], remote.signed)
+				assert.Equal(t, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}, remote.opts)
+			} else {
+				assert.Equal(t, text, string(remote.signed))
+				assert.Equal(t, crypto.Hash(0), remote.opts.HashFunc())
+			}
 		}
 	}
 }
@@ -195,25 +197,6 @@ func TestSigner_SignText_openSSL(t *testing.T) {
 			}
 			assert.Contains(t, openssl(t, "", args...), "Verif") // "Verified OK" or "Signature Verified Successfully"
 		})
-	}
-}
-
-func TestSigner_remoteKey(t *testing.T) {
-	t.Parallel()
-	for keyType, key := range testKeys(t) {
-		remote := &remoteKey{key: key}
-		signature, err := newTestSigner(t, remote).SignText("text")
-		require.NoError(t, err)
-		assertVerifies(t, key.Public(), "text", signature)
-		// A KMS decides by these what to do.
-		if keyType == KeyTypeRSA {
-			want := sha256.Sum256([]byte("text"))
-			assert.Equal(t, want[:], remote.signed)
-			assert.Equal(t, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}, remote.opts)
-		} else {
-			assert.Equal(t, "text", string(remote.signed))
-			assert.Equal(t, crypto.Hash(0), remote.opts.HashFunc())
-		}
 	}
 }
 

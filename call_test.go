@@ -38,24 +38,12 @@ func TestClient_send_request(t *testing.T) {
 				assert.Equal(t, "application/json", sent.header.Get("Content-Type"))
 			}
 			assert.Equal(t, call.creates(), sent.body != nil, "there is a body")
+			assert.False(t, sent.resendable)
 			assert.ElementsMatch(t, names, slices.Collect(maps.Keys(sent.header)), "and nothing else")
 			assert.Equal(t, "application/json", sent.header.Get("Accept"))
 			assert.Equal(t, "test", sent.header.Get("User-Agent"))
 		})
 	}
-}
-
-// A create must not be sent again by net/http itself, which needs GetBody.
-func TestClient_send_noGetBody(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t)
-		respondWith(mock, func(req *http.Request) (*http.Response, error) {
-			assert.Nil(t, req.GetBody)
-			return call.success()(req)
-		})
-		assert.NoError(t, call.do(t.Context(), client))
-	})
 }
 
 func TestClient_send_any2xx(t *testing.T) {

@@ -44,11 +44,11 @@ const (
 // TestMain keeps what the tests and Examples write together, and removes it.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kalshi-go-test-")
-	if err == nil { // else this is a test's child, under another user
-		_ = os.Chmod(dir, 0o755) // for that user
-		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
-			_ = os.Setenv(name, dir)
-		}
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		_ = os.Setenv(name, dir)
 	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
@@ -172,6 +172,7 @@ type sentRequest struct {
 	path        string // as it goes over the wire
 	header      http.Header
 	body        []byte // nil: there was none
+	resendable  bool   // net/http itself may send the body again
 	at          time.Time
 }
 
@@ -194,7 +195,7 @@ func respondWith(mock *httpmock.MockTransport, responders ...httpmock.Responder)
 // add records a request and returns how many there have been.
 func (l *requestLog) add(req *http.Request) int {
 	path, _, _ := strings.Cut(req.URL.RequestURI(), "?")
-	sent := sentRequest{method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(), at: time.Now()}
+	sent := sentRequest{method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(), resendable: req.GetBody != nil, at: time.Now()}
 	if req.Body != nil {
 		sent.body, _ = io.ReadAll(req.Body)
 	}
