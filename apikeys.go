@@ -137,7 +137,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}
-	if err := file.save(key.PrivateKey); err != nil {
+	if err := file.saveKey(key); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {

@@ -125,7 +125,7 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
-			assert.True(t, got.PrivateKey.Reveal() == string(text), "the file holds exactly the private key")
+			assert.True(t, "KALSHI_API_KEY_ID="+got.ID+"\n"+got.PrivateKey.Reveal() == string(text), "the file is a key file")
 			if runtime.GOOS != "windows" {
 				info, err := os.Lstat(path)
 				require.NoError(t, err)
@@ -270,7 +270,7 @@ func TestClient_GenerateAPIKeyToFile_cancelledOnceCreated(t *testing.T) {
 	require.NoError(t, err)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.True(t, got.PrivateKey.Reveal() == string(text), "the file holds the private key")
+	assert.True(t, strings.HasSuffix(string(text), got.PrivateKey.Reveal()), "the file holds the private key")
 }
 
 func TestClient_CurrentAPIKey(t *testing.T) {
@@ -284,7 +284,7 @@ func TestClient_CurrentAPIKey(t *testing.T) {
 	assert.Equal(t, &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: pointerTo(0)}, got)
 
 	_, err = client.CurrentAPIKey(t.Context())
-	assert.EqualError(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: was it deleted just now?")
+	assert.EqualError(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: it may have been deleted just now")
 	_, err = client.CurrentAPIKey(t.Context())
 	assert.Equal(t, "Forbidden", kindOf(err))
 	log.assertAttempts(t, 3)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -109,7 +110,10 @@ func yardstick(client *Client, f *floor) (cases []yardstickCase) {
 		"GenerateAPIKey": func(method, path string) error {
 			return f.call(ctx, method, path, GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519}, new(GenerateAPIKeyResponse))
 		},
-		"DeleteAPIKey": func(method, path string) error { return f.call(ctx, method, path, nil, nil) },
+		"DeleteAPIKey": func(method, path string) error { // by hand, too, the path is made of the ID
+			id := strings.TrimPrefix(path, pathAPIKeys+"/")
+			return f.call(ctx, method, pathAPIKeys+"/"+url.PathEscape(id), nil, nil)
+		},
 	}
 	for _, call := range apiCalls() {
 		floor := floors[call.name]
@@ -131,7 +135,7 @@ func canned(keys int) http.HandlerFunc {
 	if err != nil {
 		panic(err)
 	}
-	created := []byte(`{"api_key_id":"` + testKeyID + `","key_type":"ed25519","private_key":"` + strings.Repeat("k", 119) + `"}`)
+	created := []byte(`{"api_key_id":"` + otherKeyID + `","key_type":"ed25519","private_key":"` + strings.Repeat("k", 119) + `"}`)
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.Method {

@@ -68,13 +68,14 @@ func TestClient_send_failure(t *testing.T) {
 		var got *ForbiddenError
 		require.ErrorAs(t, call.do(t.Context(), client), &got)
 		want := APIError{StatusCode: 403, Code: "c", Message: "m", Details: "d", Method: call.method, Path: "/some/base/v2" + call.path, Body: []byte(body)}
-		got.structured = false
 		assert.Equal(t, want, got.APIError)
 	})
 	client, mock := newTestClient(t)
 	respondWith(mock, respond(403, ""))
-	_, err := client.GetAPIKeys(t.Context(), ForSubtrader("user1_desk2"))
+	_, err := client.GetAPIKeys(t.Context())
 	assert.EqualError(t, err, "kalshi: GET /some/base/v2/api_keys: 403 Forbidden")
+	_, err = client.GetAPIKeys(t.Context(), ForSubtrader("user1_desk2"))
+	assert.EqualError(t, err, "kalshi: GET /some/base/v2/api_keys: 403 Forbidden (FCMSubtraderID is for FCM members only: leave it out for other accounts)")
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 

@@ -56,7 +56,10 @@ func TestUnauthorizedError_Error(t *testing.T) {
 		{"expired, no date", codeTimestampExpired, "", 0, true, "check the local clock"},
 		{"expired, clocks agree well enough", codeTimestampExpired, "", 5 * time.Second, false, "the clocks agree: the request took too long to arrive"},
 		{"expired, clocks no longer agree", codeTimestampExpired, "", -6 * time.Second, false, "the local clock is 6 seconds ahead"},
-		{"clock behind, and no word of it", "", "", 2 * time.Hour, false, "the local clock is 7200 seconds behind"},
+		{"clock behind, and no word of it", "", "", 2 * time.Hour, false, "the local clock is 2 hours behind"},
+		{"clock a little off", "", "", -90 * time.Minute, false, "the local clock is 5400 seconds ahead"},
+		{"clock days off", codeTimestampExpired, "", 73 * time.Hour, false, "the local clock is 3 days behind, beyond what is corrected"},
+		{"clock a day off", codeTimestampExpired, "", -24 * time.Hour, false, "the local clock is 24 hours ahead"},
 	}
 	for _, tt := range tests {
 		err := &UnauthorizedError{APIError: APIError{StatusCode: 401, Code: tt.code, Details: tt.details}, ClockSkew: tt.skew, dated: !tt.undated}

@@ -66,16 +66,16 @@ func FuzzDecodeList(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	reasons := []string{"it lacks api_keys", "it is not the JSON object", "its field "}
+	reasons := []string{"it lacks api_keys", "it is not the JSON object", "its field ", "it has more values"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got := GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}
+		got := keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}}
 		if err := got.decode(body); err != nil {
 			assert.True(t, slices.ContainsFunc(reasons, func(reason string) bool { return strings.HasPrefix(err.Error(), reason) }), err.Error())
 			assert.Nil(t, errors.Unwrap(err), "the cause may quote the body")
 			return
 		}
 		assert.NotNil(t, got.APIKeys)
-		again := GetAPIKeysResponse{}
+		again := keyList{}
 		require.NoError(t, again.decode(body))
 		assert.Equal(t, again, got, "what was there before does not show")
 		got.RegionExpiration()

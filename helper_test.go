@@ -44,11 +44,11 @@ const (
 // TestMain keeps what the tests and Examples write together, and removes it.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kalshi-go-test-")
-	if err != nil {
-		panic(err)
-	}
-	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
-		_ = os.Setenv(name, dir)
+	if err == nil { // else this is a test's child, under another user
+		_ = os.Chmod(dir, 0o755) // for that user
+		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+			_ = os.Setenv(name, dir)
+		}
 	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)

@@ -3,6 +3,7 @@ package kalshi
 // Private keys in files.
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
@@ -17,6 +18,199 @@ import (
 
 const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
 
+// A KeyFile is the path of a file with one API key: its ID on a line
+//
+//	KALSHI_API_KEY_ID=<id>
+//
+// and below it the private key as PEM text. Both are in one file so that a
+// single rename replaces both. Programs that read PEM files, such as OpenSSL,
+// ignore the line. [KeyFile.Load] is a [KeySource], and [KeyFile.Save] is for
+// [RotateAPIKeyRequest]. Let only one process rotate the key in a file; any
+// number can load it.
+type KeyFile string
+
+// Load reads the key from the file. It follows symbolic links, and allows
+// blanks and quotes around the ID. ctx is not used. If the file cannot be
+// read, the error wraps an [*fs.PathError]; if it is over 1 MiB, has no line
+// with an ID or no key that [ParsePrivateKey] accepts, the error is a
+// [*ValidationError].
+func (f KeyFile) Load(_ context.Context) (keyID string, key crypto.Signer, err error) {
+	const field = "key file"
+	keyID, key, err = loadKeyFile(field, string(f))
+	if err == nil && keyID == "" {
+		return "", nil, invalid(field+" "+string(f), "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
+	}
+	return keyID, key, err
+}
+
+// Save writes a generated key to the file, replacing a file that exists in a
+// single step: it writes a new file in the same folder, with mode 0600 where
+// the system has modes, syncs it to disk and renames it. If Save fails, the
+// old file is unchanged and the new one is removed. If the process is killed,
+// the file holds the old key or the new one, and a new file may be left
+// behind: its name begins with the file's own and ends in ".tmp", and its mode
+// is 0600 or that of the old file. Failing to sync the folder after the rename
+// is not an error.
+//
+// On Unix, the file keeps its owner, group and mode, except that others lose
+// all access. Save fails if it cannot keep them: otherwise an administrator's
+// rotation would lock out the bots that load the file. If the path is a
+// symbolic link, Save replaces the link, not the file that it points to. A
+// single file that is mounted into a container cannot be replaced: mount its
+// folder.
+//
+// ctx is not used, because a key that is not saved may be lost. Save returns a
+// [*ValidationError] for a response that has no private key or no valid ID.
+// In particular, it cannot be used with [RotateAPIKeyRequest].PrivateKey,
+// since the response then has no private key.
+func (f KeyFile) Save(_ context.Context, key *GenerateAPIKeyResponse) error {
+	path := string(f)
+	if err := checkPath("key file", path); err != nil {
+		return err
+	}
+	if key != nil && key.PrivateKey.reveal == nil {
+		return invalid("response", "has no private key: to rotate to a key of your own, use a Save that stores it with the new ID")
+	}
+	if _, err := key.Signer(); err != nil { // what Load could not use must not replace a key
+		return err
+	}
+	if err := replaceFile(path, keyFileText(key)); err != nil {
+		return pathError("save the key file", path, err)
+	}
+	return nil
+}
+
+// keyFileText is the content of a key file.
+func keyFileText(key *GenerateAPIKeyResponse) string {
+	return envKeyID + "=" + key.ID + "\n" + strings.TrimRight(key.PrivateKey.Reveal(), "\r\n") + "\n"
+}
+
+// replaceFile writes the text to a new file and renames it to path.
+func replaceFile(path, text string) error {
+	old, err := os.Stat(path) // follows a link: its target has the owner and mode to keep
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		old = nil
+	case err != nil:
+		return err
+	case !old.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err == nil && old != nil {
+		err = keepOwnerAndMode(f, old)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	_ = syncDir(filepath.Dir(path)) // the key is in place
+	return nil
+}
+
+// loadKeyFile reads a private key from a file, and its ID if the file names
+// one. Errors call the path by the name in field.
+func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error) {
+	data, err := readKeyText(field, path)
+	if err != nil {
+		return "", nil, err
+	}
+	field += " " + path
+	key, err = parsePrivateKey(field, data)
+	if err != nil {
+		return "", nil, err
+	}
+	keyID, found := keyIDLine(string(data))
+	if !found {
+		return "", key, nil
+	}
+	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
+		return "", nil, err
+	}
+	return keyID, key, nil
+}
+
+// keyIDLine returns the value of the first line that sets KALSHI_API_KEY_ID.
+func keyIDLine(text string) (keyID string, found bool) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimPrefix(strings.TrimSpace(name), "export ")
+		if ok && strings.TrimSpace(name) == envKeyID {
+			return strings.Trim(value, " \t\r\n\"'"), true
+		}
+	}
+	return "", false
+}
+
+// LoadPrivateKey reads a file of at most 1 MiB and parses it with
+// [ParsePrivateKey]. If the file cannot be read, the error wraps an
+// [*fs.PathError]; if it is larger, the error is a [*ValidationError].
+func LoadPrivateKey(path string) (crypto.Signer, error) {
+	return loadPrivateKey("private key file", path)
+}
+
+// loadPrivateKey is LoadPrivateKey with the name that errors give the path.
+func loadPrivateKey(field, path string) (crypto.Signer, error) {
+	data, err := readKeyText(field, path)
+	if err != nil {
+		return nil, err
+	}
+	return parsePrivateKey(field+" "+path, data)
+}
+
+// readKeyText reads a file that holds a key. Errors call the path by the name
+// in field.
+func readKeyText(field, path string) ([]byte, error) {
+	if err := checkPath(field, path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, pathError(field, path, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize+1))
+	if err != nil {
+		return nil, pathError(field, path, err)
+	}
+	if len(data) > maxKeyFileSize {
+		return nil, invalid(field+" "+path, "is over 1 MiB, too large for a key: is it the right file?")
+	}
+	return data, nil
+}
+
+// checkPath rejects a path that is empty or, by mistake, a key, which errors
+// about the file would quote.
+func checkPath(field, path string) error {
+	switch {
+	case path == "":
+		return invalid(field, "is empty: name the file for the private key")
+	case isKeyText(path):
+		return invalid(field, "is the text of a key: use the name of its file")
+	}
+	return nil
+}
+
+// pathError adds a hint for a path whose ~ was not expanded.
+func pathError(what, path string, err error) error {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("kalshi: %s: %w: only a shell expands ~: write $HOME/%s in a shell, or the full path", what, err, rest)
+	}
+	return fmt.Errorf("kalshi: %s: %w", what, err)
+}
+
 // A newFile is a new, empty file for a private key.
 type newFile struct {
 	*os.File
@@ -25,8 +219,8 @@ type newFile struct {
 
 // createFile creates the file. It fails if path exists.
 func createFile(path string) (*newFile, error) {
-	if path == "" {
-		return nil, invalid("path", "is empty: name the file for the private key")
+	if err := checkPath("path", path); err != nil {
+		return nil, err
 	}
 	// O_EXCL does not follow a symbolic link either.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -44,10 +238,15 @@ func createFile(path string) (*newFile, error) {
 	return &newFile{f, made}, nil
 }
 
-// save writes the key and closes the file. If anything fails, it removes the
+// saveKey saves the key in the form of a [KeyFile].
+func (k *newFile) saveKey(key *GenerateAPIKeyResponse) error {
+	return k.save(keyFileText(key))
+}
+
+// save writes the text and closes the file. If anything fails, it removes the
 // file.
-func (k *newFile) save(key PrivateKeyPEM) error {
-	_, err := k.WriteString(key.Reveal())
+func (k *newFile) save(text string) error {
+	_, err := k.WriteString(text)
 	if err == nil {
 		err = k.Sync()
 	}
@@ -98,49 +297,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return nil
-}
-
-// LoadPrivateKey reads a file of at most 1 MiB and parses it with
-// [ParsePrivateKey]. If the file cannot be read, the error wraps an
-// [*fs.PathError]; if it is larger, the error is a [*ValidationError].
-func LoadPrivateKey(path string) (crypto.Signer, error) {
-	return loadPrivateKey("private key file", path)
-}
-
-// loadPrivateKey is LoadPrivateKey with the name that errors give the path.
-func loadPrivateKey(field, path string) (crypto.Signer, error) {
-	data, err := readKeyText(field, path)
-	if err != nil {
-		return nil, err
-	}
-	return parsePrivateKey(field+" "+path, data)
-}
-
-// readKeyText reads a file that holds a key. Errors call the path by the name
-// in field.
-func readKeyText(field, path string) ([]byte, error) {
-	if isKeyText(path) { // the error for a missing file would quote it
-		return nil, invalid(field, "is the text of a key: use the name of its file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, pathError(field, path, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize+1))
-	if err != nil {
-		return nil, pathError(field, path, err)
-	}
-	if len(data) > maxKeyFileSize {
-		return nil, invalid(field+" "+path, "is over 1 MiB, too large for a key: is it the right file?")
-	}
-	return data, nil
-}
-
-// pathError adds a hint for a path whose ~ was not expanded.
-func pathError(what, path string, err error) error {
-	if rest, ok := strings.CutPrefix(path, "~/"); ok && errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("kalshi: %s: %w: only a shell expands ~: write $HOME/%s in a shell, or the full path", what, err, rest)
-	}
-	return fmt.Errorf("kalshi: %s: %w", what, err)
 }

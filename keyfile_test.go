@@ -1,7 +1,9 @@
 package kalshi
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -53,7 +55,7 @@ func TestNewFile_save_removesItsFile(t *testing.T) {
 	file, err := createFile(path)
 	require.NoError(t, err)
 	require.NoError(t, file.Close()) // so that writing fails
-	err = file.save(newPrivateKeyPEM("the key's own text"))
+	err = file.save("the key's own text")
 	require.ErrorIs(t, err, fs.ErrClosed)
 	assert.Contains(t, err.Error(), "kalshi: write the private key: ")
 	assert.NotContains(t, err.Error(), "own text")
@@ -64,7 +66,7 @@ func TestNewFile_save_removesItsFile(t *testing.T) {
 func TestNewFile_leavesOtherFilesAlone(t *testing.T) {
 	t.Parallel()
 	end := map[string]func(*testing.T, *newFile){
-		"save":    func(t *testing.T, f *newFile) { assert.Error(t, f.save(newPrivateKeyPEM("text"))) },
+		"save":    func(t *testing.T, f *newFile) { assert.Error(t, f.save("text")) },
 		"discard": func(t *testing.T, f *newFile) { assert.NoError(t, f.discard()) },
 	}
 	for name, end := range end {
@@ -209,4 +211,252 @@ func TestLoadPrivateKey_refuses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// generatedKey returns a response of GenerateAPIKey with a new key.
+func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
+	t.Helper()
+	return &GenerateAPIKeyResponse{
+		ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: newPrivateKeyPEM(encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))),
+	}
+}
+
+// requireKeyFile fails unless the file at path loads as that key.
+func requireKeyFile(t testing.TB, path string, want *GenerateAPIKeyResponse) {
+	t.Helper()
+	keyID, key, err := KeyFile(path).Load(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, want.ID, keyID)
+	wantKey, err := want.PrivateKey.Parse()
+	require.NoError(t, err)
+	assertSameKey(t, wantKey, key)
+}
+
+func TestKeyFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bot.key")
+	for i, kt := range goodKeyTexts(t) { // the first makes the file, the others replace it
+		key := &GenerateAPIKeyResponse{ID: fmt.Sprintf("id-%d", i), PrivateKey: newPrivateKeyPEM(kt.text)}
+		require.NoError(t, KeyFile(path).Save(t.Context(), key), kt.name)
+		requireKeyFile(t, path, key)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.True(t, fmt.Sprintf("KALSHI_API_KEY_ID=id-%d\n%s", i, kt.text) == string(text), kt.name)
+		assertMode0600(t, path)
+		assert.Equal(t, []string{"bot.key"}, names(t, filepath.Dir(path)))
+		_, err = LoadPrivateKey(path)
+		assert.NoError(t, err, kt.name)
+	}
+}
+
+// A bare name, and a context that has ended: the key is saved all the same.
+func TestKeyFile_Save_bareName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	key := generatedKey(t)
+	require.NoError(t, KeyFile("bot.key").Save(ctx, key))
+	requireKeyFile(t, "bot.key", key)
+}
+
+func TestNewFile_saveKey(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bot.key")
+	file, err := createFile(path)
+	require.NoError(t, err)
+	key := generatedKey(t)
+	require.NoError(t, file.saveKey(key))
+	requireKeyFile(t, path, key)
+	assertMode0600(t, path)
+}
+
+func TestKeyFile_Load(t *testing.T) {
+	t.Parallel()
+	kt := goodKeyTexts(t)[2]
+	tests := []struct{ name, text string }{
+		{"blanks", "  KALSHI_API_KEY_ID =\tid \n" + kt.text},
+		{"CRLF", "KALSHI_API_KEY_ID=id\r\n" + strings.ReplaceAll(kt.text, "\n", "\r\n")},
+		{"double quotes", `KALSHI_API_KEY_ID="id"` + "\n" + kt.text},
+		{"single quotes", "KALSHI_API_KEY_ID='id'\n" + kt.text},
+		{"a shell's export", "export KALSHI_API_KEY_ID=id\n" + kt.text},
+		{"byte-order mark", "\ufeffKALSHI_API_KEY_ID=id\n" + kt.text},
+		{"lines above", "# our bot\n\nKALSHI_API_KEY_ID=id\n\n" + kt.text},
+		{"below the key", kt.text + "KALSHI_API_KEY_ID=id"},
+		{"other variables", "KALSHI_API_KEY_ID_2=other\nNOT_KALSHI_API_KEY_ID=other\nKALSHI_API_KEY_ID=id\n" + kt.text},
+	}
+	for _, tt := range tests {
+		path := filepath.Join(t.TempDir(), "bot.key")
+		require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
+		keyID, key, err := KeyFile(path).Load(t.Context())
+		require.NoError(t, err, tt.name)
+		assert.Equal(t, "id", keyID, tt.name)
+		assertSameKey(t, kt.key, key)
+	}
+}
+
+func TestKeyFile_Load_refuses(t *testing.T) {
+	t.Parallel()
+	pemText := goodKeyTexts(t)[2].text
+	const line = envKeyID + "="
+	tests := []struct {
+		name, text string
+		words      []string
+	}{
+		{"no line with the ID", pemText, []string{"add the line KALSHI_API_KEY_ID=<id> above"}},
+		{"no ID on the line", line + " \n" + pemText, []string{envKeyID, "is empty"}},
+		{"a blank in the ID", line + "a b\n" + pemText, []string{envKeyID, "blanks"}},
+		{"a key on the line", line + strings.ReplaceAll(pemText, "\n", `\n`) + "\n", []string{envKeyID, "is a private key"}},
+		{"no key", line + "id\n", []string{"no BEGIN PRIVATE KEY line"}},
+		{"two keys", line + "id\n" + pemText + pemText, []string{"more than one private key"}},
+		{"empty", "", []string{"is empty"}},
+		{"too large", line + "id\n" + pemText + strings.Repeat("\n", maxKeyFileSize), []string{"over 1 MiB"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "bot.key")
+			require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
+			keyID, key, err := KeyFile(path).Load(t.Context())
+			assertInvalid(t, err, append(tt.words, "kalshi: key file ", "bot.key")...)
+			assert.Empty(t, keyID)
+			assert.Nil(t, key)
+			assertNoEcho(t, pemText, err)
+		})
+	}
+	_, _, err := KeyFile(filepath.Join(t.TempDir(), "none")).Load(t.Context())
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	_, _, err = KeyFile("").Load(t.Context())
+	assertInvalid(t, err, "key file", "is empty")
+}
+
+// For the environment a key file may lack the ID, and errors name the variable.
+func TestLoadKeyFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key.pem")
+	kt := goodKeyTexts(t)[2]
+	require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
+	keyID, key, err := loadKeyFile(envPrivateKeyPath, path)
+	require.NoError(t, err)
+	assert.Empty(t, keyID)
+	assertSameKey(t, kt.key, key)
+
+	_, _, err = loadKeyFile(envPrivateKeyPath, kt.text)
+	assertInvalid(t, err, envPrivateKeyPath, "is the text of a key")
+	assertNoEcho(t, kt.text, err)
+	_, _, err = loadKeyFile(envPrivateKeyPath, path+".none")
+	assert.ErrorContains(t, err, "kalshi: "+envPrivateKeyPath+": open ")
+}
+
+func TestKeyFile_Save_refuses(t *testing.T) {
+	t.Parallel()
+	good := generatedKey(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bot.key")
+	require.NoError(t, KeyFile(path).Save(t.Context(), good))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
+	before := names(t, dir)
+
+	for name, tt := range map[string]struct {
+		key  *GenerateAPIKeyResponse
+		word string
+	}{
+		"nil":            {nil, "response is nil"},
+		"no private key": {&GenerateAPIKeyResponse{ID: "id"}, "has no private key"},
+		"a masked key":   {&GenerateAPIKeyResponse{ID: "id", PrivateKey: newPrivateKeyPEM("***")}, "no BEGIN PRIVATE KEY line"},
+		"no ID":          {&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}, "key ID is empty"},
+		"a line end":     {&GenerateAPIKeyResponse{ID: "a\nb", PrivateKey: good.PrivateKey}, "key ID has"},
+	} {
+		assertInvalid(t, KeyFile(path).Save(t.Context(), tt.key), tt.word)
+		requireKeyFile(t, path, good)
+		assert.Equal(t, before, names(t, dir), name)
+	}
+
+	assertInvalid(t, KeyFile("").Save(t.Context(), good), "key file", "is empty")
+	err := KeyFile(good.PrivateKey.Reveal()).Save(t.Context(), good)
+	assertInvalid(t, err, "is the text of a key")
+	assertNoEcho(t, good.PrivateKey.Reveal(), err)
+	assert.ErrorContains(t, KeyFile(filepath.Join(dir, "folder")).Save(t.Context(), good), "not a regular file")
+	assert.ErrorIs(t, KeyFile(filepath.Join(dir, "none", "key")).Save(t.Context(), good), fs.ErrNotExist)
+	assert.ErrorContains(t, KeyFile("~/none/key").Save(t.Context(), good), "$HOME/none/key")
+	assert.Error(t, KeyFile(filepath.Join(path, "key")).Save(t.Context(), good), "below a file")
+	assert.Equal(t, before, names(t, dir))
+}
+
+func TestKeyFile_Save_symlink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, key := generatedKey(t), generatedKey(t)
+	target := filepath.Join(dir, "target")
+	require.NoError(t, KeyFile(target).Save(t.Context(), old))
+	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
+		path := filepath.Join(dir, "link")
+		symlink(t, to, path)
+		require.NoError(t, KeyFile(path).Save(t.Context(), key))
+		info, err := os.Lstat(path)
+		require.NoError(t, err)
+		assert.True(t, info.Mode().IsRegular(), "the link is replaced")
+		assertMode0600(t, path)
+		requireKeyFile(t, path, key)
+		requireKeyFile(t, target, old)
+		require.NoError(t, os.Remove(path))
+	}
+	assert.Equal(t, []string{"target"}, names(t, dir))
+}
+
+// Kubernetes updates a mounted secret by replacing the symbolic link ..data.
+func TestKeyFile_Load_followsKubernetes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bot.key")
+	symlink(t, filepath.Join("..data", "bot.key"), path)
+	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
+		key := generatedKey(t)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		require.NoError(t, KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), key))
+		symlink(t, version, filepath.Join(dir, "..data_tmp"))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		requireKeyFile(t, path, key)
+	}
+}
+
+// OpenSSL, Python and Node read the file as PEM.
+func TestKeyFile_otherPrograms(t *testing.T) {
+	t.Parallel()
+	programs := map[string][]string{
+		"openssl": {"openssl", "pkey", "-pubout", "-in"},
+		"python3": {"python3", "-c", `
+import sys
+from cryptography.hazmat.primitives import serialization as s
+key = s.load_pem_private_key(open(sys.argv[1], "rb").read(), None)
+sys.stdout.write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())`},
+		"node": {"node", "-e", `
+const key = require("crypto").createPrivateKey(require("fs").readFileSync(process.argv[1]));
+process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki", format: "pem" }));`},
+	}
+	for name, command := range programs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := exec.LookPath(name); err != nil {
+				t.Skip(name + " is not installed")
+			}
+			if name == "openssl" && !isOpenSSL() {
+				t.Skip("this openssl is LibreSSL, which lacks some key types")
+			}
+			good := goodKeyTexts(t)
+			for _, kt := range []keyText{good[0], good[2]} { // as the service sends them
+				path := filepath.Join(t.TempDir(), "bot.key")
+				require.NoError(t, KeyFile(path).Save(t.Context(), &GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM(kt.text)}))
+				want, err := MarshalPublicKey(kt.key.Public())
+				require.NoError(t, err)
+				var stderr strings.Builder
+				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
+				cmd.Stderr = &stderr
+				got, err := cmd.Output()
+				if strings.Contains(stderr.String(), "No module named") {
+					t.Skip("Python's package cryptography is not installed")
+				}
+				require.NoError(t, err, "%s: %s", kt.name, &stderr)
+				assert.Equal(t, want, strings.ReplaceAll(string(got), "\r\n", "\n"), kt.name)
+			}
+		})
+	}
 }

@@ -57,7 +57,7 @@ func (k PrivateKeyPEM) WriteFile(path string) error {
 	if err != nil {
 		return err
 	}
-	return f.save(k)
+	return f.save(k.Reveal())
 }
 
 // UnmarshalText stores a copy of text, so that JSON and similar formats decode

@@ -166,6 +166,7 @@ type rotationTest struct {
 	kind       string
 	cause      error
 	text       string // in the error
+	warning    string // of a success
 	took       time.Duration
 }
 
@@ -245,7 +246,8 @@ func rotationTests() []rotationTest {
 		{name: "delete is refused", faults: one(fault{Method: remove, Status: 403}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "Forbidden", text: "delete the old one"},
 		{name: "delete hangs", faults: one(hangs), stage: StageDelete, keys: "old new", saved: true, newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
 		{name: "response to delete is lost", faults: one(fault{Method: remove, Drop: true, Process: true}), keys: "new", saved: true},
-		{name: "old key is gone already", at: StageDelete, handle: twice, keys: "new", saved: true},
+		{name: "old key is gone already", at: StageDelete, handle: twice, keys: "new", saved: true,
+			warning: "the old key was gone already: another process may have rotated it, and its new key exists too"},
 		// A gateway's 404 does not prove that it is gone.
 		{name: "delete gets a gateway's 404", faults: one(fault{Method: remove, Status: 404, Body: "<html>"}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "NotFound"},
 		{name: "cancelled in delete", at: StageDelete, handle: cancelBefore, keys: "new", saved: true},
@@ -308,7 +310,7 @@ func (tt *rotationTest) run(t *testing.T) {
 	assert.Equal(t, signs, run.client.Signer().KeyID(), "the key that signs")
 	if tt.stage == "" {
 		require.NoError(t, err)
-		assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
+		assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID, Warning: tt.warning}, got)
 	} else {
 		assert.Nil(t, got)
 		tt.checkError(t, err, newID, private)
@@ -564,7 +566,8 @@ func TestClient_RotateAPIKey_sameKeyAgain(t *testing.T) {
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, StageMint, failed.Stage)
 		assert.Empty(t, failed.NewKeyID)
-		assert.ErrorContains(t, err, id)
+		assert.Nil(t, failed.Key)
+		assert.ErrorContains(t, err, "the ID of an older one")
 	}
 	assert.Len(t, run.exchange.Keys(), 3)
 	requireWorks(t, run.client)

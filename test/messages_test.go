@@ -83,7 +83,7 @@ func TestMessages(t *testing.T) {
 			{listing, fault{Status: 429, Body: kalshitest.TooManyRequestsBody}, "kalshi: GET " + list + ": 429 Too Many Requests: too many requests"},
 			{listing, fault{Status: 502, Body: "<html>"}, "kalshi: GET " + list + ": 502 Bad Gateway"},
 			{listing, fault{Status: 301}, "kalshi: GET " + list + ": 301 Moved Permanently (redirects are not followed: check the base URL)"},
-			{listing, fault{Body: "{}"}, "kalshi: GET " + list + ": the 200 answer cannot be understood: it lacks api_keys"},
+			{listing, fault{Body: "{}"}, "kalshi: GET " + list + ": the 200 response cannot be understood: it lacks api_keys"},
 			{listing, fault{Delay: time.Hour}, "kalshi: GET " + list + ": context deadline exceeded"},
 			{generating, fault{Drop: true}, `kalshi: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: POST ` + generate + ": EOF"},
 			{creating, fault{Status: 500, Body: `{"api_key_id":"new"}`}, `kalshi: CreateAPIKey: a key named "my bot", ID new may exist now: list the keys, delete it if its private half is lost: POST ` + list + ": 500 Internal Server Error"},
@@ -145,10 +145,10 @@ func TestMessages(t *testing.T) {
 			err  error
 			want string
 		}{
-			{parse(""), "kalshi: private key is empty: give the PEM text, from the BEGIN line to the END line"},
-			{parse("key.pem"), "kalshi: private key has no BEGIN PRIVATE KEY line: give the PEM text itself, not a file's name"},
+			{parse(""), "kalshi: private key is empty: use the PEM text, from the BEGIN line to the END line"},
+			{parse("key.pem"), "kalshi: private key has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file"},
 			{parse("-----BEGIN"), "kalshi: private key is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"},
-			{parse("ssh-ed25519 AAAA"), "kalshi: private key is a public key: give the private half"},
+			{parse("ssh-ed25519 AAAA"), "kalshi: private key is a public key: use the private key"},
 			{signer(""), "kalshi: key ID is empty: copy it from where the key was made"},
 			{signer("a b"), "kalshi: key ID has blanks, control or non-ASCII characters: copy it again"},
 			{noKey, "kalshi: private key is an Ed25519 key of 0 bytes and not 64: parse or generate it again"},
@@ -160,15 +160,15 @@ func TestMessages(t *testing.T) {
 			{option(kalshi.WithHTTPClient(nil)), "kalshi: HTTP client is nil: leave the option out for the default one"},
 			{option(kalshi.WithMaxRetries(-1)), "kalshi: max retries is negative: 0 turns retries off"},
 			{option(kalshi.WithUserAgent("")), "kalshi: user agent is empty or has control or non-ASCII characters: use one such as my-bot/1.0"},
-			{request(kalshi.GenerateAPIKeyRequest{}), "kalshi: Name is empty: name the key after what will use it"},
-			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Scopes: []kalshi.Scope{}}), "kalshi: Scopes is an empty list: name at least one scope, or leave it nil for full access"},
-			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Subaccount: &negative}), "kalshi: Subaccount is negative: use 0 for the primary account, 1 to 63, or nil for all"},
+			{request(kalshi.GenerateAPIKeyRequest{}), "kalshi: Name is empty: name the key after its user, such as \"bot\""},
+			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Scopes: []kalshi.Scope{}}), "kalshi: Scopes is an empty list: name at least one scope, or use nil for full access"},
+			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Subaccount: &negative}), "kalshi: Subaccount is negative: use 0 to 63 (0 is the primary account), or nil for no restriction"},
 			{request(kalshi.GenerateAPIKeyRequest{Name: "x", Subaccount: &zero, FCMSubtraderID: "1_a"}), "kalshi: Subaccount excludes FCMSubtraderID: set only one of them"},
 			{privateKey, "kalshi: PublicKey is a private key, which must never be sent: make it with MarshalPublicKey from its public half"},
-			{noSaver, "kalshi: Save is nil: give one that stores the new key, which would be lost with the process"},
-			{kalshi.PrivateKeyPEM{}.WriteFile("x"), "kalshi: private key is missing: the service has not sent one, or it was not kept"},
-			{pemOf("k").WriteFile(""), "kalshi: path is empty: name the file that the private key goes to"},
-			{encoded, "kalshi: a private key is not encoded unasked: call Reveal and store its text with care"},
+			{noSaver, "kalshi: Save is nil: give one that stores the new key, such as KeyFile(path).Save; it would be lost with the process"},
+			{kalshi.PrivateKeyPEM{}.WriteFile("x"), "kalshi: private key is missing: only the response that created the key has it"},
+			{pemOf("k").WriteFile(""), "kalshi: path is empty: name the file for the private key"},
+			{encoded, "kalshi: refusing to encode a private key: call Reveal and store the text safely"},
 		} {
 			check(tt.err, "", tt.want)
 		}
@@ -181,5 +181,5 @@ func TestMessages_fileExists(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	err := pemOf("k").WriteFile(path)
 	require.ErrorIs(t, err, os.ErrExist)
-	assert.Regexp(t, `^kalshi: create the private key's file: open \S+: .+: name a new one, none is overwritten$`, err.Error())
+	assert.Regexp(t, `^kalshi: create the private key's file: open \S+: .+: name a new file; existing ones are never overwritten$`, err.Error())
 }
