@@ -85,7 +85,7 @@ func TestMessages(t *testing.T) {
 			{listing, fault{Status: 301}, "kalshi: GET " + list + ": 301 Moved Permanently (redirects are not followed: check the base URL)"},
 			{listing, fault{Body: "{}"}, "kalshi: GET " + list + ": the 200 response cannot be understood: it lacks api_keys"},
 			{listing, fault{Delay: time.Hour}, "kalshi: GET " + list + ": context deadline exceeded"},
-			{generating, fault{Drop: true}, `kalshi: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: POST ` + generate + ": EOF"},
+			{generating, fault{Drop: true}, `kalshi: GenerateAPIKey: a key named "my bot" may exist now: list the keys, delete it if its private half is lost: POST ` + generate + ": the connection was closed before a response arrived: EOF"},
 			{creating, fault{Status: 500, Body: `{"api_key_id":"new"}`}, `kalshi: CreateAPIKey: a key named "my bot", ID new may exist now: list the keys, delete it if its private half is lost: POST ` + list + ": 500 Internal Server Error"},
 		} {
 			x := inMemory(t)
@@ -106,8 +106,8 @@ func TestMessages(t *testing.T) {
 			faults []fault
 			want   string
 		}{
-			{noSave, []fault{{Drop: true}}, ": inspect: the old key still signs: GET " + list + ": EOF"},
-			{noSave, []fault{{Method: http.MethodPost, Drop: true, Process: true}}, ": mint: the old key still signs; delete if nobody holds it: NEW: POST " + generate + ": EOF"},
+			{noSave, []fault{{Drop: true}}, ": inspect: the old key still signs: GET " + list + ": the connection was closed before a response arrived: EOF"},
+			{noSave, []fault{{Method: http.MethodPost, Drop: true, Process: true}}, ": mint: the old key still signs; delete if nobody holds it: NEW: POST " + generate + ": the connection was closed before a response arrived: EOF"},
 			{noSave, []fault{{}, {}, {Method: http.MethodGet, Status: 403, Times: always}}, ": verify: the old key still signs; the new key NEW was deleted again: GET " + list + ": 403 Forbidden"},
 			{fullDisk, nil, ": save: the old key still signs; store the new key NEW from Key, or delete it: disk full"},
 			{noSave, []fault{{Method: http.MethodDelete, Status: 403}}, ": delete: the new key NEW signs and is saved; delete the old one: DELETE " + list + "/OLD: 403 Forbidden"},
