@@ -1,7 +1,9 @@
 package kalshi_test
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
@@ -13,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	kalshi "github.com/seed251d1451/kalshi-go"
@@ -31,7 +34,7 @@ var (
 )
 
 func newSigner(keyID, privateKey string) *kalshi.Signer {
-	return must(kalshi.NewSigner(keyID, must(kalshi.ParsePrivateKey([]byte(privateKey)))))
+	return must(kalshi.NewSignerFromPEM(keyID, []byte(privateKey)))
 }
 
 func newClient(signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
@@ -60,11 +63,7 @@ func Example() {
 	exchange := kalshitest.NewServer() // a stand-in; leave it out for the real one
 	defer exchange.Close()
 
-	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))
-	if err != nil {
-		log.Fatal(err)
-	}
-	signer, err := kalshi.NewSigner(exchange.KeyID, key)
+	signer, err := kalshi.NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -80,6 +79,18 @@ func Example() {
 		fmt.Println(key.Name, key.Scopes)
 	}
 	// Output: kalshitest [read write]
+}
+
+// What does a bot do when a response is lost?
+func Example_testYourBot() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the response is lost
+
+	bot := must(kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL)))
+	_, err := bot.GenerateAPIKey(ctx, botKey)
+	fmt.Println(errors.As(err, new(*kalshi.OutcomeUnknownError)), len(exchange.Keys()), "keys")
+	// Output: true 2 keys
 }
 
 func ExampleNewClient() {
@@ -114,6 +125,79 @@ func ExampleClient_Signer() {
 	header := must(client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath))
 	fmt.Println(len(header), "headers")
 	// Output: 3 headers
+}
+
+func ExampleClient_BaseURL() {
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil))
+	fmt.Println(req.URL.Path, client.Signer().SignRequest(req))
+	// Output: /trade-api/v2/portfolio/balance <nil>
+}
+
+// A bot that polls its balance and places orders, while the clocks differ and
+// its key is rotated. What follows the two types is all that it takes.
+func ExampleClient_HTTPClient() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"balance":5000}`)
+	}))
+	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+	}))
+	exchange.SetClockOffset(time.Hour)
+	type Balance struct{ Balance int }
+	type Order struct{ Ticker, Side string }
+
+	hc := client.HTTPClient()
+	call := func(method, path string, in, out any) error {
+		body := must(json.Marshal(in))
+		req := must(http.NewRequestWithContext(ctx, method, client.BaseURL()+path, bytes.NewReader(body)))
+		resp, err := hc.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if err := kalshi.CheckResponse(resp); err != nil || out == nil {
+			return err
+		}
+		return json.NewDecoder(resp.Body).Decode(out)
+	}
+	var balance Balance
+	fmt.Println(call(http.MethodGet, "/portfolio/balance", nil, &balance), balance.Balance)
+	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: kalshi.KeyFile(newFile()).Save}))
+	fmt.Println(call(http.MethodPost, "/portfolio/orders", Order{"KXBTC", "yes"}, nil))
+	// Output:
+	// <nil> 5000
+	// <nil>
+}
+
+func ExampleCheckResponse() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"code":"insufficient_balance","message":"insufficient balance"}}`, http.StatusForbidden)
+	}))
+	const order = `{"ticker":"KXBTC","side":"yes","count":1}`
+
+	placeOrder := func() error {
+		hc := client.HTTPClient()
+		resp, err := hc.Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return kalshi.CheckResponse(resp) // *kalshi.ForbiddenError, *kalshi.RateLimitError, …
+	}
+	err := placeOrder()
+	var forbidden *kalshi.ForbiddenError
+	fmt.Println(errors.As(err, &forbidden), err)
+	// Output: true kalshi: POST /trade-api/v2/portfolio/orders: 403 insufficient_balance: insufficient balance
+}
+
+func ExampleClient_WebSocketURL() {
+	client := must(kalshi.NewClient(signer, kalshi.WithBaseURL(kalshi.DemoBaseURL)))
+	fmt.Println(client.WebSocketURL())
+	// Output: wss://demo-api.kalshi.co/trade-api/ws/v2
 }
 
 func ExampleWithBaseURL() {
@@ -154,104 +238,6 @@ func ExampleWithUserAgent() {
 	// Output: my-bot/1.0
 }
 
-func ExampleNewSigner() {
-	key := must(kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))) // or a key in a KMS or an HSM
-	signer, err := kalshi.NewSigner("your-key-id", key)
-	fmt.Println(signer, err)
-	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
-}
-
-func ExampleSigner_KeyID() {
-	fmt.Println(signer.KeyID() == exchange.KeyID)
-	// Output: true
-}
-
-func ExampleSigner_KeyType() {
-	fmt.Println(signer.KeyType())
-	// Output: ed25519
-}
-
-func ExampleSigner_SignRequest() {
-	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"balance":100000}`)
-	}))
-
-	// Any endpoint of the exchange, with your own HTTP client.
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := signer.SignRequest(req); err != nil {
-		log.Fatal(err)
-	}
-	hc := &http.Client{
-		Timeout: 10 * time.Second,
-		// A redirect would take the key ID and the signature to another host.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	resp, err := hc.Do(req)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer resp.Body.Close()
-	fmt.Println(resp.Status)
-	// Output: 200 OK
-}
-
-func ExampleClient_BaseURL() {
-	req := must(http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil))
-	fmt.Println(req.URL.Path, client.Signer().SignRequest(req))
-	// Output: /trade-api/v2/portfolio/balance <nil>
-}
-
-func ExampleSigner_Headers() {
-	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
-	if err != nil {
-		log.Fatal(err)
-	}
-	// Hand the header to the dial of a WebSocket library.
-	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
-	// Output: true
-}
-
-func ExampleSigner_SignText() {
-	signature := must(signer.SignText("the text that a FIX logon signs"))
-	fmt.Println(len(signature), "characters of base64")
-	// Output: 88 characters of base64
-}
-
-func ExampleParsePrivateKey() {
-	mangled := `"` + exchange.PrivateKey + `"` // what an environment variable may hold
-	key := must(kalshi.ParsePrivateKey([]byte(mangled)))
-	fmt.Printf("%T\n", key)
-
-	_, err := kalshi.ParsePrivateKey([]byte("key.pem"))
-	fmt.Println(err)
-	// Output:
-	// ed25519.PrivateKey
-	// kalshi: private key has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file
-}
-
-func ExampleLoadPrivateKey() {
-	_, err := kalshi.LoadPrivateKey("no-such-file.pem")
-	fmt.Println(errors.Is(err, fs.ErrNotExist))
-	// Output: true
-}
-
-func ExampleMarshalPublicKey() {
-	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	text := must(kalshi.MarshalPublicKey(private.Public()))
-	fmt.Println(text[:26])
-	// Output: -----BEGIN PUBLIC KEY-----
-}
-
-func ExampleMarshalPrivateKey() {
-	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	text := must(kalshi.MarshalPrivateKey(private))
-	fmt.Println(text, text.WriteFile(newFile()))
-	// Output: [REDACTED] <nil>
-}
-
 func ExampleClient_GetAPIKeys() {
 	keys, err := client.GetAPIKeys(ctx)
 	if err != nil {
@@ -274,8 +260,16 @@ func ExampleForSubtrader() {
 	// Output: desk 7 1234_desk7
 }
 
-// A key pair that is made here and registered: the private half never crosses
-// the network.
+func ExampleGetAPIKeysResponse_RegionExpiration() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+	keys := must(client.GetAPIKeys(ctx))
+	t, ok := keys.RegionExpiration()
+	fmt.Println(t.UTC(), ok)
+	// Output: 2030-01-02 03:04:05 +0000 UTC true
+}
+
 func ExampleClient_CreateAPIKey() {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -311,17 +305,18 @@ func ExampleClient_GenerateAPIKey() {
 
 func ExampleClient_GenerateAPIKeyToFile() {
 	path := newFile()
+
 	key, err := client.GenerateAPIKeyToFile(ctx, kalshi.GenerateAPIKeyRequest{
 		Name:    "my bot",
 		KeyType: kalshi.KeyTypeEd25519,
-		Scopes:  []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade},
+		Scopes:  []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade}, // nil would grant full access
 	}, path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = kalshi.NewSigner(key.ID, must(kalshi.LoadPrivateKey(path)))
-	fmt.Println(err)
-	// Output: <nil>
+	keyID, _, err := kalshi.KeyFile(path).Load(ctx)
+	fmt.Println(keyID == key.ID, err)
+	// Output: true <nil>
 }
 
 func ExampleClient_DeleteAPIKey() {
@@ -333,8 +328,6 @@ func ExampleClient_DeleteAPIKey() {
 	// Output: it was gone before: kalshi: DELETE /trade-api/v2/api_keys/no-such-key: 404 not_found: not found
 }
 
-// A bot's check at start-up: is this the right key, may it trade, and from
-// where?
 func ExampleClient_CurrentAPIKey() {
 	key, err := client.CurrentAPIKey(ctx)
 	if err != nil {
@@ -352,15 +345,24 @@ func ExampleClient_CurrentAPIKey() {
 	// Output: kalshitest [read write]
 }
 
+// A bot's check at start-up: may it do what it is here for?
+func ExampleAPIKey_Missing() {
+	reader := exchange.AddKey(kalshitest.Key{Scopes: []string{"read"}})
+	key, err := newClient(newSigner(reader.ID, reader.PrivateKey)).CurrentAPIKey(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("missing:", key.Missing(kalshi.ScopeReadPortfolioBalance, kalshi.ScopeWriteTrade))
+	// Output: missing: [write::trade]
+}
+
 func ExampleClient_RotateAPIKey() {
 	exchange, client := newExchange()
 	defer exchange.Close()
-	dir := filepath.Dir(newFile())
+	path := newFile()
+
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
-		Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-			// A new file each time, since WriteFile never overwrites. Its name keeps the ID.
-			return key.PrivateKey.WriteFile(filepath.Join(dir, key.ID+".pem"))
-		},
+		Save: kalshi.KeyFile(path).Save,
 	})
 	var failed *kalshi.RotationError
 	if errors.As(err, &failed) {
@@ -370,14 +372,236 @@ func ExampleClient_RotateAPIKey() {
 	// Output: true 1
 }
 
-func ExampleGetAPIKeysResponse_RegionExpiration() {
-	exchange, client := newExchange()
+// An admin key rotates the key of a bot that may do no more than trade.
+func ExampleKeyFile_Save() {
+	admin, botPath := client, newFile()
+	req := kalshi.GenerateAPIKeyRequest{Name: "trader", Scopes: []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade}}
+	must(admin.GenerateAPIKeyToFile(ctx, req, botPath))
+
+	bot, err := kalshi.NewSignerFromSource(ctx, kalshi.KeyFile(botPath).Load)
+	if err != nil {
+		log.Fatal(err)
+	}
+	rotated, err := admin.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
+		Signer: bot,
+		Save:   kalshi.KeyFile(botPath).Save,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	keyID, _, err := kalshi.KeyFile(botPath).Load(ctx)
+	fmt.Println(keyID == rotated.NewKeyID, err)
+	// Output: true <nil>
+}
+
+func ExampleUnauthorizedError() {
+	stranger := newSigner("not-a-key-of-this-environment", exchange.PrivateKey)
+	_, err := newClient(stranger).GetAPIKeys(ctx)
+	var unauthorized *kalshi.UnauthorizedError
+	if errors.As(err, &unauthorized) {
+		fmt.Println(unauthorized)
+	}
+	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)
+}
+
+func ExampleOutcomeUnknownError() {
+	exchange := kalshitest.NewServer()
 	defer exchange.Close()
-	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
-	keys := must(client.GetAPIKeys(ctx))
-	t, ok := keys.RegionExpiration()
-	fmt.Println(t.UTC(), ok)
-	// Output: 2030-01-02 03:04:05 +0000 UTC true
+	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the response is lost
+	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	name := "my bot " + time.Now().UTC().Format(time.RFC3339Nano) // names need not be unique; this one is
+	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
+	var unknown *kalshi.OutcomeUnknownError
+	if errors.As(err, &unknown) {
+		keys, err := client.GetAPIKeys(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, key := range keys.APIKeys {
+			if key.Name == unknown.KeyName {
+				fmt.Println("made, its private half lost: delete it") // client.DeleteAPIKey(ctx, key.ID)
+			}
+		}
+	}
+	// Output: made, its private half lost: delete it
+}
+
+func ExampleNewSigner() {
+	key := must(kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))) // or a key in a KMS or an HSM
+	signer, err := kalshi.NewSigner("your-key-id", key)
+	fmt.Println(signer, err)
+	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
+}
+
+func ExampleNewSignerFromPEM() {
+	signer, err := kalshi.NewSignerFromPEM("your-key-id", []byte(exchange.PrivateKey))
+	fmt.Println(signer, err)
+	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
+}
+
+func ExampleSigner_KeyID() {
+	fmt.Println(signer.KeyID() == exchange.KeyID)
+	// Output: true
+}
+
+func ExampleSigner_KeyType() {
+	fmt.Println(signer.KeyType())
+	// Output: ed25519
+}
+
+func ExampleSigner_Headers() {
+	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Hand the header to the dial of a WebSocket library.
+	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
+	// Output: true
+}
+
+func ExampleSigner_SignText() {
+	signature := must(signer.SignText("any text"))
+	fmt.Println(len(signature), "characters of base64")
+	// Output: 88 characters of base64
+}
+
+func ExampleSigner_SignFIXLogon() {
+	sendingTime := time.Now().UTC().Format("20060102-15:04:05.000") // tag 52, too
+	rawData, err := signer.SignFIXLogon(sendingTime, 1, "KalshiRT")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(rawData), "characters of base64") // tag 96
+	// Output: 88 characters of base64
+}
+
+func ExampleSigner_SignRequest() {
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"balance":100000}`)
+	}))
+
+	// Any endpoint of the exchange, with your own HTTP client.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := signer.SignRequest(req); err != nil {
+		log.Fatal(err)
+	}
+	hc := &http.Client{
+		Timeout: 10 * time.Second,
+		// A redirect would take the key ID and the signature to another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 200 OK
+}
+
+// For a secret manager that calls back when a key was replaced.
+func ExampleSigner_Replace() {
+	signer := newSigner(exchange.KeyID, exchange.PrivateKey)
+	bot := newClient(signer)
+
+	fresh := exchange.AddKey(kalshitest.Key{Name: "fresh"})
+	if err := signer.Replace(fresh.ID, must(kalshi.ParsePrivateKey([]byte(fresh.PrivateKey)))); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
+	// Output: fresh
+}
+
+// On a SIGHUP, say, read the key file again.
+func ExampleSigner_Reload() {
+	file := kalshi.KeyFile(newFile())
+	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
+	signer := must(kalshi.NewSignerFromSource(ctx, file.Load))
+
+	if err := file.Save(ctx, must(client.GenerateAPIKey(ctx, botKey))); err != nil {
+		log.Fatal(err)
+	}
+	before := signer.KeyID()
+	fmt.Println(signer.Reload(ctx), signer.KeyID() != before)
+	// Output: <nil> true
+}
+
+// A secret manager as the source: the client asks it again when the service no
+// longer accepts the key.
+func ExampleNewSignerFromSource() {
+	secret := exchange.AddKey(kalshitest.Key{Name: "in the vault"}) // what the secret manager holds
+	signer, err := kalshi.NewSignerFromSource(ctx, func(context.Context) (string, crypto.Signer, error) {
+		key, err := kalshi.ParsePrivateKey([]byte(secret.PrivateKey))
+		return secret.ID, key, err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	bot := newClient(signer)
+
+	old := secret.ID // an administrator replaces the key
+	secret = exchange.AddKey(kalshitest.Key{Name: "the new one"})
+	if err := client.DeleteAPIKey(ctx, old); err != nil {
+		log.Fatal(err)
+	}
+
+	key, err := bot.CurrentAPIKey(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the bot goes on with", key.Name)
+	// Output: the bot goes on with the new one
+}
+
+func ExampleParsePrivateKey() {
+	mangled := `"` + exchange.PrivateKey + `"` // what an environment variable may hold
+	key := must(kalshi.ParsePrivateKey([]byte(mangled)))
+	fmt.Printf("%T\n", key)
+
+	_, err := kalshi.ParsePrivateKey([]byte("key.pem"))
+	fmt.Println(err)
+	// Output:
+	// ed25519.PrivateKey
+	// kalshi: private key has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file
+}
+
+func ExampleLoadPrivateKey() {
+	_, err := kalshi.LoadPrivateKey("no-such-file.pem")
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
+}
+
+func ExampleMarshalPublicKey() {
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	text := must(kalshi.MarshalPublicKey(private.Public()))
+	fmt.Println(text[:26])
+	// Output: -----BEGIN PUBLIC KEY-----
+}
+
+func ExampleMarshalPrivateKey() {
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	text := must(kalshi.MarshalPrivateKey(private))
+	fmt.Println(text, text.WriteFile(newFile()))
+	// Output: [REDACTED] <nil>
+}
+
+func ExampleKeyFile_Load() {
+	file := kalshi.KeyFile(newFile())
+	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
+
+	signer, err := kalshi.NewSignerFromSource(ctx, file.Load) // reads it again when the key is refused
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(signer.KeyType())
+	// Output: ed25519
 }
 
 func ExampleGenerateAPIKeyResponse_Signer() {
@@ -429,40 +653,4 @@ func ExamplePrivateKeyPEM_UnmarshalText() {
 	err := json.Unmarshal([]byte(`{"id":"1","private_key":"from a secret manager"}`), &stored)
 	fmt.Printf("%+v %v\n", stored, err)
 	// Output: {ID:1 PrivateKey:[REDACTED]} <nil>
-}
-
-func ExampleUnauthorizedError() {
-	stranger := newSigner("not-a-key-of-this-environment", exchange.PrivateKey)
-	_, err := newClient(stranger).GetAPIKeys(ctx)
-	var unauthorized *kalshi.UnauthorizedError
-	if errors.As(err, &unauthorized) {
-		fmt.Println(unauthorized)
-	}
-	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)
-}
-
-func ExampleOutcomeUnknownError() {
-	exchange := kalshitest.NewServer()
-	defer exchange.Close()
-	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the answer is lost
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	name := "my bot " + time.Now().UTC().Format(time.RFC3339Nano) // names need not be unique; this one is
-	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
-	var unknown *kalshi.OutcomeUnknownError
-	if errors.As(err, &unknown) {
-		keys, err := client.GetAPIKeys(ctx)
-		if err != nil {
-			log.Fatal(err)
-		}
-		for _, key := range keys.APIKeys {
-			if key.Name == unknown.KeyName {
-				fmt.Println("made, its private half lost: delete it") // client.DeleteAPIKey(ctx, key.ID)
-			}
-		}
-	}
-	// Output: made, its private half lost: delete it
 }

@@ -202,7 +202,7 @@ func TestDocs_READMESnippetsStandInExamples(t *testing.T) {
 	examples := unindent(string(source))
 	for _, snippet := range readmeSnippets(t) {
 		if !isProgram(snippet) {
-			assert.Contains(t, examples, unindent(snippet))
+			assert.True(t, strings.Contains(examples, unindent(snippet)), "not in an Example:\n%s", snippet)
 		}
 	}
 }
