@@ -57,25 +57,6 @@ func TestClient_createKey(t *testing.T) {
 	assert.Equal(t, `{"name":"bot","key_type":"x448","fcm_subtrader_id":"user1_desk2"}`, string(log.requests[1].body))
 }
 
-func TestClient_DeleteAPIKey_escapesTheID(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ name, id, path string }{
-		{"slash", "a/b", "a%2Fb"},
-		{"dot segments", "../../portfolio", "..%2F..%2Fportfolio"},
-		{"escaped dot segment", "%2e%2e", "%252e%252e"},
-		{"query and fragment", "a?b=c#d", "a%3Fb=c%23d"},
-		{"blank and plus", "a b+c", "a%20b+c"},
-		{"beyond ASCII", "schlüssel", "schl%C3%BCssel"},
-	}
-	for _, tt := range tests {
-		client, mock := newTestClient(t)
-		log := respondWith(mock, respond(204, ""))
-		require.NoError(t, client.DeleteAPIKey(t.Context(), tt.id), tt.name)
-		assert.Equal(t, testBaseURL+"/api_keys/"+tt.path, log.only(t).url, tt.name)
-		log.only(t).assertSigned(t, publicKey(client))
-	}
-}
-
 // The body of a deletion's response is of no interest.
 func TestClient_DeleteAPIKey_ignoresTheBody(t *testing.T) {
 	t.Parallel()

@@ -113,11 +113,7 @@ func TestCallError(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(0))
 		respondWith(mock, httpmock.NewErrorResponder(refused))
 		err := call.do(t.Context(), client)
-		want := "Transport"
-		if call.creates() {
-			want = "Unknown"
-		}
-		assert.Equal(t, want, kindOf(err))
+		assert.Equal(t, call.lostKind(), kindOf(err))
 		assert.ErrorContains(t, err, call.method+" /some/base/v2"+call.path+": dial tcp: connection refused")
 		assert.ErrorIs(t, err, refused)
 		assert.ErrorAs(t, err, new(net.Error))
@@ -141,41 +137,30 @@ func TestCallError_context(t *testing.T) {
 	deadline := func(ctx context.Context) (context.Context, func()) {
 		return context.WithTimeoutCause(ctx, time.Second, cause)
 	}
-	tests := []struct {
-		name     string
-		context  func(context.Context) (context.Context, func())
-		early    bool
-		want     error
-		attempts int
-	}{
-		{"cancelled", withCause, false, context.Canceled, 1},
-		{"cancelled before the call", withCause, true, context.Canceled, 0},
-		{"deadline", deadline, false, context.DeadlineExceeded, 1},
-		{"deadline before the call", deadline, true, context.DeadlineExceeded, 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+	for want, newContext := range map[error]func(context.Context) (context.Context, func()){context.Canceled: withCause, context.DeadlineExceeded: deadline} {
+		for _, early := range []bool{false, true} {
 			forEachCall(t, func(t *testing.T, call apiCall) {
 				synctest.Test(t, func(t *testing.T) {
 					client, mock := newTestClient(t)
 					log := respondWith(mock, silent.RoundTrip)
-					ctx, cancel := tt.context(t.Context())
+					ctx, cancel := newContext(t.Context())
 					time.AfterFunc(2*time.Second, cancel)
-					if tt.early {
+					attempts := 1
+					if early {
 						<-ctx.Done()
+						attempts = 0
 					}
 					err := call.do(ctx, client)
-					assert.ErrorIs(t, err, tt.want)
-					assert.Equal(t, call.creates() && !tt.early, isA[*OutcomeUnknownError](err))
-					if tt.early {
+					assert.ErrorIs(t, err, want)
+					assert.Equal(t, call.creates() && !early, isA[*OutcomeUnknownError](err))
+					if early {
 						assert.ErrorIs(t, err, cause)
 					}
 					assert.Equal(t, 1, strings.Count(err.Error(), "kalshi:"), err.Error())
-					log.assertAttempts(t, tt.attempts)
+					log.assertAttempts(t, attempts)
 				})
 			})
-		})
+		}
 	}
 }
 

@@ -94,15 +94,12 @@ func Example_testYourBot() {
 }
 
 func ExampleNewClient() {
-	client, err := kalshi.NewClient(signer,
+	client := must(kalshi.NewClient(signer,
 		kalshi.WithBaseURL(exchange.URL), // kalshi.DemoBaseURL, or leave it out for production
 		kalshi.WithMaxRetries(3),
 		kalshi.WithUserAgent("my-bot/1.0"),
 		kalshi.WithHTTPClient(&http.Client{Timeout: 5 * time.Second}),
-	)
-	if err != nil {
-		log.Fatal(err)
-	}
+	))
 	fmt.Println(client.Signer().KeyType())
 	// Output: ed25519
 }
@@ -239,10 +236,7 @@ func ExampleWithUserAgent() {
 }
 
 func ExampleClient_GetAPIKeys() {
-	keys, err := client.GetAPIKeys(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	keys := must(client.GetAPIKeys(ctx))
 	key := keys.APIKeys[0]
 	fmt.Println(key.Name, key.Scopes, key.Subaccount == nil)
 	// Output: kalshitest [read write] true
@@ -291,14 +285,11 @@ func ExampleClient_CreateAPIKey() {
 }
 
 func ExampleClient_GenerateAPIKey() {
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{
+	key := must(client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{
 		Name:    "my bot",
 		KeyType: kalshi.KeyTypeEd25519,
 		Scopes:  []kalshi.Scope{kalshi.ScopeRead},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
+	}))
 	fmt.Println(key.KeyType, key.PrivateKey)
 	// Output: ed25519 [REDACTED]
 }

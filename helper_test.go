@@ -69,6 +69,15 @@ func (call apiCall) creates() bool { return call.method == http.MethodPost }
 // success responds as the service does.
 func (call apiCall) success() httpmock.Responder { return respond(call.status, call.body) }
 
+// lostKind is the kind of the error when the request may have been processed
+// and no response arrived.
+func (call apiCall) lostKind() string {
+	if call.creates() {
+		return "Unknown"
+	}
+	return "Transport"
+}
+
 // apiCalls are the four calls. New keys are named "bot"; the delete removes
 // otherKeyID.
 func apiCalls() []apiCall {

@@ -423,7 +423,7 @@ func TestClient_send_wrappedTransport(t *testing.T) {
 		require.NoError(t, call.do(t.Context(), client), "not sent at first")
 		sends, client.maxRetries = 2, 0
 		exchange.Inject(kalshitest.Fault{Drop: true}) // and the next dial fails
-		assert.Equal(t, map[bool]string{true: "Unknown", false: "Transport"}[call.creates()], kindOf(call.do(t.Context(), client)))
+		assert.Equal(t, call.lostKind(), kindOf(call.do(t.Context(), client)))
 		assert.Equal(t, 2, len(exchange.Requests()))
 	})
 }
