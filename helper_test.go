@@ -217,6 +217,8 @@ func (l *requestLog) add(req *http.Request) int {
 // assertAttempts asserts how many requests there were.
 func (l *requestLog) assertAttempts(t testing.TB, want int, msgAndArgs ...any) {
 	t.Helper()
+	l.mu.Lock() // httpmock may still be responding to a cancelled request
+	defer l.mu.Unlock()
 	assert.Equal(t, want, len(l.requests), msgAndArgs...) // Len would print the requests
 }
 
