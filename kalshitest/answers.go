@@ -97,8 +97,22 @@ func badJSON(err error) *answer {
 	return jsonAnswer(http.StatusBadRequest, problem{"bad_request", "bad request", err.Error()})
 }
 
+// parameterRules says what is valid for each parameter.
+var parameterRules = map[string]string{
+	"fcm_subtrader_id": "it must be {user_id}_{suffix} with a suffix of 1 to 16 ASCII letters and digits, and excludes subaccount",
+	"key_type":         "it must be rsa or ed25519",
+	"name":             "it must not be empty",
+	"public_key":       "it must be one PEM block of type PUBLIC KEY with an Ed25519 key, or an RSA key of 2048 bits or more",
+	"scopes":           "it must be one or more of " + strings.Join(scopes, ", ") + "; write requires read",
+	"subaccount":       "it must be 0 to 63",
+}
+
+// invalidParameter names the parameter and what is valid for it. Only the words
+// before the name are documented.
 func invalidParameter(name string) *answer {
-	return jsonAnswer(http.StatusBadRequest, map[string]string{"msg": "Parameter validation failed for " + name})
+	return jsonAnswer(http.StatusBadRequest, map[string]string{
+		"msg": "Parameter validation failed for " + name + ": " + parameterRules[name],
+	})
 }
 
 // must returns v; err can only be a mistake of this package.

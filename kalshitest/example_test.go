@@ -8,6 +8,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"strings"
 	"time"
 
 	kalshi "github.com/seed251d1451/kalshi-go"
@@ -184,6 +187,46 @@ func ExampleServer_ClearFaults() {
 	_, err := botClient(exchange).GetAPIKeys(context.Background())
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// A fault that no request has met tells of a test that passes for the wrong
+// reason.
+func ExampleServer_PendingFaults() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Method: http.MethodDelete, Status: http.StatusBadGateway, Times: 2})
+	_, _ = botClient(exchange).GetAPIKeys(context.Background())
+	fmt.Println(exchange.PendingFaults())
+	// Output: 2
+}
+
+// A bot in another language runs as a child process.
+func ExampleServer_Env() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	bot := exec.Command("python3", "bot.py")
+	bot.Env = append(os.Environ(), exchange.Env()...)
+
+	for _, variable := range bot.Env[len(os.Environ()):] {
+		name, _, _ := strings.Cut(variable, "=")
+		fmt.Println(name)
+	}
+	// Output:
+	// KALSHI_BASE_URL
+	// KALSHI_API_KEY_ID
+	// KALSHI_PRIVATE_KEY
+}
+
+func ExampleWithRequestHook() {
+	exchange := kalshitest.NewServer(kalshitest.WithRequestHook(func(r kalshitest.Request) {
+		fmt.Println(r.Method, r.Path, r.Status)
+	}))
+	_, err := botClient(exchange).GetAPIKeys(context.Background())
+	exchange.Close() // waits for the hook
+	fmt.Println(err)
+	// Output:
+	// GET /trade-api/v2/api_keys 200
+	// <nil>
 }
 
 // The client mends a clock that is off by itself.

@@ -9,3 +9,6 @@ func WithClock(now func() time.Time) Option {
 
 // WirePath is wirePath.
 var WirePath = wirePath
+
+// Record is record: it keeps a request as if it had arrived.
+func (s *Server) Record(r *Request) { s.record(r) }

@@ -36,6 +36,8 @@ import (
 //	Fault{Cut: true}                                    // carried out, and half of the real answer
 //	Fault{Cut: true, Status: 500, Body: "{}"}           // half of another answer, not carried out
 //
+//	Fault{Method: "DELETE", Path: "/api_keys/*", Cut: true} // as Cut, at the deletion of any key
+//
 // Each of them takes a Delay too. Drop and Reset exclude all that answers
 // (Status, Body, Header, Answer and Cut), and Answer excludes Status, Body and
 // Header.
@@ -116,7 +118,11 @@ type queuedFault struct {
 // Inject queues faults. A request meets the first fault in the queue that
 // matches it, and no other; those that do not match stay for later requests.
 // Requests that the exchange would refuse and paths that it does not know meet
-// faults too. Inject panics on a fault that makes no sense: see [Fault].
+// faults too.
+//
+// Inject panics on a fault that is a mistake: fields that exclude each other
+// (see [Fault]), a method that is not in capitals, and a path that does not
+// begin with a slash, ends in one, or has a query or braces.
 func (s *Server) Inject(faults ...Fault) {
 	queue := make([]*queuedFault, len(faults))
 	for i, f := range faults {
@@ -138,10 +144,35 @@ func (s *Server) ClearFaults() {
 	s.update(func() { s.faults = nil })
 }
 
-// check tells what makes no sense about f.
+// PendingFaults returns how many more requests the injected faults wait for. A
+// fault with Times 3 counts as 3 at first; a fault for all requests counts as 0.
+// A test that ends with pending faults did not test what it meant to.
+func (s *Server) PendingFaults() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pending := 0
+	for _, f := range s.faults {
+		pending += max(f.left, 0)
+	}
+	return pending
+}
+
+// check returns what is wrong with f: fields that exclude each other, and a
+// Method or a Path that matches no request.
 func (f Fault) check() error {
 	_, err := path.Match(f.Path, "")
 	switch canned := f.replaces(); {
+	case !isMethod(f.Method):
+		return fmt.Errorf("method %q matches no request: write it in capitals, such as \"POST\"", f.Method)
+	case f.Path != "" && f.Path[0] != '/':
+		return fmt.Errorf("path %q matches no request: write the path alone, from its first slash, such as \"/api_keys\"", f.Path)
+	case strings.Contains(f.Path, "?"):
+		before, _, _ := strings.Cut(f.Path, "?")
+		return fmt.Errorf("path %q has a query, which is not compared: write %q", f.Path, before)
+	case strings.HasSuffix(f.Path, "/"):
+		return fmt.Errorf("path %q ends in a slash: write %q", f.Path, strings.TrimRight(f.Path, "/"))
+	case strings.ContainsAny(f.Path, "{}"):
+		return fmt.Errorf("path %q matches no request: write a star for any path element, such as \"/api_keys/*\"", f.Path)
 	case err != nil:
 		return fmt.Errorf("path %q: %w", f.Path, err)
 	case f.Status != 0 && (f.Status < 200 || f.Status > 999):
@@ -152,6 +183,12 @@ func (f Fault) check() error {
 		return errors.New("an Answer excludes Status, Body and Header")
 	}
 	return nil
+}
+
+// isMethod reports whether method may be the method of a request: it is in
+// capitals, or empty for any.
+func isMethod(method string) bool {
+	return !strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
 
 // replaces reports whether f has an answer of Status, Body and Header.
@@ -190,7 +227,7 @@ func (s *Server) takeFault(r *Request) (Fault, bool) {
 func (s *Server) applyFault(f Fault, w *responseWriter, in *incoming) {
 	reply := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.exchange(w, in) }))
 	if f.Process {
-		reply = record(reply, in.request())
+		reply = capture(reply, in.request())
 	}
 	if !s.wait(in.http.Context(), f.Delay) {
 		panic(http.ErrAbortHandler)
@@ -207,7 +244,7 @@ func (s *Server) applyFault(f Fault, w *responseWriter, in *incoming) {
 		reply = f.answer()
 	}
 	if f.Cut {
-		record(reply, in.request()).cut(w)
+		capture(reply, in.request()).cut(w)
 		panic(http.ErrAbortHandler)
 	}
 	reply.ServeHTTP(w, in.request())
@@ -228,8 +265,8 @@ func (f Fault) answer() *answer {
 	return a
 }
 
-// record has h answer r into memory.
-func record(h http.Handler, r *http.Request) *answer {
+// capture has h answer r into memory.
+func capture(h http.Handler, r *http.Request) *answer {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
 	return &answer{rec.Code, rec.Result().Header, rec.Body.Bytes()}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -246,7 +248,15 @@ func TestServer_Inject_Nonsense(t *testing.T) {
 		fault kalshitest.Fault
 		want  string
 	}{
-		{"pattern", kalshitest.Fault{Path: "[", Status: 500}, "syntax error in pattern"},
+		{"method in lower case", kalshitest.Fault{Method: "post"}, `method "post" matches no request: write it in capitals, such as "POST"`},
+		{"method and path in one", kalshitest.Fault{Method: "GET /api_keys"}, `write it in capitals, such as "POST"`},
+		{"path without its slash", kalshitest.Fault{Path: "api_keys"}, `path "api_keys" matches no request: write the path alone, from its first slash, such as "/api_keys"`},
+		{"path of a URL", kalshitest.Fault{Path: "http://127.0.0.1/trade-api/v2/api_keys"}, `such as "/api_keys"`},
+		{"path with a query", kalshitest.Fault{Path: "/api_keys?limit=1"}, `path "/api_keys?limit=1" has a query, which is not compared: write "/api_keys"`},
+		{"path with a slash at its end", kalshitest.Fault{Path: "/api_keys/"}, `path "/api_keys/" ends in a slash: write "/api_keys"`},
+		{"path that is a slash", kalshitest.Fault{Path: "/"}, `path "/" ends in a slash: write ""`},
+		{"path with braces", kalshitest.Fault{Path: "/api_keys/{id}"}, `path "/api_keys/{id}" matches no request: write a star for any path element, such as "/api_keys/*"`},
+		{"pattern", kalshitest.Fault{Path: "/[", Status: 500}, "syntax error in pattern"},
 		{"status informational", kalshitest.Fault{Status: 100}, "status 100"},
 		{"status too high", kalshitest.Fault{Status: 1000}, "status 1000"},
 		{"drop with status", kalshitest.Fault{Drop: true, Status: 500}, "has no answer"},
@@ -267,6 +277,65 @@ func TestServer_Inject_Nonsense(t *testing.T) {
 			s.Inject(kalshitest.Fault{Status: 500}, tt.fault)
 		})
 	}
+}
+
+// The forms that the documentation of Fault shows, by their source text.
+func TestServer_Inject_documentedForms(t *testing.T) {
+	t.Parallel()
+	odd := http.NotFound
+	forms := map[string]kalshitest.Fault{
+		`Fault{Delay: time.Second}`:                               {Delay: time.Second},
+		`Fault{Delay: time.Hour, Process: true}`:                  {Delay: time.Hour, Process: true},
+		`Fault{Drop: true}`:                                       {Drop: true},
+		`Fault{Drop: true, Process: true}`:                        {Drop: true, Process: true},
+		`Fault{Reset: true}`:                                      {Reset: true},
+		`Fault{Status: 429, Body: TooManyRequestsBody}`:           {Status: 429, Body: kalshitest.TooManyRequestsBody},
+		`Fault{Status: 502, Body: "<html>", Process: true}`:       {Status: 502, Body: "<html>", Process: true},
+		`Fault{Body: "no JSON"}`:                                  {Body: "no JSON"},
+		`Fault{Answer: http.HandlerFunc(endless)}`:                {Answer: http.HandlerFunc(endless)},
+		`Fault{Answer: http.HandlerFunc(odd), Process: true}`:     {Answer: http.HandlerFunc(odd), Process: true},
+		`Fault{Cut: true}`:                                        {Cut: true},
+		`Fault{Cut: true, Status: 500, Body: "{}"}`:               {Cut: true, Status: 500, Body: "{}"},
+		`Fault{Method: "DELETE", Path: "/api_keys/*", Cut: true}`: {Method: "DELETE", Path: "/api_keys/*", Cut: true},
+	}
+	source, err := os.ReadFile("faults.go")
+	require.NoError(t, err)
+	documented := regexp.MustCompile(`(?m)^//\t(Fault\{.*\}) +//`).FindAllStringSubmatch(string(source), -1)
+	require.Len(t, documented, len(forms))
+	for _, form := range documented {
+		t.Run(form[1], func(t *testing.T) {
+			fault, ok := forms[form[1]]
+			require.True(t, ok, "add it to the forms")
+			assert.NotPanics(t, func() { newServer(t).Inject(fault) })
+		})
+	}
+}
+
+func TestServer_PendingFaults(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := newClient(t, s)
+	assert.Zero(t, s.PendingFaults())
+
+	s.Inject(
+		kalshitest.Fault{Method: "GET", Status: 503, Times: 3},
+		kalshitest.Fault{Method: "DELETE", Status: 503},
+		kalshitest.Fault{Method: "POST", Status: 503, Times: -1},
+	)
+	assert.Equal(t, 4, s.PendingFaults())
+	c.do("GET", "/api_keys", "")
+	c.do("POST", "/api_keys", "{}")
+	assert.Equal(t, 3, s.PendingFaults())
+	c.do("GET", "/api_keys", "")
+	c.do("GET", "/api_keys", "")
+	c.do("GET", "/api_keys", "")
+	assert.Equal(t, 1, s.PendingFaults())
+	c.do("DELETE", "/api_keys/x", "")
+	assert.Zero(t, s.PendingFaults(), "the fault for all requests is left")
+
+	s.Inject(kalshitest.Fault{Times: 2})
+	s.ClearFaults()
+	assert.Zero(t, s.PendingFaults())
 }
 
 // A client that gives up while it waits: Process decides what became of its

@@ -26,7 +26,7 @@ const (
 	bodyContentType  = `{"code":"invalid_content_type","message":"invalid_content_type"}`
 	bodyNotFound     = `{"error":{"code":"not_found","message":"not found"}}`
 	bodyForbidden    = `{"error":{"code":"forbidden","message":"forbidden"}}`
-	bodyBadParameter = `{"msg":"Parameter validation failed for %s"}`
+	bodyBadParameter = `{"msg":"Parameter validation failed for %s: %s"}`
 )
 
 // object is a JSON object.
@@ -262,7 +262,15 @@ func TestServer_Mint_Refused(t *testing.T) {
 	require.NoError(t, err)
 
 	const create, generate = "/api_keys", "/api_keys/generate"
-	parameter := func(name string) string { return fmt.Sprintf(bodyBadParameter, name) }
+	rules := map[string]string{
+		"name":             "it must not be empty",
+		"scopes":           "it must be one or more of read, read::block_trade_accept, read::portfolio_balance, write, write::trade, write::transfer, write::fcm_risk, write::block_trade_accept; write requires read",
+		"subaccount":       "it must be 0 to 63",
+		"fcm_subtrader_id": "it must be {user_id}_{suffix} with a suffix of 1 to 16 ASCII letters and digits, and excludes subaccount",
+		"public_key":       "it must be one PEM block of type PUBLIC KEY with an Ed25519 key, or an RSA key of 2048 bits or more",
+		"key_type":         "it must be rsa or ed25519",
+	}
+	parameter := func(name string) string { return fmt.Sprintf(bodyBadParameter, name, rules[name]) }
 	// Both endpoints judge what they have in common alike.
 	common := []struct{ name, fields, want string }{
 		{"name missing", `"key_type":"rsa"`, parameter("name")},

@@ -13,6 +13,13 @@ import (
 // maxBody is the largest request body that is taken, in bytes.
 const maxBody = 1 << 20
 
+// What a server keeps of its requests: the newest maxRequests, and fewer if
+// these hold more than maxRequestBytes.
+const (
+	maxRequests     = 10_000
+	maxRequestBytes = 64 << 20
+)
+
 // Request is a request that reached the server, as it came over the wire, and
 // what became of it.
 type Request struct {
@@ -48,9 +55,13 @@ type Request struct {
 	Status int
 }
 
-// Requests returns all requests that have arrived so far, in order of arrival,
+// Requests returns the requests that have arrived so far, in order of arrival,
 // those that met a [Fault] or were refused included. A request has arrived
 // when its body has. The result is the caller's own.
+//
+// The server keeps the newest 10,000 requests, and fewer if their headers and
+// bodies exceed 64 MiB, so that it can run for days. [WithRequestHook] sees
+// every request.
 //
 // The transport of net/http resends a GET by itself when a connection that it
 // reused breaks, so that one dropped call may be seen twice.
@@ -59,11 +70,42 @@ func (s *Server) Requests() []Request {
 	defer s.mu.Unlock()
 	all := make([]Request, len(s.requests))
 	for i, r := range s.requests {
-		all[i] = *r
-		all[i].Header = r.Header.Clone()
-		all[i].Body = slices.Clone(r.Body)
+		all[i] = r.clone()
 	}
 	return all
+}
+
+// clone returns a copy that shares nothing with r.
+func (r *Request) clone() Request {
+	c := *r
+	c.Header = r.Header.Clone()
+	c.Body = slices.Clone(r.Body)
+	return c
+}
+
+// size returns about how many bytes r holds.
+func (r *Request) size() int {
+	n := len(r.Method) + len(r.Path) + len(r.RawQuery) + len(r.Body)
+	for name, values := range r.Header {
+		n += len(name)
+		for _, value := range values {
+			n += len(value)
+		}
+	}
+	return n
+}
+
+// record keeps a request and drops the oldest ones where there are too many.
+func (s *Server) record(r *Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r)
+	s.requestBytes += r.size()
+	for len(s.requests) > maxRequests || s.requestBytes > maxRequestBytes {
+		s.requestBytes -= s.requests[0].size()
+		s.requests[0] = nil // the array under the slice lives on for a while
+		s.requests = s.requests[1:]
+	}
 }
 
 // incoming is a request under way and its record.
@@ -101,7 +143,7 @@ func (s *Server) receive(r *http.Request) *incoming {
 		Body:     body,
 		KeyID:    r.Header.Get(headerKey),
 	}
-	s.update(func() { s.requests = append(s.requests, record) })
+	s.record(record)
 	return &incoming{http: r, record: record, tooLarge: tooLarge}
 }
 

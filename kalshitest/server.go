@@ -46,6 +46,7 @@ type Server struct {
 	keys             []storedKey // in order of creation
 	regionExpiration time.Time
 	requests         []*Request // in order of arrival
+	requestBytes     int        // of all of them
 	faults           []*queuedFault
 }
 
@@ -55,6 +56,7 @@ type config struct {
 	basicLevel   bool
 	fcmMember    bool
 	listener     net.Listener
+	requestHook  func(Request)
 	now          func() time.Time
 }
 
@@ -88,6 +90,16 @@ func WithFCMMember() Option {
 // TCP address.
 func WithListener(l net.Listener) Option {
 	return func(c *config) { c.listener = l }
+}
+
+// WithRequestHook calls hook once for each request that arrives, when the server
+// is done with it: after the response was written, the connection was closed by
+// a [Fault], or a handler given to [Server.Handle] has returned. The client may
+// see the response before the hook is called, and [Server.Close] waits for it.
+// The hook runs in the goroutine that serves the request, so it must be safe for
+// concurrent use. The Request is the hook's own.
+func WithRequestHook(hook func(Request)) Option {
+	return func(c *config) { c.requestHook = hook }
 }
 
 // NewServer starts a server with one key of full access. The caller should
@@ -138,6 +150,24 @@ func (s *Server) Close() {
 	})
 }
 
+// Env returns what a client needs to know as environment variables, in the form
+// of [os.Environ]: KALSHI_BASE_URL, KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY,
+// with the PEM text of the first key over several lines. Append it to the
+// environment of a child process:
+//
+//	cmd.Env = append(os.Environ(), exchange.Env()...)
+//
+// The variables replace others of the same name that come before them. If the
+// test's own environment has KALSHI_PRIVATE_KEY_PATH, remove that one: it names
+// another private key.
+func (s *Server) Env() []string {
+	return []string{
+		"KALSHI_BASE_URL=" + s.URL,
+		"KALSHI_API_KEY_ID=" + s.KeyID,
+		"KALSHI_PRIVATE_KEY=" + s.PrivateKey,
+	}
+}
+
 // SetClockOffset sets the server's clock to the local clock plus d, to test
 // what a client does when the two differ. The server's clock decides which
 // timestamps are in the window and is the Date of every answer. Zero sets it
@@ -163,9 +193,19 @@ func (s *Server) now() time.Time {
 //
 // The pattern is one of [http.ServeMux] with the full path, such as
 // "GET /trade-api/v2/portfolio/balance" or "GET /trade-api/ws/v2". Handle
-// panics where [http.ServeMux.Handle] does: above all when the pattern is
-// taken. h may hijack the connection, as WebSocket libraries do.
+// panics where [http.ServeMux.Handle] does, above all when the pattern is
+// taken, and on a pattern that matches no request of a client: one with a host,
+// a path outside /trade-api/, or a method that is not in capitals. h may hijack
+// the connection, as WebSocket libraries do.
 func (s *Server) Handle(pattern string, h http.Handler) {
+	method, path, ok := strings.Cut(pattern, " ")
+	if !ok {
+		method, path = "", pattern
+	}
+	if !isMethod(method) || !strings.HasPrefix(strings.TrimLeft(path, " \t"), "/trade-api/") {
+		panic(fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write the method in capitals, if any, "+
+			"and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern))
+	}
 	s.mux.Handle(pattern, h)
 }
 
@@ -173,6 +213,13 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 // first fault that matches it or else to the exchange.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	in := s.receive(r)
+	if hook := s.config.requestHook; hook != nil {
+		defer func() {
+			var done Request
+			s.update(func() { done = in.record.clone() })
+			hook(done)
+		}()
+	}
 	out := &responseWriter{ResponseWriter: w, onHeader: func(status int) {
 		if _, ok := w.Header()["Date"]; !ok {
 			w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))

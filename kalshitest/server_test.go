@@ -138,6 +138,42 @@ func TestServer_Handle(t *testing.T) {
 	assert.Panics(t, func() { s.Handle("GET /trade-api/v2/api_keys", http.NotFoundHandler()) }, "the pattern is taken")
 }
 
+func TestServer_Handle_mistakes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, pattern := range []string{
+		"GET /portfolio/balance",
+		"/",
+		"/trade-api",
+		"portfolio/balance",
+		"",
+		"GET 127.0.0.1/trade-api/v2/portfolio/balance",
+		"localhost/trade-api/v2/portfolio/balance",
+		"GET http://127.0.0.1/trade-api/v2/portfolio/balance",
+		"get /trade-api/v2/portfolio/balance",
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			assert.PanicsWithValue(t, fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write the method in capitals, "+
+				"if any, and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern),
+				func() { s.Handle(pattern, http.NotFoundHandler()) })
+		})
+	}
+	for _, pattern := range []string{"/trade-api/", "GET  /trade-api/ws/v2", "/trade-api/v2/markets/{ticker}"} {
+		assert.NotPanics(t, func() { s.Handle(pattern, http.NotFoundHandler()) }, pattern)
+	}
+}
+
+func TestServer_Env(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	assert.Equal(t, []string{
+		"KALSHI_BASE_URL=" + s.URL,
+		"KALSHI_API_KEY_ID=" + s.KeyID,
+		"KALSHI_PRIVATE_KEY=" + s.PrivateKey,
+	}, s.Env())
+}
+
 func TestServer_Handle_Stream(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
