@@ -1,0 +1,321 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"go/parser"
+	"go/token"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"-h", "--help"} {
+		status, stdout, stderr := execute(t, "", nil, arg)
+		assert.Equal(t, 0, status)
+		assert.Equal(t, help, stdout)
+		assert.Empty(t, stderr)
+	}
+	newFlagSet(&settings{}).VisitAll(func(f *flag.Flag) {
+		assert.Contains(t, help, "\n  -"+f.Name+" ", "each flag is explained")
+	})
+	for line := range strings.Lines(help) {
+		assert.LessOrEqual(t, len(line), 88, line)
+	}
+}
+
+func TestCommandLine_mistakes(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unknown flag", []string{"-bogus"}, "-bogus (kalshitest -h explains the flags)"},
+		{"clock offset without a unit", []string{"-clock-offset", "3"}, `invalid value "3" for flag -clock-offset`},
+		{"command without --", []string{"-rsa", "true"}, `unexpected argument "true": write -- before a command`},
+		{"-- without a command", []string{"--"}, "there is no command after --"},
+		{"all addresses", []string{"-addr", ":0"}, `-addr ":0" is no loopback address: write one such as 127.0.0.1:8080`},
+		{"address of the network", []string{"-addr", "0.0.0.0:0"}, "is no loopback address"},
+		{"IPv6 address of the network", []string{"-addr", "[::]:0"}, "is no loopback address"},
+		{"another host", []string{"-addr", "example.com:80"}, "is no loopback address"},
+		{"no port", []string{"-addr", "127.0.0.1"}, "is no loopback address"},
+		{"port out of range", []string{"-addr", "127.0.0.1:70000"}, "-addr: listen tcp: address 70000: invalid port"},
+		{"port in use", []string{"-addr", taken.Addr().String()}, "-addr: listen tcp " + taken.Addr().String()},
+		{"folder of the file missing", []string{"-env", filepath.Join(t.TempDir(), "missing", "x")}, "-env: open "},
+		{"fault that is no JSON", []string{"-fault", "503"}, `write one JSON object such as {"Path":"/api_keys","Status":503}`},
+		{"fault cut off", []string{"-fault", `{"Drop":true`}, `-fault {"Drop":true: unexpected EOF: write one JSON object`},
+		{"two faults in one", []string{"-fault", `{"Drop":true}{}`}, "write one -fault for each fault"},
+		{"unknown field", []string{"-fault", `{"Droop":true}`}, `unknown field "Droop": the fields are Method, Path, KeyID,`},
+		{"Answer", []string{"-fault", `{"Answer":null}`}, `unknown field "Answer"`},
+		{"field of another type", []string{"-fault", `{"Status":"503"}`}, "Status is a int and cannot be a JSON string"},
+		{"delay as a number", []string{"-fault", `{"Delay":300}`}, "Delay is a string and cannot be a JSON number"},
+		{"delay without a unit", []string{"-fault", `{"Delay":"300"}`}, `the Delay "300" is no duration: write one such as "300ms"`},
+		{"fault that matches no request", []string{"-fault", `{"Drop":true}`, "-fault", `{"Method":"post"}`},
+			`kalshitest: -fault {"Method":"post"}: method "post" matches no request: write it in capitals, such as "POST"`},
+		{"fault that contradicts itself", []string{"-fault", `{"Drop":true,"Status":503}`}, `kalshitest: -fault {"Drop":true,"Status":503}: a dropped connection`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			status, stdout, stderr := execute(t, "", nil, tt.args...)
+			assert.Equal(t, 2, status)
+			assert.Contains(t, stderr, tt.want)
+			assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+			assert.Empty(t, stdout)
+		})
+	}
+}
+
+func TestAddr(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{"localhost:0": "http://", "127.0.0.2:0": "http://127.0.0.2:", "[::1]:0": "http://[::1]:"} {
+		t.Run(addr, func(t *testing.T) {
+			t.Parallel()
+			if l, err := net.Listen("tcp", addr); err != nil {
+				t.Skip("this machine does not have the address:", err)
+			} else {
+				_ = l.Close()
+			}
+			p := launch(t, nil, "-addr", addr, "-env", filepath.Join(t.TempDir(), "env"))
+			url, _ := p.banner(t)
+			assert.True(t, strings.HasPrefix(url, want), url)
+			assert.Equal(t, http.StatusUnauthorized, get(t, url+"/api_keys").StatusCode)
+		})
+	}
+}
+
+// A caller's environment must not leak into the command's client.
+func TestCommand_environment(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "environment")
+	args, env := asCommand("env " + file)
+	env = append(env, "KALSHI_BASE_URL=https://caller", "KALSHI_API_KEY_ID=caller", "KALSHI_PRIVATE_KEY=caller",
+		"KALSHI_PRIVATE_KEY_PATH=/caller", "KALSHI_MARKET=kept", "OTHER=kept, too")
+	status, stdout, stderr := execute(t, "", env, args...)
+	require.Equal(t, 0, status, stderr)
+	assert.Empty(t, stdout)
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var list []string
+	require.NoError(t, json.Unmarshal(text, &list))
+	got := map[string]string{}
+	for _, variable := range list {
+		name, value, _ := strings.Cut(variable, "=")
+		assert.NotContains(t, got, name, "each variable is there once")
+		got[name] = value
+	}
+	assert.Contains(t, stderr, got["KALSHI_BASE_URL"], "the banner names the URL")
+	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/trade-api/v2$`, got["KALSHI_BASE_URL"])
+	assert.Len(t, got["KALSHI_API_KEY_ID"], 36)
+	_, err = kalshi.ParsePrivateKey([]byte(got["KALSHI_PRIVATE_KEY"]))
+	require.NoError(t, err)
+	assert.NotContains(t, got, "KALSHI_PRIVATE_KEY_PATH")
+	assert.Equal(t, "kept", got["KALSHI_MARKET"])
+	assert.Equal(t, "kept, too", got["OTHER"])
+}
+
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	t.Run("its input and output are the caller's", func(t *testing.T) {
+		t.Parallel()
+		args, env := asCommand("cat")
+		status, stdout, stderr := execute(t, "from the caller", env, args...)
+		assert.Equal(t, 0, status)
+		assert.Equal(t, "from the caller", stdout)
+		assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	})
+	t.Run("its exit status is the program's", func(t *testing.T) {
+		t.Parallel()
+		args, env := asCommand("exit 9")
+		status, _, _ := execute(t, "", env, args...)
+		assert.Equal(t, 9, status)
+	})
+	t.Run("a client finds the stand-in", func(t *testing.T) {
+		t.Parallel()
+		args, env := asCommand("list", "-rsa")
+		_, stdout, stderr := execute(t, "", env, args...)
+		assert.Equal(t, "error: <nil>\n", stdout)
+		assert.Regexp(t, `(?m)^\d\d:\d\d:\d\d kalshitest: GET /trade-api/v2/api_keys: 200 OK$`, stderr)
+	})
+	t.Run("a client meets a fault", func(t *testing.T) {
+		t.Parallel()
+		args, env := asCommand("list",
+			"-fault", `{"method":"GET","path":"/api_keys","process":true,"status":429,"body":"{}","delay":"1ms","header":{"retry-after":["7"]}}`,
+			"-fault", `{"Method":"DELETE","Drop":true,"Times":2}`)
+		_, stdout, stderr := execute(t, "", env, args...)
+		assert.Contains(t, stdout, "429 Too Many Requests")
+		assert.Contains(t, stderr, "GET /trade-api/v2/api_keys: 429 Too Many Requests, but it was processed\n")
+		assert.Contains(t, stderr, "kalshitest: the faults still wait for requests that did not come: 2\n")
+	})
+	t.Run("a command that is not found", func(t *testing.T) {
+		t.Parallel()
+		for _, name := range []string{"no-such-command-anywhere", "./no-such-command"} {
+			status, stdout, stderr := execute(t, "", nil, "--", name)
+			assert.Equal(t, 127, status)
+			assert.Empty(t, stdout)
+			assert.Contains(t, stderr, name)
+		}
+	})
+	t.Run("a file that is no program", func(t *testing.T) {
+		t.Parallel()
+		if runtime.GOOS == "windows" {
+			t.Skip("Windows goes by the file's name")
+		}
+		status, _, _ := execute(t, "", nil, "--", "./main.go")
+		assert.Equal(t, 126, status)
+	})
+	t.Run("with a file for others", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "env")
+		args, env := asCommand("wait", "-env", file)
+		p := launch(t, env, args...)
+		require.Equal(t, "ready", p.line(t))
+		_, err := newClient(t, readEnvFile(t, file)).GetAPIKeys(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, p.stdin.Close())
+		assert.Equal(t, 7, p.wait(t))
+		assert.NoFileExists(t, file)
+	})
+}
+
+func TestEnvFile_exists(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "env"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(file, []byte("the user's"), 0o600))
+	names := []string{file}
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err == nil {
+		names = append(names, link)
+	}
+	for _, name := range names {
+		status, stdout, stderr := execute(t, "", nil, "-env", name)
+		assert.Equal(t, 2, status)
+		assert.Contains(t, stderr, "-env "+name+": the file exists: delete it or choose another name")
+		assert.Empty(t, stdout)
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "the user's", string(text))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, len(names), "nothing is removed, and nothing is written through the link")
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	p := launch(t, nil, "-rsa", "-basic", "-fcm", "-clock-offset", "-1h", "-env", filepath.Join(t.TempDir(), "env"))
+	url, file := p.banner(t)
+
+	date, err := http.ParseTime(get(t, url+"/api_keys").Header.Get("Date"))
+	require.NoError(t, err)
+	assert.WithinDuration(t, time.Now().Add(-time.Hour), date, time.Minute)
+
+	client := newClient(t, readEnvFile(t, file))
+	assert.Equal(t, kalshi.KeyTypeRSA, client.Signer().KeyType())
+	public, err := kalshi.MarshalPublicKey(must(kalshi.ParsePrivateKey([]byte(readEnvFile(t, file)["KALSHI_PRIVATE_KEY"]))).Public())
+	require.NoError(t, err)
+	_, err = client.CreateAPIKey(t.Context(), kalshi.CreateAPIKeyRequest{Name: "x", PublicKey: public})
+	var forbidden *kalshi.ForbiddenError
+	require.ErrorAs(t, err, &forbidden)
+	key, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "x", KeyType: kalshi.KeyTypeEd25519, FCMSubtraderID: "u_1"})
+	require.NoError(t, err)
+	assert.NotEmpty(t, key.Warning)
+}
+
+// The JSON has every field of a fault, so that no new one is forgotten.
+func TestFaultJSON_fields(t *testing.T) {
+	t.Parallel()
+	names := func(of reflect.Type) (names []string) {
+		for _, field := range reflect.VisibleFields(of) {
+			if field.Name != "Answer" {
+				names = append(names, field.Name)
+			}
+		}
+		return names
+	}
+	want := names(reflect.TypeFor[kalshitest.Fault]())
+	assert.ElementsMatch(t, want, names(reflect.TypeFor[faultJSON]()))
+	for _, name := range want {
+		assert.Contains(t, faultFields, name)
+		assert.Contains(t, help, name)
+	}
+}
+
+func TestParseFault(t *testing.T) {
+	t.Parallel()
+	got, err := parseFault(`{"Method":"POST","Path":"/api_keys","KeyID":"k","Times":-1,"Delay":"1.5s","Process":true,
+		"Drop":true,"Reset":true,"Status":503,"Body":"b","Header":{"content-type":["a","b"]},"Cut":true}`)
+	require.NoError(t, err)
+	assert.Equal(t, kalshitest.Fault{
+		Method: "POST", Path: "/api_keys", KeyID: "k", Times: -1, Delay: 1500 * time.Millisecond, Process: true,
+		Drop: true, Reset: true, Status: 503, Body: "b", Header: http.Header{"Content-Type": {"a", "b"}}, Cut: true,
+	}, got)
+}
+
+func TestLogLine(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status    int
+		processed bool
+		want      string
+	}{
+		{200, true, "GET /p: 200 OK"},
+		{101, true, "GET /p: 101 Switching Protocols"},
+		{404, false, "GET /p: 404 Not Found"},
+		{0, false, "GET /p: no response"},
+		{0, true, "GET /p: no response, but it was processed"},
+		{503, true, "GET /p: 503 Service Unavailable, but it was processed"},
+		{200, false, "GET /p: 200 OK, but it was not processed"},
+		{799, false, "GET /p: 799"},
+	}
+	for _, tt := range tests {
+		r := kalshitest.Request{Method: "GET", Path: "/p", RawQuery: "secret", Status: tt.status, Processed: tt.processed}
+		assert.Equal(t, tt.want, logLine(r))
+	}
+}
+
+// The program stays as light as the package: it imports the standard library and
+// kalshitest.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, spec := range file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			standard := !strings.Contains(path, ".")
+			assert.True(t, standard || path == "github.com/seed251d1451/kalshi-go/kalshitest", "%s imports %s", name, path)
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
