@@ -47,11 +47,16 @@ func TestEnvFile_isRead(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "it's a folder")
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	p := launch(t, nil, "-env", filepath.Join(dir, "my env"))
+	cmd := exec.Command(program, "-env", "my env")
+	cmd.Dir = dir // not that of the shell below
+	p := launchCommand(t, cmd, nil)
 	p.banner(t)
 	_, shellLine, _ := strings.Cut(p.read.String(), "    ")
 	shellLine, _, _ = strings.Cut(shellLine, "\n")
 	want := readEnvFile(t, filepath.Join(dir, "my env"))
+	info, err := os.Stat(filepath.Join(dir, "my env"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
 	tests := map[string]*exec.Cmd{
 		"sh":   exec.Command("sh", "-c", shellLine+`; exec "$0"`, os.Args[0]),
 		"node": exec.Command("node", "--env-file="+filepath.Join(dir, "my env"), "-e", `require("child_process").execFileSync(process.argv[1], {stdio: "inherit"})`, os.Args[0]),
@@ -102,13 +107,13 @@ func TestCommand_signals(t *testing.T) {
 		require.NoError(t, syscall.Kill(-p.Process.Pid, syscall.SIGINT), "as a terminal sends it to the group")
 		assert.Equal(t, 40+2, p.wait(t))
 	})
-	t.Run("Ctrl-C is not passed on", func(t *testing.T) {
+	t.Run("Ctrl-C is not passed on, and SIGTERM after it is", func(t *testing.T) {
 		t.Parallel()
-		args, env := asCommand("wait")
+		args, env := asCommand("catch")
 		p := launch(t, env, args...)
 		require.Equal(t, "ready", p.line(t))
-		require.NoError(t, p.Process.Signal(syscall.SIGINT))
-		require.NoError(t, p.stdin.Close())
-		assert.Equal(t, 7, p.wait(t))
+		require.NoError(t, p.Process.Signal(syscall.SIGINT), "to kalshitest alone")
+		require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+		assert.Equal(t, 40+15, p.wait(t), "the first signal that the command got")
 	})
 }
