@@ -1,5 +1,8 @@
 package kalshitest
 
+// Authentication: who signed a request. It shares no code with package kalshi, so
+// that no mistake can be in both.
+
 import (
 	"crypto"
 	"crypto/ed25519"
@@ -17,14 +20,14 @@ const (
 	headerSignature = "Kalshi-Access-Signature"
 )
 
-// clockTolerance is how far a timestamp may be from the server's clock, both
-// ways, inclusive. No tolerance is documented. Observed: 10 s off was accepted
-// either way, 30 s slow and 60 s fast were refused.
+// clockTolerance is how far a timestamp may be from the server's clock, in either
+// direction, inclusive. No tolerance is documented. Observed: 10 s off was accepted
+// in either direction, 30 s slow and 60 s fast were rejected.
 const clockTolerance = 10 * time.Second
 
-// authenticate returns the key that signed a request, or the answer that
-// refuses it.
-func (s *Server) authenticate(r *Request) (Key, *answer) {
+// authenticate returns the key that signed a request, or the response if the
+// request is not authentic.
+func (s *Server) authenticate(r *Request) (caller Key, failure *response) {
 	timestamp, signature := r.Header.Get(headerTimestamp), r.Header.Get(headerSignature)
 	switch {
 	case r.KeyID == "":
@@ -34,7 +37,7 @@ func (s *Server) authenticate(r *Request) (Key, *answer) {
 	case !inWindow(timestamp, s.now()):
 		return Key{}, timestampExpired()
 	}
-	key, ok := s.key(r.KeyID)
+	key, ok := s.findKey(r.KeyID)
 	if !ok {
 		return Key{}, authenticationError("NOT_FOUND")
 	}
@@ -44,10 +47,10 @@ func (s *Server) authenticate(r *Request) (Key, *answer) {
 	return key.Key, nil
 }
 
-// inWindow reports whether timestamp, in decimal Unix milliseconds, is near
-// enough to now. Seconds are decades off and so never are.
+// inWindow reports whether timestamp, in decimal Unix milliseconds, is near enough
+// to now. A timestamp in seconds is decades off.
 func inWindow(timestamp string, now time.Time) bool {
-	ms, err := strconv.ParseUint(timestamp, 10, 63) // ParseInt would let a sign pass
+	ms, err := strconv.ParseUint(timestamp, 10, 63) // ParseInt would accept a sign
 	if err != nil {
 		return false
 	}
@@ -55,8 +58,8 @@ func inWindow(timestamp string, now time.Time) bool {
 	return -clockTolerance.Milliseconds() <= off && off <= clockTolerance.Milliseconds()
 }
 
-// verify reports whether signature, in standard base64, is that of text. The
-// type of the registered key decides the algorithm.
+// verify reports whether signature, in standard base64, is the key's signature of
+// text. The type of the registered key decides the algorithm.
 func verify(public crypto.PublicKey, text, signature string) bool {
 	raw, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil {

@@ -1,49 +1,59 @@
-// Package kalshitest is an in-process stand-in for the API Keys endpoints of
-// the Kalshi exchange, for tests and examples of programs that talk to it. It
-// is to a trading bot what [net/http/httptest] is to a web client: a real
-// server on a loopback port, which needs no account and no network.
+// Package kalshitest is a stand-in for the API Keys endpoints of the Kalshi
+// exchange, for tests and examples of programs that use them. It is to a trading
+// bot what [net/http/httptest] is to a web client: a real server on a loopback port
+// that needs no account and no network.
 //
 //	exchange := kalshitest.NewServer()
 //	defer exchange.Close()
 //	// Point the bot at exchange.URL, exchange.KeyID and exchange.PrivateKey.
 //
-// The server checks signatures, timestamps, scopes and input as the exchange
-// does and answers with the same statuses and bodies. Beyond that it
+// The server checks signatures, timestamps, scopes and parameters as the exchange
+// does, and responds with the same statuses and bodies. A test can also
 //
-//   - records what arrives ([Server.Requests]) and what exists ([Server.Keys]);
-//   - holds keys that a test puts there ([Server.AddKey]);
-//   - misbehaves on demand: slow, broken and lost answers ([Server.Inject]);
-//   - runs its clock ahead or behind ([Server.SetClockOffset]);
-//   - serves further paths of the exchange, with handlers that the test brings
-//     ([Server.Handle]).
+//   - read what arrived ([Server.Requests]) and which keys exist ([Server.Keys]);
+//   - add keys ([Server.AddKey]);
+//   - make requests fail, slow down or lose their response ([Server.Inject]), and
+//     check that each fault has happened ([Server.PendingFaults]);
+//   - set the server's clock ahead or back ([Server.SetClockOffset]);
+//   - serve other paths of the exchange with its own handlers ([Server.Handle]);
+//   - start a bot in another language ([Server.Env]).
 //
-// It verifies signatures with its own code and depends on the standard library
-// alone, so that it can test any client. Nothing it holds outlives the process.
+// The command kalshitest, in cmd/kalshitest, is the same server as a program.
+//
+// Server verifies signatures with its own code and depends on the standard library
+// alone, so it can test any client. Nothing that it holds outlives the process.
 //
 // # How true it is
 //
-// The endpoints, the signatures, the scopes and the success answers follow the
-// exchange's public documentation of October 2026. The texts of most errors
-// are not documented: they are what others have observed on the wire. So is
-// the tolerance of its clock, here 10 seconds both ways, inclusive. What nobody
-// has told was decided here, the stricter way where there was one, and a
-// program should not lean on it:
+// Documented, in the exchange's public documentation of October 2026: the
+// endpoints, the signatures, the scopes, the successful responses, the ranges of
+// parameters, [TooManyRequestsBody] and the text for a key that is restricted to a
+// sub-account.
 //
-//   - The order of the checks: path, credentials, signature header, timestamp,
-//     key ID, signature, restrictions of the key, scopes, input.
+// Observed, by others on the wire: the bodies of most errors, and the tolerance of
+// the exchange's clock, here 10 seconds in either direction, inclusive. Of the
+// message of an invalid parameter, the words up to the parameter's name are
+// observed; the rule after it is written here.
+//
+// Decided here, since nobody has said, and stricter where there was a choice. A
+// program should not rely on it:
+//
+//   - The order of the checks: path, credentials, signature header, timestamp, key
+//     ID, signature, restrictions of the key, scopes, parameters.
 //   - A missing or malformed timestamp counts as expired.
-//   - A key may delete itself. The write scope that deleting requires, and that
-//     children such as read::portfolio_balance do not open the listing, are
-//     inferred.
-//   - An empty list of scopes, a name that is missing or empty and an RSA key
-//     under 2048 bits are refused with 400.
-//   - A listing by fcm_subtrader_id is refused to an account that is no FCM
-//     member, as a mint is.
-//   - The bodies of the 403s for usage level, FCM membership and FCM-bound keys,
-//     and the wording of warnings.
-//   - There is no limit to the number of keys, a new key works at once and a
-//     deleted one stops at once; a path with doubled slashes or dot elements is
-//     not found; a body over 1 MiB is answered 413.
+//   - A key may delete itself. To delete requires the scope write, and children such
+//     as read::portfolio_balance do not allow the listing; both are inferred.
+//   - An empty list of scopes, a missing or empty name and an RSA key under 2048
+//     bits are rejected with 400.
+//   - A listing by fcm_subtrader_id is forbidden to an account that is not an FCM
+//     member, as making such a key is.
+//   - The bodies of the 403s for usage level, FCM membership and FCM-bound keys, and
+//     the text of warnings.
+//   - The number of keys has no limit. A new key works at once and a deleted key
+//     stops at once. A path with doubled slashes or dot elements is not found. The
+//     response to a body over 1 MiB is 413.
 //
-// There are no rate limits, no 409 and no 5xx unless a [Fault] says so.
+// Faults, clock offsets, the request hook and the variables of [Server.Env] belong
+// to the stand-in alone. It has no rate limits, no 409 and no 5xx unless a [Fault]
+// sends them. The command adds nothing to the exchange's behavior.
 package kalshitest

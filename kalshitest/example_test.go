@@ -39,13 +39,13 @@ func botClientFor(exchange *kalshitest.Server, keyID, privateKey string) *kalshi
 	return client
 }
 
-// A program under test needs only to be told another base URL and another key.
+// A program under test needs only another base URL and another key.
 func Example() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
 	client := botClient(exchange)
 
-	// What does it do when it is told to slow down?
+	// What does it do when it has to slow down?
 	exchange.Inject(kalshitest.Fault{Status: http.StatusTooManyRequests, Body: kalshitest.TooManyRequestsBody})
 	_, err := client.GetAPIKeys(context.Background())
 	fmt.Println(err)
@@ -164,7 +164,7 @@ func ExampleServer_Handle() {
 	// Output: 200 OK {"balance":100000} <nil>
 }
 
-// The exchange makes a key, and its answer is lost.
+// The exchange makes a key, and the response is lost.
 func ExampleServer_Inject() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
@@ -189,8 +189,7 @@ func ExampleServer_ClearFaults() {
 	// Output: <nil>
 }
 
-// A fault that no request has met tells of a test that passes for the wrong
-// reason.
+// A fault that no request has met shows that a test passes for the wrong reason.
 func ExampleServer_PendingFaults() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
@@ -229,7 +228,7 @@ func ExampleWithRequestHook() {
 	// <nil>
 }
 
-// The client mends a clock that is off by itself.
+// The client corrects for a clock that is off.
 func ExampleServer_SetClockOffset() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()

@@ -22,7 +22,7 @@ import (
 
 const generateBody = `{"name":"new","key_type":"ed25519"}`
 
-// Every combination that Fault documents, on a mint.
+// Every combination that Fault documents, on a request for a new key.
 func TestFault(t *testing.T) {
 	t.Parallel()
 	odd := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,14 +37,14 @@ func TestFault(t *testing.T) {
 		fault     kalshitest.Fault
 		status    int    // as recorded; 0: none sent
 		body      string // as read; empty: not looked at
-		err       error  // of the exchange or of the body
+		err       error  // of the request or of the body
 		processed bool
 	}{
 		{"zero", kalshitest.Fault{}, 201, "", nil, true},
 		{"process alone", kalshitest.Fault{Process: true}, 201, "", nil, true},
 		{"delay", kalshitest.Fault{Delay: short}, 201, "", nil, true},
 		{"negative delay", kalshitest.Fault{Delay: -1}, 201, "", nil, true},
-		{"delayed answer", kalshitest.Fault{Delay: short, Process: true}, 201, "", nil, true},
+		{"delayed response", kalshitest.Fault{Delay: short, Process: true}, 201, "", nil, true},
 		{"drop", kalshitest.Fault{Drop: true}, 0, "", io.EOF, false},
 		{"drop after processing", kalshitest.Fault{Drop: true, Process: true}, 0, "", io.EOF, true},
 		{"delayed drop", kalshitest.Fault{Drop: true, Delay: short}, 0, "", io.EOF, false},
@@ -98,7 +98,7 @@ func TestFault(t *testing.T) {
 			if tt.processed {
 				keys = 2
 			}
-			assert.Len(t, s.Keys(), keys, "minted only if it was processed")
+			assert.Len(t, s.Keys(), keys, "made only if it was processed")
 			requests := s.Requests()
 			require.Len(t, requests, 1)
 			assert.Equal(t, tt.processed, requests[0].Processed)
@@ -130,8 +130,8 @@ func TestFault_Process_Delete(t *testing.T) {
 	assert.False(t, requests[1].Processed, "there was nothing left to delete")
 }
 
-// A request that the exchange refuses is not processed, whatever the fault.
-func TestFault_Process_Refused(t *testing.T) {
+// A request that the exchange rejects is not processed, whatever the fault.
+func TestFault_Process_rejected(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(kalshitest.Fault{Process: true, Status: 200, Body: "{}"})
@@ -240,7 +240,7 @@ func TestServer_Inject_Queue(t *testing.T) {
 	assert.Equal(t, []int{200}, statuses(1))
 }
 
-func TestServer_Inject_Nonsense(t *testing.T) {
+func TestServer_Inject_mistakes(t *testing.T) {
 	t.Parallel()
 	nobody := http.NotFoundHandler()
 	tests := []struct {
@@ -256,15 +256,15 @@ func TestServer_Inject_Nonsense(t *testing.T) {
 		{"path with a slash at its end", kalshitest.Fault{Path: "/api_keys/"}, `path "/api_keys/" ends in a slash: write "/api_keys"`},
 		{"path that is a slash", kalshitest.Fault{Path: "/"}, `path "/" ends in a slash: write ""`},
 		{"path with braces", kalshitest.Fault{Path: "/api_keys/{id}"}, `path "/api_keys/{id}" matches no request: write a star for any path element, such as "/api_keys/*"`},
-		{"pattern", kalshitest.Fault{Path: "/[", Status: 500}, "syntax error in pattern"},
-		{"status informational", kalshitest.Fault{Status: 100}, "status 100"},
+		{"pattern", kalshitest.Fault{Path: "/[", Status: 500}, "syntax error in pattern: write a backslash"},
+		{"status informational", kalshitest.Fault{Status: 100}, "status 100 cannot be sent: write one from 200 to 999"},
 		{"status too high", kalshitest.Fault{Status: 1000}, "status 1000"},
-		{"drop with status", kalshitest.Fault{Drop: true, Status: 500}, "has no answer"},
-		{"drop with body", kalshitest.Fault{Drop: true, Body: "x"}, "has no answer"},
-		{"drop with answer", kalshitest.Fault{Drop: true, Answer: nobody}, "has no answer"},
-		{"reset with cut", kalshitest.Fault{Reset: true, Cut: true}, "has no answer"},
-		{"answer with status", kalshitest.Fault{Answer: nobody, Status: 500}, "excludes Status"},
-		{"answer with header", kalshitest.Fault{Answer: nobody, Header: http.Header{}}, "excludes Status"},
+		{"drop with status", kalshitest.Fault{Drop: true, Status: 500}, "a dropped connection has no response: leave out"},
+		{"drop with body", kalshitest.Fault{Drop: true, Body: "x"}, "a dropped connection has no response: leave out"},
+		{"drop with answer", kalshitest.Fault{Drop: true, Answer: nobody}, "a dropped connection has no response: leave out"},
+		{"reset with cut", kalshitest.Fault{Reset: true, Cut: true}, "a dropped connection has no response: leave out"},
+		{"answer with status", kalshitest.Fault{Answer: nobody, Status: 500}, "an Answer excludes Status, Body and Header: write them in its handler"},
+		{"answer with header", kalshitest.Fault{Answer: nobody, Header: http.Header{}}, "an Answer excludes Status, Body and Header: write them in its handler"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -338,8 +338,8 @@ func TestServer_PendingFaults(t *testing.T) {
 	assert.Zero(t, s.PendingFaults())
 }
 
-// A client that gives up while it waits: Process decides what became of its
-// request.
+// A client that gives up while it waits: Process decides whether its request has an
+// effect.
 func TestFault_Delay_ClientGone(t *testing.T) {
 	t.Parallel()
 	for _, processed := range []bool{false, true} {
@@ -371,7 +371,7 @@ func TestFault_Delay_ClientGone(t *testing.T) {
 	}
 }
 
-// An endless answer ends with its client.
+// An endless response ends with its client.
 func TestFault_Answer_Endless(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -392,7 +392,7 @@ func TestFault_Answer_Endless(t *testing.T) {
 	}
 }
 
-// A handler cannot take over a connection whose answer is to be spoiled.
+// A handler cannot hijack a connection whose response a fault replaces.
 func TestFault_Process_Hijack(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -89,12 +89,12 @@ func TestServer_CreateKey(t *testing.T) {
 			tt.want.ID, tt.want.Name, tt.want.PublicKey = keys[1].ID, "mine", tt.body["public_key"].(string)
 			assert.Equal(t, tt.want, keys[1])
 
-			minted := *c
-			minted.keyID, minted.key = keys[1].ID, edPrivate
+			made := *c
+			made.keyID, made.key = keys[1].ID, edPrivate
 			if tt.want.Type == "rsa" {
-				minted.key = rsaKey()
+				made.key = rsaKey()
 			}
-			assert.NotEqual(t, http.StatusUnauthorized, minted.do(http.MethodGet, "/api_keys", "").status)
+			assert.NotEqual(t, http.StatusUnauthorized, made.do(http.MethodGet, "/api_keys", "").status)
 		})
 	}
 }
@@ -122,9 +122,9 @@ func TestServer_GenerateKey(t *testing.T) {
 				assert.Equal(t, 2048, key.N.BitLen())
 			}
 
-			minted := *c
-			minted.keyID, minted.key = body["api_key_id"], key
-			got = minted.do(http.MethodGet, "/api_keys", "")
+			made := *c
+			made.keyID, made.key = body["api_key_id"], key
+			got = made.do(http.MethodGet, "/api_keys", "")
 			assert.Equal(t, http.StatusOK, got.status, "works at once")
 			assert.Contains(t, got.body, `"name":"new `+keyType+`"`)
 		})
@@ -252,7 +252,7 @@ func TestServer_FCM(t *testing.T) {
 	assert.Contains(t, got.body, `"warning":"`)
 }
 
-func TestServer_Mint_Refused(t *testing.T) {
+func TestServer_NewKey_rejected(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, kalshitest.WithFCMMember())
 	c := newClient(t, s)
@@ -271,7 +271,7 @@ func TestServer_Mint_Refused(t *testing.T) {
 		"key_type":         "it must be rsa or ed25519",
 	}
 	parameter := func(name string) string { return fmt.Sprintf(bodyBadParameter, name, rules[name]) }
-	// Both endpoints judge what they have in common alike.
+	// Both endpoints check the parameters that they share.
 	common := []struct{ name, fields, want string }{
 		{"name missing", `"key_type":"rsa"`, parameter("name")},
 		{"name empty", `"name":""`, parameter("name")},
@@ -343,7 +343,7 @@ func TestServer_Mint_Refused(t *testing.T) {
 	}
 }
 
-func TestServer_Mint_Accepted(t *testing.T) {
+func TestServer_NewKey_accepted(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, kalshitest.WithFCMMember())
 	c := newClient(t, s)

@@ -32,12 +32,12 @@ type client struct {
 	now   func() time.Time
 }
 
-// reply is an answer as the client saw it.
+// reply is a response as the client saw it.
 type reply struct {
 	status int
 	header http.Header
 	body   string
-	err    error // of the exchange or of the body
+	err    error // of the request or of the body
 }
 
 func newServer(t *testing.T, opts ...kalshitest.Option) *kalshitest.Server {

@@ -72,7 +72,7 @@ func TestServer_AddKey_SharesNothing(t *testing.T) {
 	assert.Equal(t, 1, *s.Keys()[1].Subaccount)
 }
 
-func TestServer_AddKey_Nonsense(t *testing.T) {
+func TestServer_AddKey_mistakes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -90,10 +90,10 @@ func TestServer_AddKey_Nonsense(t *testing.T) {
 		{"private key as public", "not one PEM block", kalshitest.Key{PublicKey: ed.PrivateKey}},
 		{"EC key", "neither RSA nor Ed25519", kalshitest.Key{PublicKey: publicPEM(t, ec.Public())}},
 		{"private key alone", "without its public key", kalshitest.Key{PrivateKey: ed.PrivateKey}},
-		{"sub-account too high", "bad subaccount", kalshitest.Key{Subaccount: ptr(64)}},
-		{"sub-account negative", "bad subaccount", kalshitest.Key{Subaccount: ptr(-1)}},
-		{"subtrader malformed", "bad fcm_subtrader_id", kalshitest.Key{FCMSubtraderID: "user"}},
-		{"both restrictions", "bad fcm_subtrader_id", kalshitest.Key{FCMSubtraderID: "user_a", Subaccount: ptr(1)}},
+		{"sub-account too high", "subaccount: it must be 0 to 63", kalshitest.Key{Subaccount: ptr(64)}},
+		{"sub-account negative", "subaccount: it must be 0 to 63", kalshitest.Key{Subaccount: ptr(-1)}},
+		{"subtrader malformed", "fcm_subtrader_id: it must be {user_id}_{suffix}", kalshitest.Key{FCMSubtraderID: "user"}},
+		{"both restrictions", "fcm_subtrader_id: it must be {user_id}_{suffix}", kalshitest.Key{FCMSubtraderID: "user_a", Subaccount: ptr(1)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -188,7 +188,7 @@ func TestServer_Handle_Stream(t *testing.T) {
 	require.Eventually(t, func() bool {
 		requests := s.Requests()
 		return len(requests) == 1 && requests[0].Status == http.StatusOK && requests[0].Processed
-	}, 10*time.Second, time.Millisecond, "the record goes before the answer")
+	}, 10*time.Second, time.Millisecond, "the record is complete before the response")
 	close(more)
 	assert.Equal(t, "end", (<-got).body)
 }
@@ -208,10 +208,10 @@ func TestServer_Handle_Hijack(t *testing.T) {
 		rw.Flush()
 	}))
 	c.url = strings.TrimSuffix(s.URL, "/trade-api/v2")
-	refused := c.do(http.MethodGet, "/trade-api/ws/v2", "", func(r *http.Request) { r.Header.Del("KALSHI-ACCESS-KEY") })
-	assert.Equal(t, bodyNoCredentials, refused.body)
+	rejected := c.do(http.MethodGet, "/trade-api/ws/v2", "", func(r *http.Request) { r.Header.Del("KALSHI-ACCESS-KEY") })
+	assert.Equal(t, bodyNoCredentials, rejected.body)
 
-	// Keys bound to a subtrader are refused on REST endpoints only.
+	// Keys bound to a subtrader are rejected on REST endpoints only.
 	c = c.as(t, s.AddKey(kalshitest.Key{FCMSubtraderID: "user_a"}))
 	req, err := http.NewRequest(http.MethodGet, c.url+"/trade-api/ws/v2", nil)
 	require.NoError(t, err)
@@ -282,15 +282,15 @@ func TestServer_Concurrency(t *testing.T) {
 	wg.Wait()
 
 	assert.Len(t, s.Keys(), 1+workers*rounds)
-	refused := 0
+	rejected := 0
 	for _, r := range s.Requests() {
 		assert.Equal(t, r.Status != 503, r.Processed)
 		if r.Status == 503 {
-			refused++
+			rejected++
 		}
 	}
 	assert.Len(t, s.Requests(), 3*workers*rounds)
-	assert.Equal(t, 10, refused, "no fault is lost and none happens twice")
+	assert.Equal(t, 10, rejected, "no fault is lost and none happens twice")
 }
 
 // closeWithin fails if Close takes its time.
@@ -347,12 +347,12 @@ func TestServer_Close(t *testing.T) {
 			require.NoError(t, err)
 			noGoroutine(t, "backgroundRead")
 		}},
-		{"delayed answer", func(t *testing.T, s *kalshitest.Server) {
+		{"delayed response", func(t *testing.T, s *kalshitest.Server) {
 			s.Inject(kalshitest.Fault{Delay: time.Hour, Process: true})
 			go newClient(t, s).do("GET", "/api_keys", "")
 			require.Eventually(t, arrived(s), 10*time.Second, time.Millisecond)
 		}},
-		{"endless answer that nobody reads", func(t *testing.T, s *kalshitest.Server) {
+		{"endless response that nobody reads", func(t *testing.T, s *kalshitest.Server) {
 			s.Inject(kalshitest.Fault{Answer: http.HandlerFunc(endless)})
 			dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			require.Eventually(t, arrived(s), 10*time.Second, time.Millisecond)

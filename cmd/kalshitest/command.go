@@ -1,6 +1,6 @@
-// The command after --: how it runs and how it ends.
-
 package main
+
+// The command after --: how it runs and how it ends.
 
 import (
 	"errors"

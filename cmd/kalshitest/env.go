@@ -1,7 +1,7 @@
+package main
+
 // What a bot needs to know: the variables of package kalshitest in a file and in
 // a command's environment.
-
-package main
 
 import (
 	"errors"

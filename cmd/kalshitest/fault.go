@@ -1,6 +1,6 @@
-// The -fault flag: a kalshitest.Fault as JSON.
-
 package main
+
+// The -fault flag: a kalshitest.Fault as JSON.
 
 import (
 	"encoding/json"

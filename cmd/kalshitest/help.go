@@ -1,6 +1,6 @@
-// What -h prints.
-
 package main
+
+// What -h prints.
 
 const help = `kalshitest is a stand-in for the Kalshi exchange, to try and test a trading bot
 without an account and without the network. It checks signatures, timestamps and
