@@ -162,8 +162,7 @@ func (s *Signer) SignRequest(req *http.Request) error {
 
 // Headers returns the three headers that sign a request with this method
 // (empty is GET) and path. The path begins with "/trade-api/", as it is sent:
-// "/portfolio/balance" alone is signed without complaint, and the service
-// answers 401. It is escaped where it must be; a "?" and what follows it is
+// "/portfolio/balance" alone is signed without complaint and gets a 401. It is escaped where it must be; a "?" and what follows it is
 // dropped. A path without its first slash is a [*ValidationError].
 //
 // It is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not use

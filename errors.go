@@ -1,5 +1,7 @@
 package kalshi
 
+// The error types and their texts. Those of a rotation are in rotate.go.
+
 import (
 	"fmt"
 	"net/http"
@@ -8,34 +10,33 @@ import (
 	"time"
 )
 
-// An APIError is any answer of the service that is not 2xx. For the statuses
-// that have a type of their own it is embedded in that type, and both are
-// reached with [errors.As]:
+// An APIError is a response that is not 2xx. For the statuses that have a type
+// of their own it is embedded in that type, and [errors.As] finds both:
 //
 //	var notFound *kalshi.NotFoundError
 //	var apiErr *kalshi.APIError
 //	errors.As(err, &notFound) // a 404
 //	errors.As(err, &apiErr)   // any status
 //
-// Code, Message and Details are what the service sent, as far as the body
-// could be understood, cleaned of control characters and cut to a readable
-// length. The codes are not a closed set (observed): switch on the error's
-// type, not on its code.
+// Code, Message and Details are what the service sent, as far as the body is
+// understood, without control characters and cut to a readable length. The
+// codes are not a closed set (observed): switch on the error's type, not on its
+// code.
 type APIError struct {
 	// StatusCode is the HTTP status, 3xx included: redirects are not followed.
 	StatusCode int
 	// Code is the service's short name for the error, such as "not_found".
 	Code string
-	// Message is the service's sentence, or the body where that is plain text.
+	// Message is the service's description, or the body if that is plain text.
 	Message string
-	// Details is what some errors add, such as "INCORRECT_API_KEY_SIGNATURE".
+	// Details is what some errors have, such as "INCORRECT_API_KEY_SIGNATURE".
 	Details string
 	// Method is the request's method.
 	Method string
 	// Path is the request's path as sent: escaped, no host, no query.
 	Path string
-	// Body is the answer's body as it came, at most 64 KiB. It is nil when it
-	// seems to hold a private key.
+	// Body is the response's body, at most 64 KiB. It is nil if it seems to hold
+	// a private key.
 	Body []byte
 }
 
@@ -64,18 +65,18 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// A BadRequestError is a 400: the service did not take the request as it was.
+// A BadRequestError is a 400: the service rejected the request's input.
 type BadRequestError struct{ APIError }
 
-// An UnauthorizedError is a 401. Its text says which of the many causes it
-// was, as far as the service tells.
+// An UnauthorizedError is a 401. Its text names the cause, as far as the service
+// reports it: a wrong signature, an unknown key ID, or clocks that differ.
 type UnauthorizedError struct {
 	APIError
-	// ClockSkew is the server's clock (its Date header, in whole seconds) minus
-	// the local clock when the answer came; 0 when the answer has no date.
+	// ClockSkew is the service's clock (the Date header, in whole seconds) minus
+	// the local clock when the response arrived; 0 if it has no date.
 	ClockSkew time.Duration
 
-	dated bool // the answer has a date
+	dated bool // the response has a date
 }
 
 // A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account
@@ -86,7 +87,8 @@ type ForbiddenError struct{ APIError }
 // base URL.
 type NotFoundError struct{ APIError }
 
-// Error adds to [APIError.Error], for a list, what to look at.
+// Error adds to [APIError.Error] what to check if it is the list of keys that
+// was not found.
 func (e *NotFoundError) Error() string {
 	if strings.HasSuffix(e.Path, pathAPIKeys) {
 		return e.APIError.Error() + " (check the base URL: it ends in /trade-api/v2)"
@@ -94,20 +96,20 @@ func (e *NotFoundError) Error() string {
 	return e.APIError.Error()
 }
 
-// A ConflictError is a 409. Documented for a subtrader that is not visible
-// yet; try again later.
+// A ConflictError is a 409: documented for a subtrader that is not visible yet.
+// Try again later.
 type ConflictError struct{ APIError }
 
 // A RateLimitError is a 429: too many requests. It was not processed.
 type RateLimitError struct {
 	APIError
-	// RetryAfter is how long the service asks to wait; 0 when it does not say,
-	// which is documented to be the rule.
+	// RetryAfter is how long the service asks to wait. It is 0 if the service
+	// does not say, which is the rule (documented).
 	RetryAfter time.Duration
 }
 
-// A ServerError is a 500–599. When a new key was asked for it comes wrapped
-// in an [*OutcomeUnknownError]; ask for that one first.
+// A ServerError is a 500–599. From a request that creates a key it is returned
+// within an [*OutcomeUnknownError]: check for that first.
 type ServerError struct{ APIError }
 
 // Unwrap returns the embedded [*APIError].
@@ -148,7 +150,7 @@ func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
 }
 
-// Error adds to [APIError.Error] what to look at.
+// Error adds to [APIError.Error] what to check.
 func (e *UnauthorizedError) Error() string {
 	var hint string
 	switch {
@@ -191,10 +193,10 @@ func inUnits(d time.Duration) string {
 	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }
 
-// A ValidationError is bad input, refused before any network I/O.
+// A ValidationError is bad input, rejected before any network I/O.
 type ValidationError struct {
-	// Field names what was bad: a field of a request, a parameter, an option,
-	// an environment variable or a file.
+	// Field is what is wrong: a field of a request, a parameter, an option, an
+	// environment variable or a file.
 	Field string
 	// Reason says what is wrong with it and what to do. It never quotes a key.
 	Reason string
@@ -209,8 +211,8 @@ func invalid(field, format string, args ...any) error {
 	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
 
-// An InvalidResponseError is a 2xx answer that cannot be understood: its body
-// was cut off, is no JSON or lacks a required field. It never quotes the body,
+// An InvalidResponseError is a 2xx response that cannot be understood: its body
+// is cut off, is not JSON or lacks a required field. It never quotes the body,
 // which may hold a private key.
 type InvalidResponseError struct {
 	// StatusCode is the HTTP status, 200–299.

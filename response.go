@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// statusError turns an answer that is not 2xx into the error for its status.
+// statusError returns the error for a response that is not 2xx.
 func statusError(method, path string, resp *http.Response, body []byte, received time.Time) error {
 	e := APIError{StatusCode: resp.StatusCode, Method: method, Path: path, Body: body}
 	e.parse(body)
@@ -295,7 +295,7 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	case r.PrivateKey.reveal == nil:
 		return errMissing("private_key")
 	}
-	if r.KeyType == "" { // it need not be sent; the key itself tells
+	if r.KeyType == "" { // it is optional; the key itself says
 		if key, err := r.PrivateKey.Parse(); err == nil {
 			r.KeyType, _ = keyTypeOf("", key.Public())
 		}

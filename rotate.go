@@ -177,9 +177,9 @@ type RotationError struct {
 	// Key is the key that was made, handed back whenever nothing else may hold
 	// it: store it, or delete NewKeyID.
 	Key *GenerateAPIKeyResponse
-	// Candidates are the IDs of keys that may be the new one, after a mint of
-	// unknown outcome: they bear its name and were not there before. None is
-	// deleted; delete the one that nobody else made.
+	// Candidates are the IDs of keys that may be the new one, when the outcome
+	// of StageMint is unknown: they have its name and did not exist before. None
+	// is deleted; delete the one that nobody else made.
 	Candidates []string
 	// Err is what happened.
 	Err error

@@ -116,7 +116,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 	return nil
 }
 
-// mint makes the new key and its credential.
+// mint creates the new key and its credential.
 func (r *rotation) mint(ctx context.Context) (err error) {
 	key := r.req.PrivateKey
 	if key != nil {
@@ -172,14 +172,14 @@ func (r *rotation) create(ctx context.Context, key crypto.Signer) (*GenerateAPIK
 
 func (r *rotation) name() string { return cmp.Or(r.req.Name, r.current.Name) }
 
-// mintOperation is a call that makes the new key. It is signed by the key that
-// was inspected, and rejects the ID of any that was listed then.
+// mintOperation is the call that creates the new key. It is signed by the key
+// that was inspected, and rejects the ID of any key that was listed then.
 func (r *rotation) mintOperation(name, path string) operation {
 	existed := func(id string) bool { return id == r.old.keyID || r.before.find(id) != nil }
 	return operation{name: name, path: path, keyName: r.name(), existed: existed, credential: r.by(r.old)}
 }
 
-// reconcile looks, after a mint of unknown outcome, for what it may have made.
+// reconcile looks for the key that a create of unknown outcome may have made.
 // It deletes nothing: a key of the same name may be somebody else's.
 func (r *rotation) reconcile(ctx context.Context, err error) error {
 	r.key = nil

@@ -130,8 +130,8 @@ func (s *Signer) askSource() (*credential, error) {
 }
 
 // follow returns when the signer has another key than the refused one, or the
-// source has answered a question that was asked after the refusal, which is
-// now. It asks at most once a second; one answer serves all who wait.
+// source has returned from a question that was asked after the refusal, which
+// is now. It asks at most once a second; one result serves all who wait.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	s.mu.Lock()
 	tooOld := s.query
