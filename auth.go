@@ -160,14 +160,15 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	return cred.setHeaders(req.Header, s.now(), req.Method, signedPath(req.URL))
 }
 
-// Headers returns the three headers that sign a request with this method
-// (empty is GET) and path. The path begins with "/trade-api/", as it is sent:
-// "/portfolio/balance" alone is signed without complaint and gets a 401. It is escaped where it must be; a "?" and what follows it is
-// dropped. A path without its first slash is a [*ValidationError].
+// Headers returns the three headers that sign a request. The path begins with
+// "/trade-api/", as it is sent: "/portfolio/balance" alone is signed without
+// complaint and gets a 401. It is escaped where it must be; a "?" and what
+// follows it is dropped. A path without its first slash is a
+// [*ValidationError]. An empty method is GET.
 //
-// It is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not use
-// [*http.Request]. The signature is valid for a few seconds (observed: 10). The
-// clock is as with [Signer.SignRequest].
+// Headers is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not
+// use [*http.Request]. The signature is valid for a few seconds (observed: 10).
+// The clock is as with [Signer.SignRequest].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
