@@ -17,8 +17,11 @@ func runCommand(command *exec.Cmd, signals <-chan os.Signal) (status int, err er
 	if err := command.Start(); err != nil {
 		return startStatus(err), err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = command.Wait() // the state has it
+		close(ended)
+	}()
 	for {
 		select {
 		case sig := <-signals:

@@ -201,13 +201,13 @@ func newClient(t *testing.T, env map[string]string) *kalshi.Client {
 }
 
 // get requests a URL without credentials.
-func get(t *testing.T, url string) *http.Response {
+func get(t *testing.T, url string) (status int, header http.Header) {
 	t.Helper()
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	return resp
+	return resp.StatusCode, resp.Header
 }
 
 // syncBuffer is a bytes.Buffer that one goroutine writes and another reads.

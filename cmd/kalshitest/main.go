@@ -64,7 +64,7 @@ func run(args []string, signals <-chan os.Signal) (status int, err error) {
 	}
 	var command *exec.Cmd
 	if cfg.command != nil {
-		command = exec.Command(cfg.command[0], cfg.command[1:]...)
+		command = exec.Command(cfg.command[0], cfg.command[1:]...) // #nosec G204 -- it is the user's own command
 		if command.Err != nil {
 			return startStatus(command.Err), command.Err
 		}
