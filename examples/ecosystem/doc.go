@@ -1,8 +1,8 @@
-// Package ecosystem shows the SDK at work with the libraries that a bot may
-// bring along: retrying and tracing transports, proxies and private
-// certificate authorities, WebSockets, generated clients and HTTP mocks.
+// Package ecosystem shows the SDK with the libraries and systems that a bot may
+// use: retries and tracing, WebSockets, generated clients, secret managers,
+// Kubernetes, proxies, private certificate authorities and HTTP mocks.
 //
 // It has tests only, one file per topic, written to be copied from. All run
-// against kalshitest, on loopback. It is a module of its own, so that nothing
-// of this becomes a dependency of the SDK.
+// against kalshitest, on loopback. It is a module of its own, so that none of
+// these libraries becomes a dependency of the SDK.
 package ecosystem

@@ -15,7 +15,7 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// newKey is what the tests ask for: of the type that takes no time to make.
+// newKey asks for a key of the type that takes no time to make.
 var newKey = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
 
 // newExchange starts a stand-in for the exchange, with a signer for its key.
@@ -23,11 +23,37 @@ func newExchange(t *testing.T) (*kalshitest.Server, *kalshi.Signer) {
 	t.Helper()
 	exchange := kalshitest.NewServer()
 	t.Cleanup(exchange.Close)
-	key, err := kalshi.ParsePrivateKey([]byte(exchange.PrivateKey))
-	require.NoError(t, err)
-	signer, err := kalshi.NewSigner(exchange.KeyID, key)
+	signer, err := kalshi.NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey))
 	require.NoError(t, err)
 	return exchange, signer
+}
+
+// newPortfolio starts a stand-in that knows a balance, and returns a client of
+// it and the balance's URL.
+func newPortfolio(t *testing.T) (*kalshitest.Server, *kalshi.Client, string) {
+	t.Helper()
+	exchange, signer := newExchange(t)
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(serveBalance))
+	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
+	return exchange, client, client.BaseURL() + "/portfolio/balance"
+}
+
+func serveBalance(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"balance":100000}`)
+}
+
+// rotateElsewhere replaces the key in the account by a new one, as a rotation
+// in another process does, and returns the new one.
+func rotateElsewhere(t *testing.T, exchange *kalshitest.Server, old *kalshi.Signer) kalshitest.Key {
+	t.Helper()
+	made := exchange.AddKey(kalshitest.Key{Name: "rotated"})
+	signer, err := kalshi.NewSignerFromPEM(made.ID, []byte(made.PrivateKey))
+	require.NoError(t, err)
+	admin, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL))
+	require.NoError(t, err)
+	require.NoError(t, admin.DeleteAPIKey(t.Context(), old.KeyID()))
+	return made
 }
 
 // newClient returns a client of that base URL which sends with hc.
@@ -40,10 +66,10 @@ func newClient(t *testing.T, signer *kalshi.Signer, baseURL string, hc *http.Cli
 	return client
 }
 
-// newTLSFront starts a server with a certificate that no system trusts, which
-// hands all it gets to the exchange, leaves the path alone, and notes the
-// version of HTTP in X-Front-Proto. It returns the base URL, and the server
-// for its certificate.
+// newTLSFront starts a server with a certificate that no system trusts. It
+// passes all requests to the exchange, with the same path, and notes the
+// version of HTTP in X-Front-Proto. newTLSFront returns the base URL, and the
+// server for its certificate.
 func newTLSFront(t *testing.T, exchange *kalshitest.Server) (string, *httptest.Server) {
 	t.Helper()
 	target, err := url.Parse(exchange.URL)
@@ -64,7 +90,7 @@ func newTLSFront(t *testing.T, exchange *kalshitest.Server) (string, *httptest.S
 }
 
 // processed counts the requests with this method that the exchange carried
-// out, whether or not the client ever heard of it.
+// out, whether or not its response arrived.
 func processed(exchange *kalshitest.Server, method string) (n int) {
 	for _, req := range exchange.Requests() {
 		if req.Method == method && req.Processed {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,8 +22,9 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// newTraced returns an http.Client that makes a span of every attempt, the
-// provider of its tracer, and the memory that spans end up in.
+// newTraced returns an http.Client that makes a span of every attempt, for
+// WithHTTPClient: otelhttp is below the SDK. It also returns the provider of its
+// tracer, and where the spans are collected.
 func newTraced(opts ...otelhttp.Option) (*http.Client, *sdktrace.TracerProvider, *tracetest.InMemoryExporter) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
@@ -33,7 +35,7 @@ func newTraced(opts ...otelhttp.Option) (*http.Client, *sdktrace.TracerProvider,
 	return &http.Client{Transport: otelhttp.NewTransport(&http.Transport{}, opts...)}, provider, spans
 }
 
-// A call that is tried again shows as two spans, below the bot's own.
+// A call that is retried has two spans, both children of the bot's own.
 func TestOTel_SpanPerAttempt(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
@@ -55,9 +57,30 @@ func TestOTel_SpanPerAttempt(t *testing.T) {
 	}
 }
 
-// Nothing that signs is in a span: no header, no key ID, no private key. What
-// otelhttp does record is the whole URL, and with it the ID of a key that is
-// deleted; an ID is no secret.
+// The requests through HTTPClient have their spans too. Here the clocks are an
+// hour apart: the SDK learns it from the first attempt and makes a second one.
+func TestOTel_HTTPClient(t *testing.T) {
+	t.Parallel()
+	exchange, signer := newExchange(t)
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(serveBalance))
+	exchange.SetClockOffset(time.Hour)
+	hc, _, spans := newTraced()
+	client := newClient(t, signer, exchange.URL, hc)
+
+	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
+	require.NoError(t, err)
+	require.NoError(t, kalshi.CheckResponse(resp))
+	require.NoError(t, resp.Body.Close()) // ends the span
+
+	got := spans.GetSpans()
+	require.Len(t, got, 2)
+	assert.Equal(t, int64(http.StatusUnauthorized), attributeOf(got[0], "http.response.status_code").AsInt64())
+	assert.Equal(t, int64(http.StatusOK), attributeOf(got[1], "http.response.status_code").AsInt64())
+	assert.NotContains(t, textOf(t, spans), signer.KeyID())
+}
+
+// Spans hold no header, no key ID and no private key. otelhttp records the whole
+// URL, and with it the ID of a key that is deleted; an ID is no secret.
 func TestOTel_NoSecretsInSpans(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
@@ -81,8 +104,8 @@ func TestOTel_NoSecretsInSpans(t *testing.T) {
 	assert.Contains(t, text, "/api_keys/"+key.ID)
 }
 
-// WARNING: otelhttptrace records the headers of requests and does not know
-// that these are credentials. Tell it, or switch that off with WithoutHeaders.
+// WARNING: otelhttptrace records request headers, and does not know that these
+// are credentials. Redact them, or use WithoutHeaders.
 func TestOTel_RedactHeadersInClientTrace(t *testing.T) {
 	t.Parallel()
 	redacted := otelhttptrace.WithRedactedHeaders("KALSHI-ACCESS-KEY", "KALSHI-ACCESS-SIGNATURE")
@@ -91,7 +114,7 @@ func TestOTel_RedactHeadersInClientTrace(t *testing.T) {
 		opts       []otelhttptrace.ClientTraceOption
 		wantLeaked bool
 	}{
-		{"as it comes", nil, true},
+		{"with the defaults", nil, true},
 		{"redacted", []otelhttptrace.ClientTraceOption{redacted}, false},
 		{"without headers", []otelhttptrace.ClientTraceOption{otelhttptrace.WithoutHeaders()}, false},
 	}
@@ -114,9 +137,9 @@ func TestOTel_RedactHeadersInClientTrace(t *testing.T) {
 	}
 }
 
-// The SDK watches the connection too, to know whether a mint can have left.
-// Traces add up: each sees what it needs.
-func TestOTel_MintThatNeverLeft(t *testing.T) {
+// The SDK uses httptrace too, to know whether a create request can have been
+// sent. Traces are composed: each gets its events.
+func TestOTel_CreateThatWasNotSent(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
 	hc, _, spans := newTraced(otelhttp.WithClientTrace(func(ctx context.Context) *httptrace.ClientTrace {
@@ -129,7 +152,7 @@ func TestOTel_MintThatNeverLeft(t *testing.T) {
 	require.Error(t, err)
 	var unknown *kalshi.OutcomeUnknownError
 	assert.NotErrorAs(t, err, &unknown)
-	assert.Contains(t, textOf(t, spans), "http.connect", "what the bot traces itself")
+	assert.Contains(t, textOf(t, spans), "http.connect", "the bot's own trace")
 }
 
 func attributeOf(span tracetest.SpanStub, key attribute.Key) attribute.Value {

@@ -17,8 +17,8 @@ import (
 	kalshi "github.com/seed251d1451/kalshi-go"
 )
 
-// A proxy that forwards plain requests asks for another URL than the exchange
-// sees. The signature covers the path alone, and holds.
+// A forward proxy receives an absolute URL and the exchange a path. The signature
+// covers the path alone, so it is valid.
 func TestProxy_Forward(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
@@ -34,7 +34,7 @@ func TestProxy_Forward(t *testing.T) {
 	assert.Equal(t, int32(1), forwarded.Load())
 }
 
-// A proxy for https is asked to CONNECT and sees nothing of what follows.
+// A proxy for https receives a CONNECT and sees nothing of what follows.
 func TestProxy_Connect(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
@@ -60,8 +60,8 @@ func TestProxy_Connect(t *testing.T) {
 	assert.Zero(t, headers.Load(), "the key ID is not for the proxy")
 }
 
-// A proxy that refuses lets nothing out: a mint has certainly not happened,
-// and the error is the proxy's.
+// When the proxy refuses, nothing reaches the exchange: no key can have been
+// created, and the error is the proxy's.
 func TestProxy_ConnectRefused(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)

@@ -39,8 +39,8 @@ func TestTLS_CustomRoot(t *testing.T) {
 	}
 }
 
-// Without the root the handshake fails. The error is the standard library's,
-// and says why; a mint has certainly not left.
+// Without the root the handshake fails. The error is the standard library's and
+// says why. No create request can have been sent.
 func TestTLS_UnknownRoot(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)

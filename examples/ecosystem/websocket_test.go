@@ -2,11 +2,12 @@ package ecosystem_test
 
 import (
 	"context"
+	"crypto"
 	"net/http"
-	"net/url"
 	"testing"
 
 	"github.com/coder/websocket"
+	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -14,57 +15,86 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// dial opens the exchange's WebSocket. Call it for each connection, and sign
-// anew each time: a signature holds for some seconds only.
-func dial(ctx context.Context, signer *kalshi.Signer, host string) (*websocket.Conn, error) {
-	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
-	if err != nil {
-		return nil, err
-	}
-	// ws and not wss, since the stand-in is on loopback.
-	conn, _, err := websocket.Dial(ctx, "ws://"+host+kalshi.WebSocketPath, &websocket.DialOptions{HTTPHeader: header})
+// dial opens the exchange's WebSocket with coder/websocket, which dials with an
+// HTTP client: HTTPClient signs each dial.
+func dial(ctx context.Context, client *kalshi.Client) (*websocket.Conn, error) {
+	conn, _, err := websocket.Dial(ctx, client.WebSocketURL(), &websocket.DialOptions{HTTPClient: client.HTTPClient()})
 	return conn, err
 }
 
-// A socket that is open stays open through a rotation, and the next dial with
-// the same signer uses the new key.
-func TestWebSocket_SignerFollowsRotation(t *testing.T) {
+// Another process rotates the key, and the exchange closes the socket. The bot
+// dials again, as it does after any closed socket, and that is all: the old key
+// is refused, HTTPClient gets the new one from the key source and signs anew.
+func TestWebSocket_ReconnectsAfterRotation(t *testing.T) {
+	t.Parallel()
+	exchange, oldSigner := newExchange(t)
+	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
+	current := kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
+	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
+		key, err := kalshi.ParsePrivateKey([]byte(current.PrivateKey))
+		return current.ID, key, err
+	})
+	require.NoError(t, err)
+	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
+
+	conn, err := dial(t.Context(), client)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", roundTrip(t, conn, "hello"))
+
+	current = rotateElsewhere(t, exchange, oldSigner)
+	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("close")))
+	_, _, err = conn.Read(t.Context())
+	require.Error(t, err, "the exchange has closed the socket")
+
+	conn, err = dial(t.Context(), client)
+	require.NoError(t, err)
+	defer conn.CloseNow()
+	assert.Equal(t, "hello again", roundTrip(t, conn, "hello again"))
+	assert.Equal(t, []string{exchange.KeyID, exchange.KeyID, current.ID}, dialledWith(exchange))
+}
+
+// gorilla/websocket, like every library that makes its own HTTP request, takes
+// the headers. Call Headers for each dial: the service accepts a signature for
+// about 10 seconds.
+func TestWebSocket_Headers(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
 	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
-	u, err := url.Parse(exchange.URL)
-	require.NoError(t, err)
+	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 
-	before, err := dial(t.Context(), signer, u.Host)
+	header, err := client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath)
+	require.NoError(t, err)
+	conn, _, err := gorilla.DefaultDialer.DialContext(t.Context(), client.WebSocketURL(), header)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.WriteMessage(gorilla.TextMessage, []byte("hello")))
+	_, got, err := conn.ReadMessage()
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(got))
+}
+
+// An open socket stays open through a rotation, and the next dial uses the new
+// key.
+func TestWebSocket_StaysOpenThroughRotation(t *testing.T) {
+	t.Parallel()
+	exchange, signer := newExchange(t)
+	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
+	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
+
+	before, err := dial(t.Context(), client)
 	require.NoError(t, err)
 	defer before.CloseNow()
-	assert.Equal(t, "hello", roundTrip(t, before, "hello"))
-
-	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 	rotated, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{
 		Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }, // a bot stores the key here
 	})
 	require.NoError(t, err)
 
-	after, err := dial(t.Context(), signer, u.Host)
+	after, err := dial(t.Context(), client)
 	require.NoError(t, err)
 	defer after.CloseNow()
-	assert.Equal(t, "hello again", roundTrip(t, after, "hello again"))
+	assert.Equal(t, "hello", roundTrip(t, after, "hello"))
 	assert.Equal(t, "still here", roundTrip(t, before, "still here"))
 	assert.Equal(t, []string{rotated.OldKeyID, rotated.NewKeyID}, dialledWith(exchange))
-}
-
-// A dial without the headers is refused as any other call would be.
-func TestWebSocket_Unsigned(t *testing.T) {
-	t.Parallel()
-	exchange, _ := newExchange(t)
-	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
-	u, err := url.Parse(exchange.URL)
-	require.NoError(t, err)
-
-	_, resp, err := websocket.Dial(t.Context(), "ws://"+u.Host+kalshi.WebSocketPath, nil)
-	require.Error(t, err)
-	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 }
 
 // dialledWith returns the IDs of the keys that signed the dials, in order.
@@ -85,7 +115,8 @@ func roundTrip(t *testing.T, conn *websocket.Conn, text string) string {
 	return string(got)
 }
 
-// echo is the exchange's side of the socket: it sends back what it gets.
+// echo is the exchange's side of the socket: it sends back what it receives,
+// until it receives "close".
 func echo(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -94,7 +125,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	defer conn.CloseNow()
 	for {
 		kind, message, err := conn.Read(r.Context())
-		if err != nil || conn.Write(r.Context(), kind, message) != nil {
+		if err != nil || string(message) == "close" || conn.Write(r.Context(), kind, message) != nil {
 			return
 		}
 	}

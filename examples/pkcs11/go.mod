@@ -1,6 +1,6 @@
 module github.com/seed251d1451/kalshi-go/examples/pkcs11
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/seed251d1451/kalshi-go => ../..
 
