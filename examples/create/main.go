@@ -1,5 +1,5 @@
-// Create makes a key pair on this machine and registers its public half, so
-// that the private one never crosses the network.
+// Create makes a key pair on this machine and registers its public half. The
+// private half never crosses the network.
 package main
 
 import (
@@ -27,7 +27,8 @@ func main() {
 		if err != nil {
 			return err
 		}
-		// Saved before it is registered: a key that works is never lost.
+		// The private key is saved before it is registered, so that no working key
+		// is lost.
 		private, err := kalshi.MarshalPrivateKey(key)
 		if err != nil {
 			return err
@@ -35,7 +36,6 @@ func main() {
 		if err := private.WriteFile(out); err != nil {
 			return err
 		}
-		fmt.Printf("Private key  %s\n", out)
 
 		public, err := kalshi.MarshalPublicKey(key.Public())
 		if err != nil {
@@ -49,14 +49,19 @@ func main() {
 		})
 		var unknown *kalshi.OutcomeUnknownError
 		if errors.As(err, &unknown) {
-			return fmt.Errorf("%w\nThe private key stays: if the list example shows a new key %q, it is that key's", err, unknown.KeyName)
+			return fmt.Errorf("%w\nThe private key is in %s: if examples/list shows a new key %q, it is that key's", err, out, unknown.KeyName)
 		}
 		if err != nil {
 			return errors.Join(err, os.Remove(out)) // it belongs to no key
 		}
-		fmt.Printf("Key          %s (%s)\n", created.ID, flags.Type)
+		// Saved again with the key's ID, the file is all that a bot needs.
+		saved := kalshi.GenerateAPIKeyResponse{ID: created.ID, PrivateKey: private}
+		if err := kalshi.KeyFile(out).Save(ctx, &saved); err != nil {
+			return fmt.Errorf("%w\nThe private key of %s is in %s", err, created.ID, out)
+		}
+		fmt.Printf("Key       %s (%s)\nKey file  %s\n", created.ID, flags.Type, out)
 		if created.Warning != "" {
-			fmt.Println("Warning     ", created.Warning)
+			fmt.Println("Warning  ", created.Warning)
 		}
 		return nil
 	})

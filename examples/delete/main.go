@@ -13,18 +13,18 @@ import (
 )
 
 func main() {
-	id := flag.String("id", "", "the key's `ID` (on the stand-in: a key made for it)")
+	id := flag.String("id", "", "the key's `ID` (on the stand-in: of a new key)")
 	example.Run("delete deletes an API key for good.", func(ctx context.Context, s *example.Session) error {
 		switch {
 		case *id == "" && s.StandIn == nil:
-			return errors.New("-id is missing: the list example prints the IDs")
+			return errors.New("-id is missing: examples/list prints the IDs")
 		case *id == "":
 			*id = s.StandIn.AddKey(kalshitest.Key{Name: "old bot"}).ID
 		}
 		err := s.Client.DeleteAPIKey(ctx, *id)
 		var notFound *kalshi.NotFoundError
 		if errors.As(err, &notFound) {
-			return fmt.Errorf("%w\nThere is no such key; the list example prints those there are", err)
+			return fmt.Errorf("%w\nThere is no such key; examples/list prints the keys", err)
 		}
 		if err != nil {
 			return err

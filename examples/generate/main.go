@@ -1,5 +1,5 @@
-// Generate has the exchange make a key pair and saves the private half, which
-// is shown only once, to a new file.
+// Generate has the exchange make a key pair, and saves the private half, which
+// is shown only once, with the key's ID in a new key file.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 
 func main() {
 	flags := example.NewKeyFlags()
-	example.Run("generate has the exchange make an API key and saves its private half.", func(ctx context.Context, s *example.Session) error {
+	example.Run("generate has the exchange make an API key and saves it in a new key file.", func(ctx context.Context, s *example.Session) error {
 		out, err := flags.Out(s)
 		if err != nil {
 			return err
@@ -27,15 +27,15 @@ func main() {
 		var unknown *kalshi.OutcomeUnknownError
 		switch {
 		case errors.As(err, &unknown):
-			return fmt.Errorf("%w\nRun the list example, and delete a key %q that you did not have before", err, unknown.KeyName)
-		case err != nil && key != nil: // the file could not be written and the key not be deleted again
-			return fmt.Errorf("%w\nDelete %s with the delete example", err, key.ID)
+			return fmt.Errorf("%w\nRun examples/list, and delete a key %q that was not there before", err, unknown.KeyName)
+		case err != nil && key != nil: // neither could the file be written nor the key deleted again
+			return fmt.Errorf("%w\nDelete it: examples/delete -id %s", err, key.ID)
 		case err != nil:
 			return err
 		}
-		fmt.Printf("Key          %s (%s)\nPrivate key  %s\n", key.ID, key.KeyType, out)
+		fmt.Printf("Key       %s (%s)\nKey file  %s\n", key.ID, key.KeyType, out)
 		if key.Warning != "" {
-			fmt.Println("Warning     ", key.Warning)
+			fmt.Println("Warning  ", key.Warning)
 		}
 		return nil
 	})

@@ -13,31 +13,33 @@ import (
 )
 
 func main() {
-	example.Run("portfolio prints the balance and the positions, and opens the WebSocket.", func(ctx context.Context, s *example.Session) error {
-		if s.StandIn != nil {
-			serve(s.StandIn)
-		}
-		hc, baseURL := s.Client.HTTPClient(), s.Client.BaseURL()
-		var balance struct{ Balance int64 } // in cents
-		if err := get(ctx, hc, baseURL+"/portfolio/balance", &balance); err != nil {
-			return err
-		}
-		fmt.Printf("Balance    %.2f dollars\n", float64(balance.Balance)/100)
+	example.Run("portfolio prints the balance and the positions, and opens the WebSocket.", portfolio)
+}
 
-		var positions struct {
-			MarketPositions []struct {
-				Ticker   string
-				Position string `json:"position_fp"`
-			} `json:"market_positions"`
-		}
-		if err := get(ctx, hc, baseURL+"/portfolio/positions?count_filter=position", &positions); err != nil {
-			return err
-		}
-		for _, p := range positions.MarketPositions {
-			fmt.Printf("Position   %8s  %s\n", p.Position, p.Ticker)
-		}
-		return dial(ctx, hc, s.Client.WebSocketURL())
-	})
+func portfolio(ctx context.Context, s *example.Session) error {
+	if s.StandIn != nil {
+		serve(s.StandIn)
+	}
+	hc, baseURL := s.Client.HTTPClient(), s.Client.BaseURL()
+	var balance struct{ Balance int64 } // in cents
+	if err := get(ctx, hc, baseURL+"/portfolio/balance", &balance); err != nil {
+		return err
+	}
+	fmt.Printf("Balance    %.2f dollars\n", float64(balance.Balance)/100)
+
+	var positions struct {
+		Markets []struct {
+			Ticker   string
+			Position string `json:"position_fp"`
+		} `json:"market_positions"`
+	}
+	if err := get(ctx, hc, baseURL+"/portfolio/positions", &positions); err != nil {
+		return err
+	}
+	for _, p := range positions.Markets {
+		fmt.Printf("Position   %8s  %s\n", p.Position, p.Ticker)
+	}
+	return dial(ctx, hc, s.Client.WebSocketURL())
 }
 
 func get(ctx context.Context, hc *http.Client, url string, into any) error {

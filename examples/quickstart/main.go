@@ -1,5 +1,5 @@
-// Quickstart tells the whole story of an API key: list, generate, use the new
-// key, create from a local key pair, a call that fails, and delete.
+// Quickstart shows the life of an API key: list, generate, use the new key,
+// create from a local key pair, a call that fails, and delete.
 package main
 
 import (
@@ -42,7 +42,7 @@ func story(ctx context.Context, s *example.Session) error {
 	fmt.Println("   private key", generated.PrivateKey, "(it never prints itself)")
 
 	fmt.Println("\n3. The new key signs: it may read, and nothing else")
-	reader, err := clientOf(s, generated)
+	reader, err := clientOf(client, generated)
 	if err != nil {
 		return err
 	}
@@ -96,15 +96,15 @@ func story(ctx context.Context, s *example.Session) error {
 }
 
 // clientOf returns a client that signs with a generated key.
-func clientOf(s *example.Session, key *kalshi.GenerateAPIKeyResponse) (*kalshi.Client, error) {
+func clientOf(client *kalshi.Client, key *kalshi.GenerateAPIKeyResponse) (*kalshi.Client, error) {
 	signer, err := key.Signer()
 	if err != nil {
 		return nil, err
 	}
-	return kalshi.NewClient(signer, kalshi.WithBaseURL(s.BaseURL))
+	return kalshi.NewClient(signer, kalshi.WithBaseURL(client.BaseURL()))
 }
 
-// cleanUp deletes what the story made, also when it ends early.
+// cleanUp deletes a key that the story made, even if the story fails.
 func cleanUp(client *kalshi.Client, id string) {
 	if err := client.DeleteAPIKey(context.Background(), id); err != nil {
 		fmt.Println("   still there:", id, err)

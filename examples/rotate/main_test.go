@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,59 +14,83 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// newSession is an exchange as the environment names one, with its key in a
-// file.
-func newSession(t *testing.T) (*example.Session, *kalshitest.Server, string) {
+// newExchange starts an exchange whose key is in a PEM file, with its ID in the
+// environment.
+func newExchange(t *testing.T) (*kalshitest.Server, string) {
 	t.Helper()
 	srv := kalshitest.NewServer()
 	t.Cleanup(srv.Close)
-	client, err := example.NewClient(srv, srv.KeyID, srv.PrivateKey)
-	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "key.pem")
 	require.NoError(t, os.WriteFile(path, []byte(srv.PrivateKey), 0o600))
+	t.Setenv("KALSHI_API_KEY_ID", srv.KeyID)
+	t.Setenv("KALSHI_PRIVATE_KEY", "")
 	t.Setenv("KALSHI_PRIVATE_KEY_PATH", path)
-	return &example.Session{Client: client, BaseURL: srv.URL}, srv, path
+	t.Setenv("KALSHI_BASE_URL", srv.URL)
+	return srv, path
 }
 
-// signsAs checks that the file holds a key that works.
-func signsAs(t *testing.T, srv *kalshitest.Server, keyID, path string) {
+// connect is the start of any example program.
+func connect(t *testing.T) *example.Session {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	s, err := example.Connect()
 	require.NoError(t, err)
-	client, err := example.NewClient(srv, keyID, string(text))
-	require.NoError(t, err)
-	_, err = client.CurrentAPIKey(t.Context())
-	assert.NoError(t, err)
+	t.Cleanup(s.Close)
+	return s
 }
 
+// The environment stays as it is, and the next program works, be it the list
+// or another rotation.
 func TestRotate(t *testing.T) {
-	s, srv, path := newSession(t)
-	require.NoError(t, rotate(t.Context(), s))
+	srv, path := newExchange(t)
+	for range 2 {
+		before := srv.Keys()[0].ID
+		require.NoError(t, rotate(t.Context(), connect(t)))
+		require.Len(t, srv.Keys(), 1)
+		assert.NotEqual(t, before, srv.Keys()[0].ID)
 
-	id, err := readID(path)
-	require.NoError(t, err)
-	assert.NotEqual(t, srv.KeyID, id)
-	signsAs(t, srv, id, path)
-	require.Len(t, srv.Keys(), 1)
-	assert.Equal(t, id, srv.Keys()[0].ID)
-
-	// The file names its key now, and the next rotation starts from it.
-	require.NoError(t, rotate(t.Context(), s))
-	names, err := filepath.Glob(path + "*")
+		current, err := connect(t).Client.CurrentAPIKey(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, srv.Keys()[0].ID, current.ID)
+	}
+	names, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{path}, names, "nothing is left beside the file")
 }
 
-func TestRotate_TheFileIsOfAnotherKey(t *testing.T) {
-	s, srv, path := newSession(t)
-	require.NoError(t, os.WriteFile(path, []byte(idLine+"another\n"+srv.PrivateKey), 0o600))
-	err := rotate(t.Context(), s)
-	assert.ErrorContains(t, err, "set KALSHI_API_KEY_ID")
-	assert.Len(t, srv.Requests(), 0)
+func TestRotate_StandIn(t *testing.T) {
+	for _, name := range []string{"KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY", "KALSHI_PRIVATE_KEY_PATH", "KALSHI_BASE_URL"} {
+		t.Setenv(name, "")
+	}
+	s := connect(t)
+	require.NoError(t, rotate(t.Context(), s))
+	assert.NotEqual(t, s.StandIn.KeyID, s.StandIn.Keys()[0].ID)
 }
 
-// What went wrong is told together with what the account and the file hold,
-// and what to do.
+// -of rotates a key that may do neither, by the key in the environment.
+func TestRotate_Of(t *testing.T) {
+	srv, _ := newExchange(t)
+	bot := srv.AddKey(kalshitest.Key{Name: "bot", Scopes: []string{"read", "write::trade"}})
+	path := filepath.Join(t.TempDir(), "bot.pem")
+	require.NoError(t, os.WriteFile(path, []byte("KALSHI_API_KEY_ID="+bot.ID+"\n"+bot.PrivateKey), 0o600))
+	set(t, of, path)
+	require.NoError(t, rotate(t.Context(), connect(t)))
+
+	id, _, err := kalshi.KeyFile(path).Load(t.Context())
+	require.NoError(t, err)
+	require.Len(t, srv.Keys(), 2)
+	assert.Equal(t, srv.KeyID, srv.Keys()[0].ID)
+	assert.Equal(t, id, srv.Keys()[1].ID)
+	assert.Equal(t, bot.Scopes, srv.Keys()[1].Scopes)
+}
+
+func TestRotate_KeepOld(t *testing.T) {
+	srv, _ := newExchange(t)
+	set(t, keepOld, true)
+	require.NoError(t, rotate(t.Context(), connect(t)))
+	assert.Len(t, srv.Keys(), 2)
+}
+
+// The error says what the account and the file hold, and what to do.
 func TestRotate_Explains(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -77,40 +100,35 @@ func TestRotate_Explains(t *testing.T) {
 		keys       int
 	}{
 		{
-			name:  "mint refused",
+			name:  "the new key is refused",
 			fault: kalshitest.Fault{Method: http.MethodPost, Status: http.StatusForbidden},
-			want:  []string{"stopped  at mint", "has the old key only", "is unchanged", "try again later"}, keys: 1,
+			want:  []string{"at mint", "is unchanged", "has the old key only", "try again"}, keys: 1,
 		},
 		{
-			name:  "the answer of the mint is lost",
+			name:  "the response with the new key is lost",
 			fault: kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true},
-			want:  []string{"stopped  at mint", "has keys of the new name", "is unchanged", "delete those that nobody uses"}, keys: 2,
+			want:  []string{"at mint", "is unchanged", "may be the lost one", "delete those that nobody uses"}, keys: 2,
 		},
 		{
 			name:       "the file cannot be replaced",
 			unwritable: true,
-			want:       []string{"stopped  at save", "has both keys; the old one still signs", "delete the new one"}, keys: 2,
+			want:       []string{"at save", "is unchanged", "has both keys", "delete the new one"}, keys: 2,
 		},
 		{
 			name:  "the old key cannot be deleted",
 			fault: kalshitest.Fault{Method: http.MethodDelete, Status: http.StatusForbidden},
-			want:  []string{"stopped  at delete", "has both keys; the new one signs", "holds the new key", "delete the old one"}, keys: 2,
+			want:  []string{"at delete", "has the new key", "has both keys", "delete the old one"}, keys: 2,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, srv, path := newSession(t)
+			srv, path := newExchange(t)
+			s := connect(t)
 			srv.Inject(tt.fault)
-			if tt.unwritable { // a rename does not replace the folder that verify, the third GET, finds there
+			if tt.unwritable { // no rename replaces a folder
 				srv.ClearFaults()
-				srv.Inject(kalshitest.Fault{Method: http.MethodGet, Times: 2}, kalshitest.Fault{
-					Method: http.MethodGet,
-					Answer: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-						assert.NoError(t, os.Remove(path))
-						assert.NoError(t, os.Mkdir(path, 0o700))
-						_, _ = io.WriteString(w, `{"api_keys":[]}`)
-					}),
-				})
+				require.NoError(t, os.Remove(path))
+				require.NoError(t, os.Mkdir(path, 0o700))
 			}
 			err := rotate(t.Context(), s)
 			for _, want := range tt.want {
@@ -121,4 +139,12 @@ func TestRotate_Explains(t *testing.T) {
 			assert.ErrorAs(t, err, &failed)
 		})
 	}
+}
+
+// set sets a flag for the duration of the test.
+func set[T any](t *testing.T, flag *T, value T) {
+	t.Helper()
+	before := *flag
+	*flag = value
+	t.Cleanup(func() { *flag = before })
 }

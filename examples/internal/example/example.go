@@ -1,5 +1,5 @@
-// Package example is what the example programs share: where they find an
-// exchange, their flags, and how they end.
+// Package example is what the example programs share: how they connect, their
+// flags, and how they end.
 package example
 
 import (
@@ -17,28 +17,31 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-const environment = `Credentials: KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH (or KALSHI_PRIVATE_KEY);
-KALSHI_BASE_URL chooses the environment, production unless set. With none of them
-set it runs against a stand-in exchange in this process.`
+const environment = `Credentials: KALSHI_PRIVATE_KEY_PATH names a key file, which holds a key and its ID.
+If it is a PEM file without the ID, or if KALSHI_PRIVATE_KEY holds the PEM text,
+KALSHI_API_KEY_ID is the ID. KALSHI_BASE_URL chooses the environment; the default
+is production. If none of them is set, the program runs against a stand-in for the
+exchange, in this process, and needs no account.`
 
-// A Session is an exchange to talk to.
+// A Session is a connection to an exchange. [Run] closes it.
 type Session struct {
-	Client  *kalshi.Client
-	BaseURL string
-	// StandIn is the exchange when it runs in this process, else nil.
+	Client *kalshi.Client
+	// StandIn is the exchange if it runs in this process, else nil.
 	StandIn *kalshitest.Server
+
+	dir string // temporary
 }
 
-// Run parses the flags, connects, runs the program and ends the process.
-// usage is what -h says first. Ctrl-C cancels the context.
+// Run parses the flags, connects, runs the program and ends the process: with
+// status 1 if the program fails. usage is what -h prints first. Ctrl-C cancels
+// the context.
 func Run(usage string, program func(ctx context.Context, s *Session) error) {
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "%s\n\n%s\n\n", usage, environment)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	err := run(program)
-	if err != nil {
+	if err := run(program); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -50,54 +53,79 @@ func run(program func(ctx context.Context, s *Session) error) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: see -h", flag.Arg(0))
 	}
-	s, err := connect()
+	s, err := Connect()
 	if err != nil {
 		return err
 	}
-	if s.StandIn != nil {
-		defer s.StandIn.Close()
-	}
+	defer s.Close()
 	return program(ctx, s)
 }
 
-// connect uses the credentials in the environment, or a stand-in if there are
-// none. It never falls back to the stand-in when only some are set.
-func connect() (*Session, error) {
+// Connect uses the credentials in the environment, or a stand-in if there are
+// none. It never uses the stand-in if some of the variables are set.
+func Connect() (*Session, error) {
 	for _, name := range []string{"KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY", "KALSHI_PRIVATE_KEY_PATH", "KALSHI_BASE_URL"} {
 		if os.Getenv(name) != "" {
-			return connectFromEnv()
+			client, err := kalshi.NewClientFromEnv()
+			if err != nil {
+				return nil, err
+			}
+			fmt.Printf("Using %s with key %s\n\n", client.BaseURL(), client.Signer().KeyID())
+			return &Session{Client: client}, nil
 		}
 	}
-	srv := kalshitest.NewServer()
-	client, err := NewClient(srv, srv.KeyID, srv.PrivateKey)
+	standIn := kalshitest.NewServer()
+	signer, err := kalshi.NewSignerFromPEM(standIn.KeyID, []byte(standIn.PrivateKey))
 	if err != nil {
 		return nil, err
 	}
-	fmt.Printf("No credentials in the environment: this runs against a stand-in exchange at %s\n\n", srv.URL)
-	return &Session{Client: client, BaseURL: srv.URL, StandIn: srv}, nil
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(standIn.URL))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("No credentials in the environment: this runs against a stand-in for the exchange, %s\n\n", standIn.URL)
+	return &Session{Client: client, StandIn: standIn}, nil
 }
 
-func connectFromEnv() (*Session, error) {
-	client, err := kalshi.NewClientFromEnv()
-	if err != nil {
-		return nil, err
+// Close stops the stand-in and removes what it left on disk.
+func (s *Session) Close() {
+	if s.StandIn != nil {
+		s.StandIn.Close()
 	}
-	baseURL := client.BaseURL()
-	fmt.Printf("Using %s with key %s\n\n", baseURL, client.Signer().KeyID())
-	return &Session{Client: client, BaseURL: baseURL}, nil
+	if s.dir == "" {
+		return
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	fmt.Printf("\nRemoved the temporary folder %s with the key in it.\n", s.dir)
 }
 
-// NewClient returns a client of the stand-in for one of its keys.
-func NewClient(srv *kalshitest.Server, keyID, privateKey string) (*kalshi.Client, error) {
-	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
-	if err != nil {
-		return nil, err
+// KeyFile returns the file that holds the client's key. On the stand-in it is a
+// temporary one.
+func (s *Session) KeyFile() (kalshi.KeyFile, error) {
+	if s.StandIn == nil {
+		path := strings.TrimSpace(os.Getenv("KALSHI_PRIVATE_KEY_PATH"))
+		if path == "" {
+			return "", errors.New("KALSHI_PRIVATE_KEY_PATH is not set: the key has to be in a file")
+		}
+		return kalshi.KeyFile(path), nil
 	}
-	signer, err := kalshi.NewSigner(keyID, key)
+	path, err := s.tempFile("key.pem")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return kalshi.NewClient(signer, kalshi.WithBaseURL(srv.URL))
+	text := "KALSHI_API_KEY_ID=" + s.StandIn.KeyID + "\n" + s.StandIn.PrivateKey
+	return kalshi.KeyFile(path), os.WriteFile(path, []byte(text), 0o600)
+}
+
+// tempFile names a file in a folder that Close removes.
+func (s *Session) tempFile(name string) (path string, err error) {
+	if s.dir == "" {
+		s.dir, err = os.MkdirTemp("", "kalshi-go-example-")
+	}
+	return filepath.Join(s.dir, name), err
 }
 
 // KeyFlags are the flags of the programs that make a key.
@@ -128,20 +156,19 @@ func NewKeyFlags() *KeyFlags {
 		f.Subaccount = &n
 		return err
 	})
-	flag.StringVar(&f.out, "out", "", "new `file` for the private key (on the stand-in: a temporary one)")
+	flag.StringVar(&f.out, "out", "", "new `file` for the key (on the stand-in: a temporary one)")
 	return f
 }
 
-// Out returns the file for the private key.
+// Out returns the new file for the key.
 func (f *KeyFlags) Out(s *Session) (string, error) {
 	switch {
 	case f.out != "":
 		return f.out, nil
 	case s.StandIn == nil:
-		return "", errors.New("-out is missing: name a new file for the private key")
+		return "", errors.New("-out is missing: name a new file for the key")
 	}
-	dir, err := os.MkdirTemp("", "kalshi-go-example-")
-	return filepath.Join(dir, "private-key.pem"), err
+	return s.tempFile("key.pem")
 }
 
 // PrintKeys prints a table of keys.

@@ -1,6 +1,12 @@
 package example
 
 import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,7 +16,20 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// setenv sets all that the programs read.
+// With this variable the test binary is a program that fails.
+const failing = "EXAMPLE_TEST_FAILING"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(failing) != "" {
+		Run("fails", func(_ context.Context, s *Session) error {
+			file, err := s.KeyFile()
+			return errors.Join(errors.New("failed with "+string(file)), err)
+		})
+	}
+	os.Exit(m.Run())
+}
+
+// setenv sets all variables that the programs read.
 func setenv(t *testing.T, keyID, privateKey, path, baseURL string) {
 	t.Helper()
 	t.Setenv("KALSHI_API_KEY_ID", keyID)
@@ -19,11 +38,31 @@ func setenv(t *testing.T, keyID, privateKey, path, baseURL string) {
 	t.Setenv("KALSHI_BASE_URL", baseURL)
 }
 
+func TestRun_Failure(t *testing.T) {
+	setenv(t, "", "", "", "")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), failing+"=1")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 1, exit.ExitCode())
+	assert.Contains(t, stderr.String(), "failed with ")
+
+	removed := regexp.MustCompile(`Removed the temporary folder (.+) with the key in it`).FindStringSubmatch(string(out))
+	require.Len(t, removed, 2, string(out))
+	assert.Contains(t, stderr.String(), removed[1])
+	assert.NoDirExists(t, removed[1])
+}
+
 func TestConnect_StandIn(t *testing.T) {
 	setenv(t, "", "", "", "")
-	s, err := connect()
+	s, err := Connect()
 	require.NoError(t, err)
-	defer s.StandIn.Close()
+	defer s.Close()
 	keys, err := s.Client.GetAPIKeys(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, keys.APIKeys, 1)
@@ -33,20 +72,39 @@ func TestConnect_Environment(t *testing.T) {
 	srv := kalshitest.NewServer()
 	defer srv.Close()
 	setenv(t, srv.KeyID, srv.PrivateKey, "", " "+srv.URL+" ")
-	s, err := connect()
+	s, err := Connect()
 	require.NoError(t, err)
 	assert.Nil(t, s.StandIn)
-	assert.Equal(t, srv.URL, s.BaseURL)
+	assert.Equal(t, srv.URL, s.Client.BaseURL())
 	_, err = s.Client.CurrentAPIKey(t.Context())
 	assert.NoError(t, err)
 }
 
-// Whoever sets only half of it means the real exchange, and must not be
-// answered by a stand-in.
+// Whoever sets some of the variables means the real exchange.
 func TestConnect_HalfAnEnvironment(t *testing.T) {
 	setenv(t, "", "", "", kalshi.DemoBaseURL)
-	_, err := connect()
+	_, err := Connect()
 	assert.ErrorContains(t, err, "KALSHI_API_KEY_ID is not set")
+}
+
+func TestSession_KeyFile(t *testing.T) {
+	setenv(t, "", "", " key.pem ", "")
+	file, err := new(Session).KeyFile()
+	require.NoError(t, err)
+	assert.Equal(t, kalshi.KeyFile("key.pem"), file)
+
+	setenv(t, "", "", "", "")
+	_, err = new(Session).KeyFile()
+	require.ErrorContains(t, err, "KALSHI_PRIVATE_KEY_PATH is not set")
+
+	s, err := Connect()
+	require.NoError(t, err)
+	defer s.Close()
+	file, err = s.KeyFile()
+	require.NoError(t, err)
+	id, _, err := file.Load(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, s.StandIn.KeyID, id)
 }
 
 func TestKeyFlags_Out(t *testing.T) {
