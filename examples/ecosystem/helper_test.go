@@ -50,8 +50,7 @@ func rotateElsewhere(t *testing.T, exchange *kalshitest.Server, old *kalshi.Sign
 	made := exchange.AddKey(kalshitest.Key{Name: "rotated"})
 	signer, err := kalshi.NewSignerFromPEM(made.ID, []byte(made.PrivateKey))
 	require.NoError(t, err)
-	admin, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL))
-	require.NoError(t, err)
+	admin := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 	require.NoError(t, admin.DeleteAPIKey(t.Context(), old.KeyID()))
 	return made
 }
