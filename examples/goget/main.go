@@ -1,5 +1,13 @@
 // Goget is the smallest bot: it lists its keys, on a stand-in for the exchange.
-// The test builds it as a bot of somebody else's, with go get.
+// Its test builds it as somebody else's module would, with go get.
+//
+// What the SDK adds to a bot's module:
+//
+//   - go get adds one line to go.mod and two to go.sum, all of the SDK itself.
+//     It downloads nothing else.
+//   - go mod tidy adds six more lines to go.sum: the checksums of testify,
+//     httpmock and a YAML parser, which the SDK's tests import. It downloads
+//     them, too. None of them gets into go.mod or is compiled.
 package main
 
 import (
@@ -12,8 +20,7 @@ import (
 
 func main() {
 	exchange := kalshitest.NewServer()
-	key := must(kalshi.ParsePrivateKey([]byte(exchange.PrivateKey)))
-	signer := must(kalshi.NewSigner(exchange.KeyID, key))
+	signer := must(kalshi.NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey)))
 	client := must(kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL)))
 	keys := must(client.GetAPIKeys(context.Background()))
 	fmt.Println(keys.APIKeys[0].Name, keys.APIKeys[0].Scopes)

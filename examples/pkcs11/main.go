@@ -1,6 +1,6 @@
-// Pkcs11 lists the account's API keys and signs with a key that never leaves
-// an HSM: any token with a PKCS#11 library. It is a Go module of its own, since
-// it needs cgo and a library that speaks PKCS#11.
+// Pkcs11 lists the account's API keys, and signs with a key that never leaves an
+// HSM: any token with a PKCS#11 library. It is a Go module of its own, since it
+// needs cgo and a library for PKCS#11.
 //
 // Make an RSA key in the token, register its public half at Kalshi (in the web
 // app or with CreateAPIKey), and:
@@ -10,9 +10,8 @@
 //	export PKCS11_PIN=...
 //	go run . -module /usr/lib/softhsm/libsofthsm2.so -token my-token -label my-key
 //
-// Without KALSHI_BASE_URL it talks to production. The test makes a token of
-// its own where SoftHSM is installed (apt-get install softhsm2), and needs no
-// account:
+// Without KALSHI_BASE_URL it uses production. The test needs no account, but
+// SoftHSM (apt-get install softhsm2), in which it makes a token:
 //
 //	go test .
 package main
@@ -33,11 +32,21 @@ import (
 	kalshi "github.com/seed251d1451/kalshi-go"
 )
 
+const usage = `pkcs11 lists the account's API keys, and signs with a key in an HSM.
+
+KALSHI_API_KEY_ID is the ID that the key's public half was registered under, and
+PKCS11_PIN the token's user PIN. KALSHI_BASE_URL chooses the environment; the
+default is production.`
+
 func main() {
 	log.SetFlags(0)
 	module := flag.String("module", "/usr/lib/softhsm/libsofthsm2.so", "the `path` of the HSM's PKCS#11 library")
 	token := flag.String("token", "", "the token's `label`")
 	label := flag.String("label", "", "the key's `label`")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "%s\n\n", usage)
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -71,8 +80,8 @@ func run(ctx context.Context, out io.Writer, module, token, label string) error 
 	return nil
 }
 
-// openToken logs in to a token. The PIN comes from the environment, since
-// every user of the computer can see a program's flags.
+// openToken logs in to a token. The PIN comes from the environment, since other
+// users of the computer can see a program's flags.
 func openToken(module, token string) (*crypto11.Context, error) {
 	pin := os.Getenv("PKCS11_PIN")
 	switch {
@@ -88,9 +97,9 @@ func openToken(module, token string) (*crypto11.Context, error) {
 	return hsm, nil
 }
 
-// newSigner returns a signer that has the token sign. What crypto11 returns is
-// a crypto.Signer that is safe for concurrent use and supports RSA-PSS: that
-// is all a kalshi.Signer needs.
+// newSigner returns a signer whose key is in the token. crypto11's keys are
+// crypto.Signers that support RSA-PSS and are safe for concurrent use; a
+// kalshi.Signer needs no more.
 func newSigner(hsm *crypto11.Context, label, keyID string) (*kalshi.Signer, error) {
 	if label == "" {
 		return nil, errors.New("-label is missing: the label of the key in the token")
