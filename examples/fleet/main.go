@@ -46,21 +46,24 @@ func work() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	keyID, calls, longest := "", 0, time.Duration(0)
-	for ctx.Err() == nil {
+	calls, longest := 0, time.Duration(0)
+	for keyID, sameKey := "", 0; ctx.Err() == nil; {
 		start := time.Now()
 		if _, err := client.GetAPIKeys(context.Background()); err != nil {
 			return err
 		}
-		calls++
 		longest = max(longest, time.Since(start))
+		calls++
+		sameKey++
 		if id := client.Signer().KeyID(); id != keyID {
-			keyID = id
-			fmt.Println("signs with", keyID)
+			keyID, sameKey = id, 1
+		}
+		if sameKey == 20 {
+			fmt.Println("made 20 calls with key", keyID)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	fmt.Printf("made %d calls, and none failed; the longest took %v\n", calls, longest.Round(time.Millisecond))
+	fmt.Printf("made %d calls in all, and none failed; the longest took %v\n", calls, longest.Round(time.Millisecond))
 	return nil
 }
 

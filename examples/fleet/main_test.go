@@ -35,5 +35,5 @@ func TestFleet(t *testing.T) {
 			followed++
 		}
 	}
-	assert.GreaterOrEqual(t, followed, 5, "two calls of the rotation, and one of each worker")
+	assert.GreaterOrEqual(t, followed, 62, "two calls of the rotation, and twenty of each worker")
 }
