@@ -68,7 +68,7 @@ func TestSecretManager_FollowsRotation(t *testing.T) {
 	assert.Equal(t, 2, store.reads, "once at the start, once after the refusal")
 }
 
-// A bot that is told of the rotation, by a callback or a signal, need not wait
+// A bot that learns of the rotation from a callback or a signal need not wait
 // for the first refusal.
 func TestSecretManager_Reload(t *testing.T) {
 	t.Parallel()
