@@ -281,10 +281,10 @@ func (e *multiError) Unwrap() []error { return e.errs }
 // innerMessage is the text of an error inside another one, without the prefix
 // that the outer one has.
 func innerMessage(err error) string {
-	switch own := err.(type) {
-	case nil:
+	if err == nil {
 		return "unknown"
-	case *ValidationError: // which quotes nothing from outside
+	}
+	if own, ok := err.(*ValidationError); ok { //nolint:errorlint // one that is wrapped may have text from outside around it
 		return strings.TrimPrefix(own.Error(), "kalshi: ")
 	}
 	if text, own := strings.CutPrefix(err.Error(), "kalshi: "); own {

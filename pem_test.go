@@ -245,7 +245,7 @@ func refusals(t testing.TB) []refusal {
 		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
 		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
 		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
-		{"no BEGIN line", edText[strings.Index(edText, "\n"):], cut},
+		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
 		{"PKCS#8 with a damaged RSA key", encodePEM("PRIVATE KEY", brokenPKCS8(t)), []string{"neither a valid RSA nor a valid Ed25519 key"}},
 	}
 }

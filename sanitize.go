@@ -57,7 +57,7 @@ func truncate(s string, n int) string {
 // Content-Length that was too short. Failures to connect are safe as they are,
 // and so are plain words; quotations and long words are cut out.
 func redactHTTPError(err error) error {
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // one that is wrapped may have a quotation around it
 	case nil, *net.OpError, *net.DNSError, *tls.CertificateVerificationError, *ValidationError:
 		return err
 	}

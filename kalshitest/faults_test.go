@@ -76,12 +76,13 @@ func TestFault(t *testing.T) {
 			got := c.do(http.MethodPost, "/api_keys/generate", generateBody)
 
 			assert.GreaterOrEqual(t, time.Since(start), tt.fault.Delay)
-			if tt.err == nil {
+			switch {
+			case tt.err == nil:
 				require.NoError(t, got.err)
-			} else if runtime.GOOS != "windows" { // where a reset has another name
-				require.ErrorIs(t, got.err, tt.err)
-			} else {
+			case runtime.GOOS == "windows": // where a reset has another name
 				require.Error(t, got.err)
+			default:
+				require.ErrorIs(t, got.err, tt.err)
 			}
 			if tt.status != 0 {
 				assert.Equal(t, tt.status, got.status)

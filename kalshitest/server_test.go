@@ -184,7 +184,8 @@ func TestServer_Handle_Stream(t *testing.T) {
 		fmt.Fprint(w, "end")
 	}))
 	got := make(chan reply)
-	go func() { got <- newClient(t, s).do(http.MethodGet, "/stream", "") }()
+	client := newClient(t, s)
+	go func() { got <- client.do(http.MethodGet, "/stream", "") }()
 	require.Eventually(t, func() bool {
 		requests := s.Requests()
 		return len(requests) == 1 && requests[0].Status == http.StatusOK && requests[0].Processed
@@ -335,7 +336,8 @@ func TestServer_Close(t *testing.T) {
 		}},
 		{"delayed request", func(t *testing.T, s *kalshitest.Server) {
 			s.Inject(kalshitest.Fault{Delay: time.Hour})
-			go newClient(t, s).do("GET", "/api_keys", "")
+			client := newClient(t, s)
+			go client.do("GET", "/api_keys", "")
 			require.Eventually(t, arrived(s), 10*time.Second, time.Millisecond)
 		}},
 		{"delayed request with another behind it", func(t *testing.T, s *kalshitest.Server) {
@@ -349,7 +351,8 @@ func TestServer_Close(t *testing.T) {
 		}},
 		{"delayed response", func(t *testing.T, s *kalshitest.Server) {
 			s.Inject(kalshitest.Fault{Delay: time.Hour, Process: true})
-			go newClient(t, s).do("GET", "/api_keys", "")
+			client := newClient(t, s)
+			go client.do("GET", "/api_keys", "")
 			require.Eventually(t, arrived(s), 10*time.Second, time.Millisecond)
 		}},
 		{"endless response that nobody reads", func(t *testing.T, s *kalshitest.Server) {

@@ -259,7 +259,7 @@ func TestHostile_misframedKey(t *testing.T) {
 // ends all the same.
 func TestHostile_switchingProtocols(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
-		client, _, _ := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				return
