@@ -29,10 +29,10 @@ const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
 // number can load it.
 type KeyFile string
 
-// Load reads the key from the file. It follows symbolic links, and allows
-// blanks and quotes around the ID. ctx is not used. If the file cannot be
-// read, the error wraps an [*fs.PathError]; if it is over 1 MiB, has no line
-// with an ID or no key that [ParsePrivateKey] accepts, the error is a
+// Load reads the key from the file. It follows symbolic links, allows blanks
+// and quotes around the ID, and ignores the context. If the file cannot be
+// read, the error wraps an [*fs.PathError]. If the file is over 1 MiB, or
+// lacks the ID or a key that [ParsePrivateKey] accepts, the error is a
 // [*ValidationError].
 func (f KeyFile) Load(_ context.Context) (keyID string, key crypto.Signer, err error) {
 	const field = "key file"
@@ -59,10 +59,10 @@ func (f KeyFile) Load(_ context.Context) (keyID string, key crypto.Signer, err e
 // single file that is mounted into a container cannot be replaced: mount its
 // folder.
 //
-// ctx is not used, because a key that is not saved may be lost. Save returns a
-// [*ValidationError] for a response that has no private key or no valid ID.
-// In particular, it cannot be used with [RotateAPIKeyRequest].PrivateKey,
-// since the response then has no private key.
+// Save ignores the context, because a key that is not saved may be lost. It
+// returns a [*ValidationError] for a response without a private key or a valid
+// ID. In particular, it cannot be used with [RotateAPIKeyRequest].PrivateKey:
+// the response then has no private key.
 func (f KeyFile) Save(_ context.Context, key *GenerateAPIKeyResponse) error {
 	path := string(f)
 	if err := checkPath("key file", path); err != nil {
