@@ -147,7 +147,7 @@ func TestRetryablehttp_LeavesPOSTAlone(t *testing.T) {
 	}))
 	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true})
 
-	_, err := newRetryingClient(client).Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(`{}`)) //nolint:bodyclose // there is none
+	_, err := newRetryingClient(client).Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(`{}`))
 	require.Error(t, err)
 	assert.Equal(t, 1, processed(exchange, http.MethodPost), "orders")
 }
