@@ -171,7 +171,7 @@ func TestClock_noLoop(t *testing.T) {
 		var unauthorized *kalshi.UnauthorizedError
 		require.ErrorAs(t, err, &unauthorized)
 		assert.Equal(t, 4*time.Hour, unauthorized.ClockSkew)
-		assert.Contains(t, err.Error(), "14400 seconds behind")
+		assert.Contains(t, err.Error(), "4 hours behind")
 	})
 }
 

@@ -29,8 +29,10 @@ var (
 	retried = rule{"2 ok", "2 ok", "2 ok"}
 	// Nobody knows whether it was processed: a create is not sent again.
 	retriedUnlessCreate = rule{"2 ok", "1 Unknown", "2 ok"}
-	// A success whose body is of no use. A delete needs none.
+	// A success whose body is of no use. A delete needs none, but what is no
+	// JSON does not come from the exchange.
 	useless = rule{"3 Invalid", "1 Unknown", "1 ok"}
+	foreign = failsAgain("Invalid")
 )
 
 // fails is for what no retry can mend.
@@ -100,9 +102,9 @@ func TestFaults(t *testing.T) {
 		{"body empty", nil, fault{Status: 200, Process: true, Times: always}, useless, false},
 		{"body without its fields", nil, fault{Status: 201, Body: `{"warning":"none"}`, Process: true, Times: always}, useless, false},
 		{"body of the wrong types", nil, fault{Body: `{"api_keys":7,"api_key_id":7,"private_key":7}`, Process: true, Times: always}, useless, false},
-		{"body in HTML", nil, fault{Body: html, Process: true, Times: always}, useless, false},
-		{"body that is no gzip", nil, fault{Body: html, Header: http.Header{"Content-Encoding": {"gzip"}}, Process: true, Times: always}, useless, false},
-		{"body without end", nil, fault{Answer: http.HandlerFunc(endless), Process: true, Times: always}, useless, false},
+		{"body in HTML", nil, fault{Body: html, Process: true, Times: always}, foreign, false},
+		{"body that is no gzip", nil, fault{Body: html, Header: http.Header{"Content-Encoding": {"gzip"}}, Process: true, Times: always}, foreign, false},
+		{"body without end", nil, fault{Answer: http.HandlerFunc(endless), Process: true, Times: always}, foreign, false},
 	}
 	for _, tt := range tests {
 		for _, call := range calls("faulty") {

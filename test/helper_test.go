@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -233,7 +234,7 @@ func kindOf(err error) string {
 // statusKind is what a call returns for a status that is not 2xx and has no
 // further meaning.
 func statusKind(call call, status int) string {
-	if call.creates() && status/100 == 5 { // it may have been processed
+	if mayBeProcessed := status >= 500 || slices.Contains([]int{303, 408, 499}, status); call.creates() && mayBeProcessed {
 		return "Unknown"
 	}
 	kinds := map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 429: "RateLimit"}
