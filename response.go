@@ -264,13 +264,27 @@ func (r *keyList) decodeEach(body []byte) error {
 		return errTooMany
 	}
 	*r = keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: make([]APIKey, len(raw.APIKeys))}}
-	_ = json.Unmarshal(raw.RegionExpirationTS, &r.RegionExpirationTS)
+	r.RegionExpirationTS = numberIn[int64](raw.RegionExpirationTS)
 	for i, data := range raw.APIKeys {
-		if json.Unmarshal(data, &r.APIKeys[i]) != nil {
-			r.unreadable = append(r.unreadable, r.APIKeys[i].ID)
+		key := &r.APIKeys[i]
+		if json.Unmarshal(data, key) != nil {
+			r.unreadable = append(r.unreadable, key.ID)
+			var numbers struct{ Subaccount json.RawMessage }
+			_ = json.Unmarshal(data, &numbers)
+			key.Subaccount = numberIn[int](numbers.Subaccount)
 		}
 	}
 	return nil
+}
+
+// numberIn returns nil for what is not a number. json.Unmarshal would leave a
+// pointer to 0, which is a sub-account and a time.
+func numberIn[T int | int64](data json.RawMessage) *T {
+	var n *T
+	if json.Unmarshal(data, &n) != nil {
+		return nil
+	}
+	return n
 }
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
