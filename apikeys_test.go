@@ -203,6 +203,57 @@ func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
 	}
 }
 
+// A private key that was masked on the way is lost. The key exists, so the
+// response comes back, and nothing is saved or deleted.
+func TestClient_GenerateAPIKeyToFile_maskedKey(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(201, `{"api_key_id":"new","private_key":"***"}`))
+	path := filepath.Join(t.TempDir(), "key")
+	got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+	assert.Equal(t, "Validation", kindOf(err))
+	assert.ErrorContains(t, err, "the new key new exists")
+	require.NotNil(t, got)
+	assert.Equal(t, []string{"new", "***"}, []string{got.ID, got.PrivateKey.Reveal()})
+	assert.NoFileExists(t, path)
+	log.assertAttempts(t, 1)
+}
+
+// A response to a create that has the ID of the key that signs does not name a
+// new key: who deletes what it names would lock the account out.
+func TestClient_createKey_ownID(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{201, 500} {
+		for _, body := range []string{
+			`{"api_key_id":"` + testKeyID + `","private_key":"text"}`,
+			`{"api_key_id":"` + testKeyID + `"}`,
+			`{"api_key_id":"` + testKeyID + `","private_key":"te`, // cut off
+		} {
+			client, mock := newTestClient(t)
+			log := respondWith(mock, respond(status, body))
+			check := func(err error) {
+				t.Helper()
+				var unknown *OutcomeUnknownError
+				require.ErrorAs(t, err, &unknown)
+				assert.Empty(t, unknown.KeyID)
+				assert.NotContains(t, err.Error(), ", ID ")
+			}
+			created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
+			assert.Nil(t, created)
+			check(err)
+			generated, err := client.GenerateAPIKey(t.Context(), botRequest)
+			assert.Nil(t, generated)
+			check(err)
+			path := filepath.Join(t.TempDir(), "key")
+			generated, err = client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+			assert.Nil(t, generated)
+			check(err)
+			assert.NoFileExists(t, path)
+			log.assertAttempts(t, 3, "nothing is deleted")
+		}
+	}
+}
+
 // A file that somebody put in the place of ours is not ours to remove, and the
 // key that it was for is deleted.
 func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {

@@ -117,6 +117,23 @@ func TestSigner_SignRequest(t *testing.T) {
 	}
 }
 
+// A URL whose opaque part has a host is sent as the path behind it.
+func TestSigner_SignRequest_opaque(t *testing.T) {
+	t.Parallel()
+	key := newEd25519Key(t)
+	signer := newTestSigner(t, key)
+	for opaque, want := range map[string]string{
+		"//x.test/a%2Fb":   "GET/a%2Fb",
+		"//x.test:8443/a/": "GET/a/",
+		"//x.test":         "GET/",
+		"/a%2Fb":           "GET/a%2Fb",
+	} {
+		req := &http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "x.test", Opaque: opaque, RawQuery: "c=/d"}}
+		require.NoError(t, signer.SignRequest(req))
+		assertSigned(t, key.Public(), req.Header, want)
+	}
+}
+
 func TestSigner_SignRequest_keepsOtherHeaders(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
@@ -220,6 +237,53 @@ func TestSigner_remoteKeyFails(t *testing.T) {
 		}
 		assert.Empty(t, req.Header, "half a signature")
 	}
+}
+
+// What a key manager says is made safe for a log.
+func TestSigner_remoteKeyFails_sanitizes(t *testing.T) {
+	t.Parallel()
+	text, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	block := text.Reveal()
+	for _, long := range []string{
+		strings.Repeat("request 17\nfailed\x1b[31m\r\n", 200),
+		"cannot sign with " + block,
+		strings.Repeat("x\n", 700) + block + strings.Repeat("x\n", 2000),
+	} {
+		errKMS := errors.New(long)
+		signer := newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errKMS})
+		_, err := signer.SignText("text")
+		require.ErrorIs(t, err, errKMS)
+		client, mock := newTestClient(t)
+		client.signer = signer
+		for _, call := range apiCalls() {
+			for cause := call.do(t.Context(), client); cause != nil; cause = errors.Unwrap(cause) {
+				assertClean(t, cause.Error())
+				assertNoEcho(t, block, cause)
+			}
+		}
+		assert.Zero(t, mock.GetTotalCallCount())
+	}
+}
+
+// One pointer for all would let a key change what others are asked to sign.
+func TestSigner_optionsAreItsOwn(t *testing.T) {
+	t.Parallel()
+	meddler := &meddlingKey{testRSAKey()}
+	_, err := newTestSigner(t, meddler).SignText("text")
+	require.NoError(t, err)
+	signature, err := newTestSigner(t, testRSAKey()).SignText("text")
+	require.NoError(t, err)
+	assertVerifies(t, testRSAKey().Public(), "text", signature)
+}
+
+// A meddlingKey changes the options that it is handed.
+type meddlingKey struct{ *rsa.PrivateKey }
+
+func (k *meddlingKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	signature, err := k.PrivateKey.Sign(random, digest, opts)
+	opts.(*rsa.PSSOptions).SaltLength = 20
+	return signature, err
 }
 
 func TestSigner_zeroValue(t *testing.T) {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +164,28 @@ func TestCallError_context(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A user who reads why the outcome of a create is unknown need not be alarmed
+// when the server just closed a connection that had been idle.
+func TestCallError_connectionClosed(t *testing.T) {
+	t.Parallel()
+	const closed = "the connection was closed before a response arrived: "
+	for cause, want := range map[error]string{
+		io.EOF:              closed,
+		io.ErrUnexpectedEOF: closed,
+		&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}: closed,
+		&net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}:    closed,
+		errors.New("http: server closed idle connection"):                                         closed,
+		errConnectionLost:        "",
+		context.DeadlineExceeded: "",
+	} {
+		client, mock := newTestClient(t)
+		respondWith(mock, httpmock.NewErrorResponder(cause))
+		_, err := client.GenerateAPIKey(t.Context(), botRequest)
+		assert.Equal(t, "Unknown", kindOf(err))
+		assert.ErrorContains(t, err, "/some/base/v2/api_keys/generate: "+want+cause.Error())
 	}
 }
 

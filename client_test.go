@@ -267,5 +267,17 @@ func TestClient_zeroValue(t *testing.T) {
 			strings.ReplaceAll(fmt.Sprintf(verb, new(Client)), `"<nil>"`, "<nil>"), verb)
 	}
 	assert.NotPanics(t, func() { _ = new(Client).LogValue().String() })
-	assert.Nil(t, new(Client).Signer())
+	for _, client := range []*Client{nil, new(Client)} {
+		assert.NotPanics(t, func() {
+			assert.Nil(t, client.Signer())
+			assert.Empty(t, client.BaseURL())
+			assert.Empty(t, client.WebSocketURL())
+			_, err := client.HTTPClient().Get(testBaseURL)
+			assertInvalid(t, err, "client has no signer")
+			_, err = client.CurrentAPIKey(t.Context())
+			assertInvalid(t, err, "client has no signer")
+			_, err = client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
+			assertInvalid(t, err, "client has no signer")
+		})
+	}
 }

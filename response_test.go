@@ -236,6 +236,17 @@ func TestGetAPIKeysResponse_decode(t *testing.T) {
 			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "id", Scopes: []Scope{"read", "fly::moon", ""}}}}},
 		{"scopes empty, null and absent", `{"api_keys":[{"api_key_id":"empty","scopes":[]},{"api_key_id":"null","scopes":null},{"api_key_id":"absent"}]}`,
 			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "empty", Scopes: []Scope{}}, {ID: "null"}, {ID: "absent"}}}},
+		// One odd field costs that field alone.
+		{"fields of odd types", `{"api_keys":[{"api_key_id":"odd","name":7,"scopes":["read",{},"write"],"subaccount":"3","fcm_subtrader_id":"user1_desk2"},{"api_key_id":"even","name":"bot","scopes":["read"],"subaccount":3}],"api_key_region_expiration_ts":1790000000}`,
+			GetAPIKeysResponse{
+				APIKeys: []APIKey{
+					{ID: "odd", Scopes: []Scope{"read", "", "write"}, FCMSubtraderID: "user1_desk2"},
+					{ID: "even", Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: pointerTo(3)},
+				},
+				RegionExpirationTS: pointerTo(int64(1790000000)),
+			}},
+		{"a key that is none", `{"api_keys":[7,{"api_key_id":"id"}]}`, GetAPIKeysResponse{APIKeys: []APIKey{{}, {ID: "id"}}}},
+		{"attestation of an odd type", `{"api_keys":[{"api_key_id":"id"}],"api_key_region_expiration_ts":"soon"}`, GetAPIKeysResponse{APIKeys: []APIKey{{ID: "id"}}}},
 		{"no keys", `{"api_keys":[]}`, noKeys},
 		{"null for the keys", `{"api_keys":null}`, noKeys},
 		{"attestation at the epoch", `{"api_keys":[],"api_key_region_expiration_ts":0}`, GetAPIKeysResponse{APIKeys: []APIKey{}, RegionExpirationTS: pointerTo(int64(0))}},

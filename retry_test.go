@@ -2,8 +2,10 @@ package kalshi
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -147,8 +149,8 @@ func TestClassifyStatus(t *testing.T) {
 	}{
 		{outcomeRejected, true, []int{429}},
 		{outcomeUnknown, true, []int{500, 502, 503, 504, 520, 521, 522, 523, 524}},
-		{outcomeUnknown, false, []int{501, 505, 507, 511, 519, 525, 599}},
-		{outcomeRejected, false, []int{300, 301, 304, 400, 401, 403, 404, 405, 409, 410, 418, 425, 428, 430}},
+		{outcomeUnknown, false, []int{303, 408, 499, 501, 505, 507, 511, 519, 525, 599, 600, 999}},
+		{outcomeRejected, false, []int{300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 407, 409, 410, 418, 425, 428, 430, 498}},
 	}
 	for _, tt := range tests {
 		for _, status := range tt.statuses {
@@ -264,6 +266,7 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 		{"after a 5xx, a gateway's page", otherKeyID, responders{failed, page}, "NotFound"},
 		{"after a 5xx, no body", otherKeyID, responders{failed, empty}, "NotFound"},
 		{"after a 5xx, no words", otherKeyID, responders{failed, noWords}, "NotFound"},
+		{"after a 5xx, a gateway's JSON", otherKeyID, responders{failed, respond(404, `{"message":"no Route matched with those values"}`)}, "NotFound"},
 		{"after a 429", otherKeyID, responders{tooMany, notFound}, "NotFound"},
 		{"after a refused timestamp", otherKeyID, responders{lateClock, notFound}, "NotFound"},
 		{"after a 429 and a 5xx", otherKeyID, responders{tooMany, failed, notFound}, "ok"},
@@ -300,6 +303,9 @@ func TestClient_send_notSent(t *testing.T) {
 		}},
 		{"TLS with a plain server", "https", func(*http.Transport) {}},
 		{"proxy that refuses", "https", func(tr *http.Transport) { tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.test"}) }},
+		{"proxy function that fails", "http", func(tr *http.Transport) {
+			tr.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy is known") }
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -369,6 +375,30 @@ func TestClient_send_cancelledWhileDialing(t *testing.T) {
 	})
 }
 
+// A context that ends while a key manager signs ends the call before anything
+// is sent.
+func TestClient_send_cancelledWhileSigning(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		client, exchange := newExchange(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		client.signer = newTestSigner(t, signFunc{newEd25519Key(t), cancel})
+		assert.Equal(t, "Canceled", kindOf(call.do(ctx, client)))
+		assert.Empty(t, exchange.Requests())
+	})
+}
+
+// A signFunc is a key that does something else first.
+type signFunc struct {
+	crypto.Signer
+	first func()
+}
+
+func (k signFunc) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.first()
+	return k.Signer.Sign(random, digest, opts)
+}
+
 // A connection that is used again is one: what is lost on it may have been
 // processed.
 func TestClient_send_lostOnAReusedConnection(t *testing.T) {
@@ -380,6 +410,7 @@ func TestClient_send_lostOnAReusedConnection(t *testing.T) {
 		err := call.do(t.Context(), client)
 		if call.creates() {
 			assert.Equal(t, "Unknown", kindOf(err))
+			assert.ErrorContains(t, err, "the connection was closed before a response arrived")
 			assert.Len(t, exchange.Keys(), 3)
 		} else {
 			assert.NoError(t, err)
@@ -400,6 +431,56 @@ func TestClient_send_transportWithoutTrace(t *testing.T) {
 		assert.Equal(t, call.creates(), isA[*OutcomeUnknownError](err))
 		log.assertAttempts(t, map[bool]int{true: 1, false: 3}[call.creates()])
 	})
+}
+
+// A transport may take a second path that no trace sees when it cannot dial.
+// What it sends there may be processed, so a create is not sent again.
+func TestClient_send_secondPath(t *testing.T) {
+	t.Parallel()
+	forEachCall(t, func(t *testing.T, call apiCall) {
+		if !call.creates() {
+			return
+		}
+		client, exchange := newExchange(t)
+		untraced := client.httpClient.Transport.(*http.Transport).Clone()
+		t.Cleanup(untraced.CloseIdleConnections)
+		failDials(client, 1, 2, 3)
+		exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
+		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			body := req.Body
+			if body != nil { // net/http closes the body of what it could not send
+				req.Body = io.NopCloser(body)
+			}
+			if resp, err := send(req); err == nil {
+				return resp, nil
+			}
+			req = req.Clone(t.Context())
+			req.Body = body
+			return untraced.RoundTrip(req)
+		})
+		assert.Equal(t, "Unknown", kindOf(call.do(t.Context(), client)))
+		assert.Len(t, exchange.Keys(), 3, "one key was made")
+	})
+}
+
+// Once an attempt counts as not sent, a transport that still holds its body can
+// no longer send it.
+func TestClient_send_sealsTheBody(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t, WithMaxRetries(1))
+	var kept []io.ReadCloser
+	mock.RegisterNoResponder(func(req *http.Request) (*http.Response, error) {
+		kept = append(kept, req.Body)
+		return nil, errConnectionLost
+	})
+	_, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
+	assert.Equal(t, "Transport", kindOf(err))
+	require.Len(t, kept, 2, "it was not sent, so it is tried again")
+	for _, body := range kept {
+		sent, err := io.ReadAll(body)
+		assert.ErrorContains(t, err, "the request has ended")
+		assert.Empty(t, sent)
+	}
 }
 
 // What the trace reports counts, whatever a transport around net/http's makes

@@ -138,6 +138,27 @@ func setField(name string, value any) handler {
 	}
 }
 
+// listNew changes the new key in a list.
+func listNew(change func(key *APIKey)) handler {
+	return func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+		var keys []APIKey
+		_, newID := run.keys()
+		for _, k := range run.exchange.Keys() {
+			key := APIKey{ID: k.ID, Name: k.Name}
+			for _, scope := range k.Scopes {
+				key.Scopes = append(key.Scopes, Scope(scope))
+			}
+			if key.ID == newID {
+				change(&key)
+			}
+			keys = append(keys, key)
+		}
+		return setField("api_keys", keys)(run, req, send)
+	}
+}
+
+func panics(*rotationRun, *http.Request, roundTripper) (*http.Response, error) { panic("a bug") }
+
 var errSave = errors.New("disk full")
 
 const (
@@ -191,6 +212,7 @@ func rotationTests() []rotationTest {
 		{name: "list is refused", faults: one(forbidden), stage: StageInspect, keys: "old", kind: "Forbidden"},
 		{name: "current key is not listed", faults: one(fault{Body: `{"api_keys":[]}`}), stage: StageInspect, keys: "old", text: "does not hold this key"},
 		{name: "current key is bound to a subtrader", faults: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), stage: StageInspect, keys: "old", text: "FCM"},
+		{name: "a scope is no text", faults: listed(`,"scopes":["read",7]`), stage: StageInspect, keys: "old", text: "cannot be read"},
 		{name: "scopes are empty", faults: listed(`,"scopes":[]`), stage: StageInspect, keys: "old", text: "full access"},
 		{name: "cancelled before", early: true, stage: StageInspect, keys: "old", kind: "Canceled"},
 		{name: "cancelled while listing", at: StageInspect, handle: cancelBefore, stage: StageInspect, keys: "old", kind: "Canceled"},
@@ -216,6 +238,16 @@ func rotationTests() []rotationTest {
 		{name: "never verified and not found at the second try", faults: listAgain(unknownKey, fault{Method: remove, Status: 503}, fault{Method: remove, Status: 404, Body: notFoundBody}),
 			stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
 		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: 10 * time.Second},
+		{name: "new key has fewer scopes", at: StageVerify, handle: listNew(func(key *APIKey) { key.Scopes = key.Scopes[:1] }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
+		{name: "new key has more scopes", at: StageVerify, handle: listNew(func(key *APIKey) { key.Scopes = append(key.Scopes, ScopeWriteTrade) }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
+		{name: "new key has a sub-account", at: StageVerify, handle: listNew(func(key *APIKey) { key.Subaccount = pointerTo(0) }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
+		{name: "new key has a subtrader", at: StageVerify, handle: listNew(func(key *APIKey) { key.FCMSubtraderID = "user_abc" }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
+		{name: "rights are listed in another order", at: StageVerify, handle: listNew(func(key *APIKey) { slices.Reverse(key.Scopes) }), keys: "new", saved: true},
+		{name: "list never shows the new key", at: StageVerify, handle: setField("api_keys", []APIKey{}), stage: StageVerify, keys: "old", newID: true, text: "does not show the new key", took: 10 * time.Second},
+		{name: "list shows the new key at the second try", faults: listAgain(fault{Body: `{"api_keys":[]}`}), keys: "new", saved: true, took: 100 * time.Millisecond},
+		{name: "transport panics in verify", at: StageVerify, handle: panics, stage: StageVerify, keys: "old", newID: true, text: "panicked with a string"},
+		{name: "transport panics in verify and the key cannot be deleted", at: StageVerify, handle: panics, faults: one(fault{Method: remove, Status: 403}),
+			stage: StageVerify, keys: "old new", newID: true, handedBack: true, text: "or delete it"},
 		{name: "verify hangs", faults: listAgain(fault{Delay: time.Hour, Times: always}), stage: StageVerify, keys: "old", newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
 		{name: "cancelled once created", at: StageMint, handle: cancelOnceRead, keys: "new", saved: true},
 		{name: "cancelled in verify", at: StageVerify, handle: cancelBefore, keys: "new", saved: true},
@@ -248,7 +280,8 @@ func rotationTests() []rotationTest {
 		{name: "response to delete is lost", faults: one(fault{Method: remove, Drop: true, Process: true}), keys: "new", saved: true},
 		{name: "old key is gone already", at: StageDelete, handle: twice, keys: "new", saved: true,
 			warning: "the old key was gone already: another process may have rotated it, and its new key exists too"},
-		// A gateway's 404 does not prove that it is gone.
+		// Neither a page nor a gateway's 404 proves that it is gone.
+		{name: "delete gets a page", faults: one(fault{Method: remove, Body: "<html>", Header: http.Header{"Content-Type": {"text/html"}}, Times: always}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "Invalid", text: "delete the old one"},
 		{name: "delete gets a gateway's 404", faults: one(fault{Method: remove, Status: 404, Body: "<html>"}), stage: StageDelete, keys: "old new", saved: true, newID: true, kind: "NotFound"},
 		{name: "cancelled in delete", at: StageDelete, handle: cancelBefore, keys: "new", saved: true},
 		{name: "cancelled in grace", grace: time.Hour, save: func(_ context.Context, run *rotationRun, _ *GenerateAPIKeyResponse) error {
@@ -533,6 +566,28 @@ func TestClient_RotateAPIKey_candidates(t *testing.T) {
 	}
 }
 
+// An ID that reads as a path would have a Save that names files by it write
+// anywhere.
+func TestClient_RotateAPIKey_pathForID(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a..b"} {
+		run := newRotationRun(t)
+		run.at(StageMint, setField("api_key_id", id))
+		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: run.save})
+		var failed *RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, []string{string(StageMint), id}, []string{string(failed.Stage), failed.NewKeyID})
+		assert.ErrorContains(t, err, "as if it were a path")
+		require.NotNil(t, failed.Key, "handed back")
+		_, err = failed.Key.PrivateKey.Parse()
+		require.NoError(t, err)
+		assert.Empty(t, run.saved)
+		keys, _ := run.keys()
+		assert.Equal(t, "old new", keys, "nothing is deleted")
+		requireWorks(t, run.client)
+	}
+}
+
 // A service may respond to a create with a key that exists already, above all
 // when it is given the same public key twice. To delete that one, as the old
 // key or as a new one that does not work, would lock the account out.
@@ -542,14 +597,17 @@ func TestClient_RotateAPIKey_sameKeyAgain(t *testing.T) {
 	_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: run.client.signer.cred.Load().key})
 	assert.ErrorContains(t, err, "is the key that signs now")
 	for _, id := range []string{testKeyID, otherKeyID} {
-		run.exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Status: 201, Body: `{"api_key_id":"` + id + `"}`})
-		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)})
-		var failed *RotationError
-		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, StageMint, failed.Stage)
-		assert.Empty(t, failed.NewKeyID)
-		assert.Nil(t, failed.Key)
-		assert.ErrorContains(t, err, "the ID of an older one")
+		for _, key := range []crypto.Signer{nil, newEd25519Key(t)} {
+			for _, status := range []int{201, 500} {
+				run.exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Status: status, Body: `{"api_key_id":"` + id + `","private_key":"text"}`})
+				_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, PrivateKey: key})
+				var failed *RotationError
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, []any{StageMint, "", []string(nil)}, []any{failed.Stage, failed.NewKeyID, failed.Candidates})
+				assert.Nil(t, failed.Key)
+				assert.Equal(t, status == 201, isA[*InvalidResponseError](err))
+			}
+		}
 	}
 	assert.Len(t, run.exchange.Keys(), 3)
 	requireWorks(t, run.client)
