@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
@@ -187,6 +188,7 @@ func TestHostile_statuses(t *testing.T) {
 func TestHostile_wire(t *testing.T) {
 	const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 	fine := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	zipped := string(gzipMember(t, body))
 	tests := []struct{ name, wire, want string }{ // want is the kind of a list's and a delete's result
 		{"nothing", "", "Transport"},
 		{"text", "hello\r\n\r\n", "Transport"},
@@ -196,6 +198,12 @@ func TestHostile_wire(t *testing.T) {
 		{"length too short", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n" + body, "Invalid"},
 		{"bad chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "Invalid"},
 		{"no length, closed", "HTTP/1.1 200 OK\r\n\r\n" + body, "ok"},
+		// JSON that is whole counts, however the transfer ended: it has the key.
+		{"last chunk missing", fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body), "ok"},
+		{"chunk shorter than its length", fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", len(body)+1, body), "ok"},
+		{"gzip without its checksum", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(zipped), zipped[:len(zipped)-8]), "ok"},
+		{"gzip with another checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + zipped[:len(zipped)-8] + "12345678", "ok"},
+		{"last brace missing", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:len(body)-1]), "Invalid"},
 		{"early hints first", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + fine, "ok"},
 		{"flood of early hints", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </"+strings.Repeat("x", 900)+">\r\n\r\n", 2_000), "Transport"},
 		{"two responses", fine + fine, "ok"},
@@ -251,6 +259,101 @@ func TestHostile_misframedKey(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Behind a Content-Length that is too short stands the rest of a private key,
+// which net/http takes for the next response and quotes.
+func TestHostile_keyInTheNextResponse(t *testing.T) {
+	t.Parallel()
+	for _, rest := range []string{
+		"s3cret half of a key\r\n\r\n",
+		"s3cret-half-of-a-key-in-one-long-word-of-more-than-forty-characters\r\n\r\n",
+		"HTTP/1.1 200 s3cret\r\ns3cret half of a key\r\n\r\n",
+		"HTTP/1.1 s3cret\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: s3cret\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			x := inMemory(t)
+			client := x.client(t, kalshi.WithMaxRetries(0))
+			x.Inject(kalshitest.Fault{Answer: misframed(rest)})
+			_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
+			require.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
+			assertHides(t, err, "s3cret")
+			_, err = client.GetAPIKeys(t.Context())
+			require.Error(t, err)
+			assertHides(t, err, "s3cret")
+			x.Inject(kalshitest.Fault{Method: http.MethodGet}, kalshitest.Fault{Method: http.MethodGet, Answer: hijack(rest), Times: always})
+			_, err = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave})
+			var rotation *kalshi.RotationError
+			require.ErrorAs(t, err, &rotation)
+			assert.Equal(t, kalshi.StageVerify, rotation.Stage)
+			assertHides(t, err, "s3cret")
+		})
+	}
+}
+
+// misframed announces a response that is shorter than it is, and sends the rest
+// when the next request comes.
+func misframed(rest string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 20\r\n\r\n"+`{"api_key_id":"x","p`)
+		_, _ = conn.Read(make([]byte, 4096))
+		_, _ = io.WriteString(conn, rest)
+		_ = conn.Close()
+	}
+}
+
+// assertHides asserts that no error that an error wraps shows a text, however
+// it is printed.
+func assertHides(t testing.TB, err error, text string) {
+	t.Helper()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
+		assert.NotContains(t, fmt.Sprintf(verb, err), text, "%s of a %T", verb, err)
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := err.Unwrap(); inner != nil {
+			assertHides(t, inner, text)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range err.Unwrap() {
+			assertHides(t, inner, text)
+		}
+	}
+}
+
+// A caller may ask for compression by itself, and net/http then leaves the
+// response compressed.
+func TestHostile_gzipByTheCallersChoice(t *testing.T) {
+	forEachCall(t, func(t *testing.T, call call) {
+		const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
+		for status, text := range map[int]string{200: body, 401: `{"error":{"message":"told you"}}`} {
+			client, x, transport := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Accept-Encoding") != "gzip" {
+					text = "it was not asked for"
+				}
+				w.Header().Set("Content-Encoding", "gzip")
+				w.WriteHeader(status)
+				_, _ = w.Write(gzipMember(t, text))
+			})
+			transport.DisableCompression = true
+			client = x.client(t, kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				req = req.Clone(req.Context())
+				req.Header.Set("Accept-Encoding", "gzip")
+				return transport.RoundTrip(req)
+			})}))
+			err := call.do(t.Context(), client)
+			if status == 200 {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, "told you")
+			}
+		}
+	})
 }
 
 // A server that switches protocols keeps the connection for itself. The call

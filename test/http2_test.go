@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -17,12 +18,13 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// The codes of HTTP/2 streams that are reset, and of the status 200.
+// The codes of HTTP/2 streams that are reset, and of two statuses.
 const (
 	h2ProtocolError = 1
 	h2InternalError = 2
 	h2RefusedStream = 7
 	h2OK            = 0x88
+	h2NotFound      = 0x8d
 )
 
 // rawHTTP2 starts a server that speaks just enough HTTP/2 to answer each whole
@@ -121,4 +123,36 @@ func TestHTTP2_resetStreams(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A stream that was refused proves that nothing was processed, so a 404 after it
+// is the truth about a delete. Another reset proves nothing.
+func TestHTTP2_deleteAfterReset(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[uint32]string{h2RefusedStream: "2 NotFound", h2InternalError: "2 ok"} {
+		var requests atomic.Int64
+		client := rawHTTP2(t, func(n int64, stream uint32) []byte {
+			requests.Store(n)
+			if n == 1 {
+				return resetFrame(stream, code)
+			}
+			return responseFrames(stream, h2NotFound, `{"error":{"code":"not_found","message":"not found"}}`)
+		})
+		kind := kindOf(client.DeleteAPIKey(t.Context(), spareKeyID))
+		assert.Equal(t, want, fmt.Sprintf("%d %s", requests.Load(), kind), "code %d", code)
+	}
+}
+
+// The end of the stream may be lost when the whole key has arrived.
+func TestHTTP2_endOfStreamIsLost(t *testing.T) {
+	t.Parallel()
+	client := rawHTTP2(t, func(_ int64, stream uint32) []byte {
+		frames := responseFrames(stream, h2OK, "")
+		head := frames[:len(frames)-9] // without the frame that ends the stream
+		body := frame(0, 0, stream, []byte(`{"api_key_id":"new","private_key":"text"}`))
+		return slices.Concat(head, body, resetFrame(stream, h2InternalError))
+	})
+	key, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"new", "text"}, []string{key.ID, key.PrivateKey.Reveal()})
 }

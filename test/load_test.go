@@ -68,19 +68,19 @@ func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) 
 
 func (l *ledger) listed(t testing.TB, err error) {
 	t.Helper()
-	l.result(t, err, "Transport", "Server", "Invalid")
+	l.result(t, err, "Transport", "Server", "Invalid", "API", "NotFound")
 }
 
 // created takes in the result of a call that makes a key.
 func (l *ledger) created(t testing.TB, name string, err error) {
 	t.Helper()
-	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps, "RateLimit": gone}[l.result(t, err, "Unknown")])
+	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps, "RateLimit": gone, "NotFound": gone}[l.result(t, err, "Unknown", "NotFound")])
 }
 
 // deleted takes in the result of a call that deletes a key which exists.
 func (l *ledger) deleted(t testing.TB, name string, err error) {
 	t.Helper()
-	if l.result(t, err, "Transport", "Server", "Invalid") == "ok" {
+	if l.result(t, err, "Transport", "Server", "Invalid", "API", "NotFound") == "ok" {
 		l.note(name, gone)
 	} else {
 		l.note(name, perhaps)
@@ -112,11 +112,13 @@ func (l *ledger) check(t testing.TB, keys []kalshitest.Key) {
 	assert.Greater(t, l.kinds["ok"], l.kinds["Unknown"], "and not on all")
 }
 
-// troubles are faults that a retry may mend, of each kind.
+// troubles are faults of each kind, most of which a retry may mend.
 var troubles = []kalshitest.Fault{
 	{Drop: true}, {Drop: true, Process: true}, {Reset: true, Process: true}, {Cut: true, Method: http.MethodPost},
 	{Status: 429}, {Status: 503}, {Status: 502, Process: true}, {Body: "{}", Process: true},
 	{Delay: 2 * time.Millisecond, Process: true},
+	{Body: "<html>"}, {Body: "<html>", Process: true}, {Status: 408, Process: true}, {Status: 303},
+	{Status: 404, Body: `{"message":"no Route matched"}`}, // a gateway's
 }
 
 // A thousand callers share one client and one signer while responses are lost,

@@ -60,13 +60,42 @@ func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures th
 	}
 }
 
+// A list of 8 MiB, the most that is read, costs a bounded amount of memory
+// whatever it is made of.
+func TestMemory_largeLists(t *testing.T) { // not in parallel: it measures the heap
+	if testing.Short() || raceEnabled() {
+		t.Skip("hundreds of megabytes, and the race detector has its own")
+	}
+	const size, limit = 8 << 20, 128 << 20 // bytes
+	for _, list := range []struct{ name, open, item, end string }{
+		{"empty keys", `{"api_keys":[{}`, `,{}`, `]}`},
+		{"padded keys", `{"api_keys":[{}`, `,{"x":"xxxxxxxxxxxxxxxxxxxx"}`, `]}`},
+		{"keys with a scope", `{"api_keys":[{}`, `,{"scopes":["xxxxxxxxxxxx"]}`, `]}`},
+		{"keys with an odd field", `{"api_keys":[{}`, `,{"name":7                 }`, `]}`},
+		{"fewer keys with odd fields", `{"api_keys":[{}`, `,{"name":7,"scopes":["` + strings.Repeat("x", 40) + `"],"api_key_id":"xxxxxxxxxxxx"}`, `]}`},
+		{"one long name, no UTF-8", `{"api_keys":[{"name":"`, "\xff", `"}]}`},
+	} {
+		t.Run(list.name, func(t *testing.T) {
+			body := []byte(list.open + strings.Repeat(list.item, (size-len(list.open)-len(list.end))/len(list.item)) + list.end)
+			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+			var err error
+			peak := peakHeap(func() { _, err = client.GetAPIKeys(t.Context()) })
+			if err != nil {
+				assertErrorText(t, err)
+			}
+			assert.Less(t, peak, int64(limit), "bytes above idle")
+			t.Logf("%d MiB, %v", peak>>20, err)
+		})
+	}
+}
+
 // raceEnabled reports whether the race detector is on.
 func raceEnabled() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-func gzipMember(t *testing.T, text string) []byte {
+func gzipMember(t testing.TB, text string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	zip := gzip.NewWriter(&buf)
