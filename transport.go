@@ -89,7 +89,8 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		base = http.DefaultTransport
 	}
 	if hasSignature(req.Header) {
-		return base.RoundTrip(req)
+		resp, err := base.RoundTrip(req)
+		return resp, redactHTTPError(err)
 	}
 	auth := authenticator{signer: t.client.signer}
 	for body := req.Body; ; {
