@@ -79,6 +79,73 @@ func TestNewSigner_rejectsIDs(t *testing.T) {
 	}
 }
 
+func TestNewSignerFromPEM(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		signer, err := NewSignerFromPEM(testKeyID, []byte(kt.text))
+		require.NoError(t, err, kt.name)
+		assert.Equal(t, testKeyID, signer.KeyID())
+		signature, err := signer.SignText("text")
+		require.NoError(t, err)
+		assertVerifies(t, kt.key.Public(), "text", signature)
+
+		signer, err = NewSignerFromPEM("a b", []byte(kt.text))
+		assert.Nil(t, signer)
+		assertInvalid(t, err, "key ID")
+	}
+	signer, err := NewSignerFromPEM(testKeyID, nil)
+	assert.Nil(t, signer)
+	assertInvalid(t, err, "private key")
+}
+
+// A FIX logon is signed over five fields with SOH between them. Who forgets a
+// field or writes a time of his own learns it here and not from a refused
+// logon.
+func TestSigner_SignFIXLogon(t *testing.T) {
+	t.Parallel()
+	const sendingTime = "20261015-07:08:09.010"
+	for keyType, key := range testKeys(t) {
+		signer := newTestSigner(t, key)
+		signature, err := signer.SignFIXLogon(sendingTime, 1, "KalshiNR")
+		require.NoError(t, err, keyType)
+		assertVerifies(t, key.Public(), sendingTime+"\x01A\x011\x01"+testKeyID+"\x01KalshiNR", signature)
+		signature, err = signer.SignFIXLogon("20280229-23:59:59.999", 1234567, "K")
+		require.NoError(t, err, "29 February of a leap year")
+		assertVerifies(t, key.Public(), "20280229-23:59:59.999\x01A\x011234567\x01"+testKeyID+"\x01K", signature)
+	}
+	signer := newTestSigner(t, newEd25519Key(t))
+	for _, tt := range []struct {
+		sendingTime string
+		msgSeqNum   int
+		target      string
+		field       string
+	}{
+		{"", 1, "K", "sendingTime"},
+		{"20261015-07:08:09", 1, "K", "sendingTime"},
+		{"20261015-07:08:09.01", 1, "K", "sendingTime"},
+		{"20261015-07:08:09.010123", 1, "K", "sendingTime"},
+		{"20261015-07:08:09,010", 1, "K", "sendingTime"},
+		{"20261015-07:08:09.010Z", 1, "K", "sendingTime"},
+		{" 20261015-07:08:09.01", 1, "K", "sendingTime"},
+		{"2026-10-15T07:08:09.010", 1, "K", "sendingTime"},
+		{"20261015 07:08:09.010", 1, "K", "sendingTime"},
+		{"20261015-7:08:09.0100", 1, "K", "sendingTime"},
+		{"20260229-07:08:09.010", 1, "K", "sendingTime"}, // no leap year
+		{"20261315-07:08:09.010", 1, "K", "sendingTime"},
+		{"20261015-24:00:00.000", 1, "K", "sendingTime"},
+		{"20261015-07:08:60.000", 1, "K", "sendingTime"}, // a leap second
+		{"20261015-07:08:09.0\x010", 1, "K", "sendingTime"},
+		{sendingTime, 0, "K", "msgSeqNum"},
+		{sendingTime, -1, "K", "msgSeqNum"},
+		{sendingTime, 1, "", "targetCompID"},
+		{sendingTime, 1, "K\x01", "targetCompID"},
+	} {
+		signature, err := signer.SignFIXLogon(tt.sendingTime, tt.msgSeqNum, tt.target)
+		assert.Empty(t, signature)
+		assertInvalid(t, err, "kalshi: "+tt.field+" ")
+	}
+}
+
 // What is signed of a URL, and of its path and query for Headers.
 func TestSigner_SignRequest(t *testing.T) {
 	t.Parallel()
@@ -93,6 +160,7 @@ func TestSigner_SignRequest(t *testing.T) {
 		{"escaped where it must be", "GET", "https://x.test/käse und brot", "GET/k%C3%A4se%20und%20brot"},
 		{"no path is the root", "GET", "https://x.test?a=b", "GET/"},
 		{"a slash at the end", "GET", "https://x.test/a/", "GET/a/"},
+		{"no prefix is added", "GET", "https://x.test/portfolio/balance", "GET/portfolio/balance"},
 		{"a WebSocket handshake", "GET", "wss://x.test" + WebSocketPath, "GET/trade-api/ws/v2"},
 	}
 	for _, tt := range tests {
@@ -228,9 +296,10 @@ func TestSigner_remoteKeyFails(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "https://x.test/a", nil)
 		h, headersErr := signer.Headers("GET", "/a")
 		text, textErr := signer.SignText("text")
+		logon, logonErr := signer.SignFIXLogon("20261015-07:08:09.010", 1, "K")
 		assert.Empty(t, h)
-		assert.Empty(t, text)
-		for _, err := range []error{signer.SignRequest(req), headersErr, textErr} {
+		assert.Empty(t, text+logon)
+		for _, err := range []error{signer.SignRequest(req), headersErr, textErr, logonErr} {
 			assert.ErrorContains(t, err, "kalshi: the key "+testKeyID)
 			assert.ErrorContains(t, err, want)
 			assert.Equal(t, key.err != nil, errors.Is(err, errKMS))
@@ -295,9 +364,10 @@ func TestSigner_zeroValue(t *testing.T) {
 			assert.Empty(t, signer.KeyType())
 			_, headersErr := signer.Headers("GET", "/a")
 			_, textErr := signer.SignText("text")
+			_, logonErr := signer.SignFIXLogon("20261015-07:08:09.010", 1, "K")
 			_, clientErr := NewClient(signer)
 			req := httptest.NewRequest(http.MethodGet, "https://x.test/a", nil)
-			for _, err := range []error{signer.SignRequest(req), headersErr, textErr, clientErr} {
+			for _, err := range []error{signer.SignRequest(req), headersErr, textErr, logonErr, clientErr} {
 				assertInvalid(t, err, "signer", "NewSigner")
 			}
 			assert.Empty(t, req.Header)

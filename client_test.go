@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"crypto"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -123,6 +125,27 @@ func TestWithBaseURL_rejects(t *testing.T) {
 	}
 }
 
+// The documented hosts of the WebSocket, and whatever host a test has.
+func TestClient_WebSocketURL(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{
+		ProductionBaseURL:         "wss://api.elections.kalshi.com/trade-api/ws/v2",
+		DemoBaseURL:               "wss://demo-api.kalshi.co/trade-api/ws/v2",
+		ExternalProductionBaseURL: "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
+		ExternalDemoBaseURL:       "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
+		"https://EXTERNAL-API.kalshi.com:443/trade-api/v2": "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
+		"https://exchange.test:8443/some/base":             "wss://exchange.test:8443/trade-api/ws/v2",
+		"http://127.0.0.1:8080/trade-api/v2":               "ws://127.0.0.1:8080/trade-api/ws/v2",
+		"http://[::1]:8080":                                "ws://[::1]:8080/trade-api/ws/v2",
+		"http://localhost/trade-api/v2":                    "ws://localhost/trade-api/ws/v2",
+	} {
+		client, _ := newTestClient(t, WithBaseURL(base))
+		assert.Equal(t, want, client.WebSocketURL(), base)
+	}
+	assert.Empty(t, new(Client).WebSocketURL())
+	assert.Empty(t, (*Client)(nil).WebSocketURL())
+}
+
 // setEnv sets the variables that the client reads, and no others of them.
 func setEnv(t *testing.T, values map[string]string) {
 	t.Helper()
@@ -199,6 +222,66 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	assert.ErrorContains(t, err, envPrivateKeyPath)
 }
 
+// A key file names its ID, whatever the variable says, and the client follows
+// the file.
+func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the environment
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "bot.key")
+		save := func(keyID string) (public crypto.PublicKey) {
+			key := generatedKey(t)
+			key.ID = keyID
+			require.NoError(t, KeyFile(path).Save(t.Context(), key))
+			private, err := key.PrivateKey.Parse()
+			require.NoError(t, err)
+			return private.Public()
+		}
+		for _, keyID := range []string{"", otherKeyID, "a b"} {
+			first := save("first")
+			mock := httpmock.NewMockTransport()
+			setEnv(t, map[string]string{envKeyID: keyID, envPrivateKeyPath: " " + path + "\n", envBaseURL: testBaseURL})
+			client, err := NewClientFromEnv(WithHTTPClient(&http.Client{Transport: mock}), WithMaxRetries(0))
+			require.NoError(t, err)
+			assert.Equal(t, "first", client.Signer().KeyID())
+			assert.Equal(t, first, publicKey(client))
+
+			second := save("second")
+			log := respondWith(mock, respond(401, unknownKeyBody), respond(200, `{"api_keys":[]}`))
+			requireWorks(t, client)
+			log.assertAttempts(t, 2)
+			assert.Equal(t, "second", client.Signer().KeyID())
+			assert.Equal(t, second, publicKey(client))
+
+			save("third")
+			require.NoError(t, client.Signer().Reload(t.Context()))
+			assert.Equal(t, "third", client.Signer().KeyID())
+
+			require.NoError(t, os.Remove(path))
+			assert.ErrorIs(t, client.Signer().Reload(t.Context()), fs.ErrNotExist)
+		}
+	})
+}
+
+// A plain PEM file has no ID to name, so it is no source; its errors name the
+// variable.
+func TestNewClientFromEnv_plainFile(t *testing.T) { // not parallel: it sets the environment
+	pemText := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
+	path := filepath.Join(t.TempDir(), "bot.key")
+	require.NoError(t, os.WriteFile(path, []byte(pemText), 0o600))
+	setEnv(t, map[string]string{envKeyID: testKeyID, envPrivateKeyPath: path})
+	client, err := NewClientFromEnv()
+	require.NoError(t, err)
+	assert.Equal(t, testKeyID, client.Signer().KeyID())
+	assertInvalid(t, client.Signer().Reload(t.Context()), "has no key source")
+
+	setEnv(t, map[string]string{envPrivateKeyPath: path})
+	_, err = NewClientFromEnv()
+	assertInvalid(t, err, "kalshi: "+envKeyID+" is not set, and the key file does not name it")
+
+	require.NoError(t, os.WriteFile(path, []byte(envKeyID+"=a b\n"+pemText), 0o600))
+	_, err = NewClientFromEnv()
+	assertInvalid(t, err, "kalshi: "+envPrivateKeyPath+" "+path+": "+envKeyID+" has blanks")
+}
+
 // The caller's slice may have room behind its end, and be used by another
 // goroutine for another client.
 func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel: it sets the environment
@@ -242,6 +325,17 @@ func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	require.NoError(t, err, "a transport set later counts")
 	assert.Equal(t, "a=b", sentSecond.only(t).header.Get("Cookie"), "the caller's jar is used")
 	assert.Len(t, sentFirst.requests, 1)
+
+	sending := client.HTTPClient()
+	for _, transport := range []*httpmock.MockTransport{first, second} { // here, too
+		hc.Transport = transport
+		sent := respondWith(transport, respond(302, "", "Location", "https://elsewhere.test/"))
+		resp, err := sending.Get(testBaseURL)
+		require.NoError(t, err)
+		assert.Equal(t, 302, resp.StatusCode, "a redirect is the response")
+		assert.Equal(t, "a=b", sent.only(t).header.Get("Cookie"))
+	}
+	assert.Zero(t, followed)
 }
 
 // A caller who mocks Go's default transport can do so at any time.
@@ -249,6 +343,7 @@ func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it c
 	signer := newTestSigner(t, newEd25519Key(t))
 	early, err := NewClient(signer, WithBaseURL(testBaseURL))
 	require.NoError(t, err)
+	earlier := early.HTTPClient()
 	httpmock.Activate(t)
 	late, err := NewClient(signer, WithBaseURL(testBaseURL))
 	require.NoError(t, err)
@@ -257,7 +352,12 @@ func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it c
 		_, err := client.GetAPIKeys(t.Context())
 		assert.NoError(t, err, name)
 	}
-	assert.Equal(t, 2, httpmock.GetTotalCallCount())
+	for name, hc := range map[string]*http.Client{"made before": earlier, "made after": late.HTTPClient()} {
+		resp, err := hc.Get(testBaseURL + "/api_keys")
+		require.NoError(t, err, name)
+		assert.NoError(t, CheckResponse(resp), name)
+	}
+	assert.Equal(t, 4, httpmock.GetTotalCallCount())
 }
 
 func TestClient_zeroValue(t *testing.T) {
