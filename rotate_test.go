@@ -21,23 +21,56 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A rotationRun is a client, an exchange that holds its key as testKeyID, and
-// what Save was handed.
+// A rotationRun is a client, an exchange that holds the key to rotate as
+// testKeyID, and what Save was handed.
 type rotationRun struct {
 	client   *Client
+	signer   *Signer // whose key is rotated: the client's, or a bot's if the client has an admin key
 	exchange *kalshitest.Server
 	cancel   context.CancelFunc // of the rotation's context
 	saved    []*GenerateAPIKeyResponse
 }
 
+// newRotationRun has a client rotate its own key.
 func newRotationRun(t testing.TB) *rotationRun {
+	t.Helper()
+	run := newAdminRun(t, kalshitest.Key{})
+	run.client.signer = run.signer
+	return run
+}
+
+// newAdminRun has a client with an admin key rotate the key of a bot.
+func newAdminRun(t testing.TB, bot kalshitest.Key) *rotationRun {
 	t.Helper()
 	run := new(rotationRun)
 	run.client, run.exchange = newExchange(t)
-	key, err := ParsePrivateKey([]byte(run.exchange.AddKey(kalshitest.Key{ID: testKeyID, Name: "bot"}).PrivateKey))
+	bot.ID, bot.Name = testKeyID, "bot"
+	key, err := ParsePrivateKey([]byte(run.exchange.AddKey(bot).PrivateKey))
 	require.NoError(t, err)
-	run.client.signer = newTestSigner(t, key)
+	run.signer = newTestSigner(t, key)
+	run.exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	return run
+}
+
+func (run *rotationRun) admin() bool { return run.signer != run.client.signer }
+
+// rotate rotates the key of the run's signer.
+func (run *rotationRun) rotate(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
+	if run.admin() {
+		req.Signer = run.signer
+	}
+	return run.client.RotateAPIKey(ctx, req)
+}
+
+// requireSigns requires that the key that signs now works, whatever its scopes.
+func (run *rotationRun) requireSigns(t testing.TB) {
+	t.Helper()
+	client := *run.client
+	client.signer = run.signer
+	resp, err := client.HTTPClient().Get(run.exchange.URL + "/portfolio/balance")
+	require.NoError(t, err)
+	require.NoError(t, CheckResponse(resp))
+	require.NoError(t, resp.Body.Close())
 }
 
 func (run *rotationRun) save(_ context.Context, key *GenerateAPIKeyResponse) error {
@@ -63,13 +96,13 @@ func (run *rotationRun) keys() (names, newID string) {
 
 // stageOf returns the stage that sends such a request. The listing after a
 // create of unknown outcome counts as StageInspect, the rollback as StageDelete.
-func stageOf(req *http.Request) RotationStage {
+func (run *rotationRun) stageOf(req *http.Request) RotationStage {
 	switch {
 	case req.Method == http.MethodPost:
 		return StageMint
 	case req.Method == http.MethodDelete:
 		return StageDelete
-	case req.Header.Get(headerKey) == testKeyID:
+	case req.Header.Get(headerKey) == run.client.signer.KeyID():
 		return StageInspect
 	default:
 		return StageVerify
@@ -82,7 +115,7 @@ type handler func(run *rotationRun, req *http.Request, send roundTripper) (*http
 // at has the handler send the requests of a stage.
 func (run *rotationRun) at(stage RotationStage, handle handler) {
 	intercept(run.client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		if stageOf(req) == stage {
+		if run.stageOf(req) == stage {
 			return handle(run, req, send)
 		}
 		return send(req)
@@ -294,19 +327,30 @@ func rotationTests() []rotationTest {
 func saveFails(context.Context, *rotationRun, *GenerateAPIKeyResponse) error { return errSave }
 
 // Whatever fails, wherever: a working key signs, and the error names all that
-// is left behind.
+// is left behind. It makes no difference whether a key rotates itself or an
+// admin key rotates one of a bot, which may have next to no rights.
 func TestClient_RotateAPIKey_failures(t *testing.T) {
 	t.Parallel()
-	for _, tt := range rotationTests() {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, tt.run)
-		})
+	bot := func(key kalshitest.Key) func(testing.TB) *rotationRun {
+		return func(t testing.TB) *rotationRun { return newAdminRun(t, key) }
+	}
+	for name, newRun := range map[string]func(testing.TB) *rotationRun{
+		"itself":                  newRotationRun,
+		"a trader":                bot(kalshitest.Key{Scopes: []string{"read", "write::trade"}}),
+		"a reader":                bot(kalshitest.Key{Scopes: []string{"read"}}),
+		"a key that may not list": bot(kalshitest.Key{Scopes: []string{"read::portfolio_balance"}}),
+		"a sub-account's key":     bot(kalshitest.Key{Subaccount: pointerTo(0)}),
+	} {
+		for _, tt := range rotationTests() {
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { tt.run(t, newRun(t)) })
+			})
+		}
 	}
 }
 
-func (tt *rotationTest) run(t *testing.T) {
-	run := newRotationRun(t)
+func (tt *rotationTest) run(t *testing.T, run *rotationRun) {
 	run.exchange.Inject(tt.faults...)
 	if tt.handle != nil {
 		run.at(tt.at, tt.handle)
@@ -330,7 +374,7 @@ func (tt *rotationTest) run(t *testing.T) {
 		req.PrivateKey = newEd25519Key(t)
 	}
 	began := time.Now()
-	got, err := run.client.RotateAPIKey(ctx, req)
+	got, err := run.rotate(ctx, req)
 
 	assert.InDelta(t, tt.took.Seconds(), time.Since(began).Seconds(), 0.9, "time taken, in seconds")
 	keys, newID := run.keys()
@@ -340,7 +384,7 @@ func (tt *rotationTest) run(t *testing.T) {
 	if tt.stage == "" || tt.stage == StageDelete {
 		signs = newID
 	}
-	assert.Equal(t, signs, run.client.Signer().KeyID(), "the key that signs")
+	assert.Equal(t, signs, run.signer.KeyID(), "the key that signs")
 	if tt.stage == "" {
 		require.NoError(t, err)
 		assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID, Warning: tt.warning}, got)
@@ -349,7 +393,7 @@ func (tt *rotationTest) run(t *testing.T) {
 		tt.checkError(t, err, newID, private)
 	}
 	run.exchange.ClearFaults()
-	requireWorks(t, run.client)
+	run.requireSigns(t)
 }
 
 func (tt *rotationTest) checkError(t *testing.T, err error, newID, private string) {
