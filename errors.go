@@ -150,6 +150,12 @@ func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
 }
 
+// lacksHeaders reports whether the request arrived without its signature or its
+// key ID.
+func (e *UnauthorizedError) lacksHeaders() bool {
+	return strings.HasPrefix(e.Code, "signature_is_missing") || strings.HasPrefix(e.Code, "token_authentication")
+}
+
 // Error adds to [APIError.Error] what to check.
 func (e *UnauthorizedError) Error() string {
 	var hint string
@@ -158,7 +164,7 @@ func (e *UnauthorizedError) Error() string {
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
 		hint = "unknown key ID: keys are per environment, demo or production"
-	case strings.HasPrefix(e.Code, "signature_is_missing"), strings.HasPrefix(e.Code, "token_authentication"):
+	case e.lacksHeaders():
 		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	case e.Code == codeTimestampExpired && !e.dated:
 		hint = "check the local clock"

@@ -240,13 +240,14 @@ func (r *rotation) listAsNew(ctx context.Context) (*keyList, error) {
 }
 
 // provesKey reports whether a refusal shows that the key's signature was
-// accepted: it is about rights, and not about the key's ID, signature or clock.
+// accepted: it is about rights, and not about the key's ID, signature or clock,
+// nor about headers that were lost on the way.
 func provesKey(err error) bool {
 	if _, ok := errors.AsType[*ForbiddenError](err); ok {
 		return true
 	}
 	refusal, ok := errors.AsType[*UnauthorizedError](err)
-	return ok && !refusal.aboutKey() && refusal.Code != codeTimestampExpired
+	return ok && !refusal.aboutKey() && !refusal.lacksHeaders() && refusal.Code != codeTimestampExpired
 }
 
 func sameRights(a, b *APIKey) bool {
