@@ -159,15 +159,7 @@ func setField(name string, value any) handler {
 		if err != nil {
 			return nil, err
 		}
-		defer resp.Body.Close()
-		fields := map[string]any{}
-		if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil {
-			return nil, err
-		}
-		fields[name] = value
-		body, err := json.Marshal(fields)
-		resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
-		return resp, err
+		return editJSON(resp, func(fields map[string]any) { fields[name] = value })
 	}
 }
 
@@ -191,6 +183,19 @@ func listNew(change func(key *APIKey)) handler {
 }
 
 func panics(*rotationRun, *http.Request, roundTripper) (*http.Response, error) { panic("a bug") }
+
+// editJSON changes the body of a response.
+func editJSON(resp *http.Response, edit func(fields map[string]any)) (*http.Response, error) {
+	defer resp.Body.Close()
+	fields := map[string]any{}
+	if err := json.NewDecoder(resp.Body).Decode(&fields); err != nil {
+		return nil, err
+	}
+	edit(fields)
+	body, err := json.Marshal(fields)
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
+	return resp, err
+}
 
 var errSave = errors.New("disk full")
 
