@@ -10,6 +10,8 @@
 //	clock_test.go     clocks that differ
 //	load_test.go      1,000 callers at once, and random faults under load
 //	rotation_test.go  rotation while other calls are under way
+//	httpclient_test.go  a bot's other requests: rotations, clocks and redirects on sockets
+//	fleet_test.go     processes that follow one key file through rotations
 //	crash_test.go     rotation in a process that is killed
 //	files_test.go     full disks, size limits and folders of other users
 //	schema_test.go    requests and responses against the documented schema

@@ -33,13 +33,27 @@ func TestRotation_underLoad(t *testing.T) {
 	signer := newSigner(t, x.KeyID, x.PrivateKey)
 	clients := []*kalshi.Client{x.clientOf(t, signer), x.clientOf(t, signer)}
 
+	underLoad(t, callers, func(i int) error { return load(i, clients[i%2]) }, func() {
+		for range rotations {
+			if _, err := rotate(t.Context(), clients[0]); !assert.NoError(t, err) {
+				break
+			}
+		}
+	})
+	x.logOvertaken(t)
+}
+
+// underLoad has callers call without a pause while a function runs, each at
+// least once before. None of the calls may fail.
+func underLoad(t testing.TB, callers int, call func(i int) error, during func()) {
+	t.Helper()
 	var running sync.WaitGroup
 	var stop atomic.Bool
 	failed, started := make([]error, callers), make(chan struct{}, callers)
 	for i := range callers {
 		running.Go(func() {
 			for n := 0; !stop.Load() && failed[i] == nil; n++ {
-				failed[i] = load(i, clients[i%2])
+				failed[i] = call(i)
 				if n == 0 {
 					started <- struct{}{}
 				}
@@ -49,23 +63,25 @@ func TestRotation_underLoad(t *testing.T) {
 	for range callers {
 		<-started
 	}
-	for range rotations {
-		if _, err := rotate(t.Context(), clients[0]); !assert.NoError(t, err) {
-			break
-		}
-	}
+	during()
 	stop.Store(true)
 	running.Wait()
 	for i, err := range failed {
 		assert.NoError(t, err, "caller %d", i)
 	}
-	overtaken := 0
-	for _, r := range x.Requests() {
+}
+
+// logOvertaken logs how many requests were refused with an old key, of those
+// that the exchange remembers.
+func (x *exchange) logOvertaken(t testing.TB) {
+	t.Helper()
+	requests, overtaken := x.Requests(), 0
+	for _, r := range requests {
 		if r.Status == http.StatusUnauthorized {
 			overtaken++
 		}
 	}
-	t.Logf("%d requests, %d of them overtaken by a rotation", len(x.Requests()), overtaken)
+	t.Logf("of the last %d requests, %d were overtaken by a rotation", len(requests), overtaken)
 }
 
 // load is what caller i calls: mostly listings, and two make and delete keys.

@@ -1,0 +1,137 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+)
+
+// Three processes on one key file, and a fourth one that rotates the key time
+// and again with no grace: no call fails in any of them, nor needs a restart.
+// A rotation costs a worker a look at the file, which happens at most once a
+// second: so its longest calls last about that long, when rotations come
+// faster.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	workers, rotations := 3, 20
+	if testing.Short() {
+		rotations = 3
+	}
+	x := onLoopback(t)
+	x.handleBot()
+	path := filepath.Join(t.TempDir(), "bot.key")
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}))
+	signer, err := kalshi.NewSignerFromSource(t.Context(), kalshi.KeyFile(path).Load)
+	require.NoError(t, err)
+	client := x.clientOf(t, signer)
+
+	fleet := make([]*worker, workers)
+	for i := range fleet {
+		fleet[i] = startWorker(t, path, x.URL)
+	}
+	for range rotations {
+		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: kalshi.KeyFile(path).Save})
+		require.NoError(t, err)
+	}
+	for i, w := range fleet {
+		report := w.stop(t)
+		assert.Empty(t, report.Failed, "worker %d", i)
+		assert.Equal(t, signer.KeyID(), report.KeyID, "the key of the last call")
+		assert.Greater(t, report.Keys, 1)
+		t.Logf("worker %d: %d calls with %d keys, median %v, longest %v", i, report.Calls, report.Keys, report.Median, report.Longest)
+	}
+	assert.Len(t, x.keyIDs(), 2, "the spare key and the last one")
+}
+
+// A worker is a process that calls without a pause until its stdin ends.
+type worker struct {
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stdout *bufio.Reader
+}
+
+// A workerReport is what a worker prints at its end.
+type workerReport struct {
+	Calls, Keys     int
+	Failed          []string
+	KeyID           string // of the last call
+	Median, Longest time.Duration
+}
+
+// startWorker returns when the worker has made its first call.
+func startWorker(t testing.TB, path, baseURL string) *worker {
+	t.Helper()
+	cmd := childCommand(t, "follow")
+	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	w := &worker{cmd, stdin, bufio.NewReader(stdout)}
+	line, err := w.stdout.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", line)
+	return w
+}
+
+// stop has the worker make a last call, and returns its report.
+func (w *worker) stop(t testing.TB) (report workerReport) {
+	t.Helper()
+	require.NoError(t, w.stdin.Close())
+	require.NoError(t, json.NewDecoder(w.stdout).Decode(&report))
+	require.NoError(t, w.cmd.Wait())
+	return report
+}
+
+func init() { children["follow"] = followInChild }
+
+// followInChild is a worker. It is configured as any bot is, and has no code
+// for rotations.
+func followInChild([]string) {
+	client, err := kalshi.NewClientFromEnv()
+	must(err)
+	hc := client.HTTPClient()
+	var stop atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop.Store(true)
+	}()
+
+	var report workerReport
+	var took []time.Duration
+	for last := false; !last; report.Calls++ {
+		last = stop.Load()
+		call := []func(*http.Client, string) error{getBalance, placeOrder}[report.Calls%2]
+		began := time.Now()
+		if err := call(hc, client.BaseURL()); err != nil {
+			report.Failed = append(report.Failed, err.Error())
+		}
+		took = append(took, time.Since(began))
+		if keyID := client.Signer().KeyID(); keyID != report.KeyID {
+			report.KeyID = keyID
+			report.Keys++
+		}
+		if report.Calls == 0 {
+			_, err := os.Stdout.WriteString("ready\n")
+			must(err)
+		}
+	}
+	slices.Sort(took)
+	report.Median, report.Longest = took[len(took)/2], took[len(took)-1]
+	must(json.NewEncoder(os.Stdout).Encode(report))
+}
