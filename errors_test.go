@@ -144,3 +144,41 @@ func TestRotationError_Error(t *testing.T) {
 	assert.EqualError(t, err, head+"; one of 4 new keys may be the lost one, such as k1, k2, k3: EOF")
 	assert.ErrorIs(t, err, io.EOF)
 }
+
+func TestSanitize(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text, want string }{
+		{"line ends", "a\r\nb\nc", "a b c"},
+		{"NUL", "a\x00b", "a b"},
+		{"escape sequence", "a\x1b[31mb", "a [31mb"},
+		{"C1 control character", "a\u009bb", "a b"},
+		{"DEL", "a\x7fb", "a b"},
+		{"bidirectional override", "a\u202eb\u2066c\u200fd", "a b c d"},
+		{"zero width", "a\u200bb\ufeffc", "a b c"},
+		{"line separator", "a\u2028b", "a b"},
+		{"odd blanks", " a\u00a0\u3000\t b ", "a b"},
+		{"private use", "a\ue000b", "a b"},
+		{"letters beyond ASCII", "schlüssel 鍵 🔑", "schlüssel 鍵 🔑"},
+		{"invalid UTF-8", "a\xff\xfeb", "a\ufffd\ufffdb"},
+		{"as long as may be", strings.Repeat("ü", 160), strings.Repeat("ü", 160)},
+		{"too long", strings.Repeat("ü", 161), strings.Repeat("ü", 159) + "…"},
+		{"much too long", strings.Repeat("🔑", 100_000), strings.Repeat("🔑", 159) + "…"},
+		{"private key", "-----BEGIN " + privateKeyMark + "-----", withheld},
+		{"private key that shows once it is clean", "PRIVATE\u00a0\nKEY", withheld},
+	}
+	for _, tt := range tests {
+		got := sanitize(tt.text, maxText)
+		assert.Equal(t, tt.want, got, tt.name)
+		assertClean(t, got)
+	}
+}
+
+// What net/http quotes of a response may be a private key.
+func TestRedactHTTPError(t *testing.T) {
+	t.Parallel()
+	assert.NoError(t, redactHTTPError(nil))
+	assert.Equal(t, errConnectionLost, redactHTTPError(errConnectionLost))
+	for _, text := range []string{`malformed HTTP response "s3cret"`, `bad Content-Length "s3cret"`, `unsupported transfer encoding: "s3cret"`} {
+		assert.NotContains(t, redactHTTPError(errors.New("net/http: "+text)).Error(), "s3cret")
+	}
+}

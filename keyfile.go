@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/seed251d1451/kalshi-go/internal/fileowner"
 )
 
 const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
@@ -102,7 +104,7 @@ func replaceFile(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	if err == nil && old != nil {
-		err = keepOwnerAndMode(f, old)
+		err = fileowner.Keep(f, old)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -332,7 +332,7 @@ func TestHostile_gzipByTheCallersChoice(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 		for status, text := range map[int]string{200: body, 401: `{"error":{"message":"told you"}}`} {
-			client, x, transport := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+			_, x, transport := hostile(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Accept-Encoding") != "gzip" {
 					text = "it was not asked for"
 				}
@@ -341,7 +341,7 @@ func TestHostile_gzipByTheCallersChoice(t *testing.T) {
 				_, _ = w.Write(gzipMember(t, text))
 			})
 			transport.DisableCompression = true
-			client = x.client(t, kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			client := x.client(t, kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 				req = req.Clone(req.Context())
 				req.Header.Set("Accept-Encoding", "gzip")
 				return transport.RoundTrip(req)

@@ -1,17 +1,17 @@
 //go:build unix
 
-package kalshi
-
-// The owner and mode of a key file that is replaced.
+// Package fileowner carries the owner and mode of a file over to the one that
+// replaces it.
+package fileowner
 
 import (
 	"os"
 	"syscall"
 )
 
-// keepOwnerAndMode gives f the owner, group and mode of the old file, without
-// access for others.
-func keepOwnerAndMode(f *os.File, old os.FileInfo) error {
+// Keep gives f the owner, group and mode of the old file, without access for
+// others.
+func Keep(f *os.File, old os.FileInfo) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
