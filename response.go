@@ -206,8 +206,8 @@ func (noResult) decode(body []byte) error {
 	return nil
 }
 
-// maxListCommas bounds the memory that a list takes: 8 MiB of "{},{}" would
-// take hundreds. A listed key has six commas or so and more than 100 bytes.
+// These bound the memory that a list takes: 8 MiB of "{},{}" would decode to
+// hundreds. A listed key has four commas or more, and more than 100 bytes.
 const (
 	maxListCommas = 320_000
 	maxListed     = 100_000 // keys, in a list that has to be decoded one by one

@@ -314,7 +314,7 @@ func assertHides(t testing.TB, err error, text string) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
 		assert.NotContains(t, fmt.Sprintf(verb, err), text, "%s of a %T", verb, err)
 	}
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // each layer on its own
 	case interface{ Unwrap() error }:
 		if inner := err.Unwrap(); inner != nil {
 			assertHides(t, inner, text)
