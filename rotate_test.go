@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -170,7 +171,6 @@ func setField(name string, value any) handler {
 // listNew changes the new key in a list, or leaves it out if its ID is emptied.
 func listNew(change func(key *APIKey)) handler {
 	return func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-		var keys []APIKey
 		_, newID := run.keys()
 		for _, k := range run.exchange.Keys() {
 			key := APIKey{ID: k.ID, Name: k.Name, Subaccount: k.Subaccount}
@@ -622,6 +622,32 @@ func TestClient_RotateAPIKey_candidates(t *testing.T) {
 		assert.Equal(t, "old new new new", keys, "none is deleted")
 		assert.Equal(t, append(slices.Clone(others), newID), rotation.Candidates)
 		assert.ErrorContains(t, err, strings.Join(rotation.Candidates, ", "))
+	}
+}
+
+func TestSameRights(t *testing.T) {
+	t.Parallel()
+	old := APIKey{ID: "old", Name: "bot", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: pointerTo(3)}
+	tests := []struct {
+		name   string
+		change func(key *APIKey)
+		want   bool
+	}{
+		{"ID and name", func(key *APIKey) { key.ID, key.Name = "new", "bot 2" }, true},
+		{"order of scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeWriteTrade, ScopeRead} }, true},
+		{"a scope twice", func(key *APIKey) { key.Scopes = []Scope{ScopeRead, ScopeRead, ScopeWriteTrade} }, true},
+		{"fewer scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeRead} }, false},
+		{"more scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeRead, ScopeWriteTrade, ScopeWrite} }, false},
+		{"other scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeRead, ScopeWrite} }, false},
+		{"no sub-account", func(key *APIKey) { key.Subaccount = nil }, false},
+		{"primary account", func(key *APIKey) { key.Subaccount = pointerTo(0) }, false},
+		{"another subtrader", func(key *APIKey) { key.FCMSubtraderID = "user1_desk2" }, false},
+	}
+	for _, tt := range tests {
+		key := old
+		tt.change(&key)
+		assert.Equal(t, tt.want, sameRights(&key, &old), tt.name)
+		assert.Equal(t, tt.want, sameRights(&old, &key), tt.name)
 	}
 }
 
