@@ -209,7 +209,7 @@ func (noResult) decode(body []byte) error {
 // These bound the memory that a list takes: 8 MiB of "{},{}" would decode to
 // hundreds. A listed key has four commas or more, and more than 100 bytes.
 const (
-	maxListCommas = 320_000
+	maxListCommas = 200_000
 	maxListed     = 100_000 // keys, in a list that has to be decoded one by one
 )
 
