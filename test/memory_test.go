@@ -67,16 +67,21 @@ func TestMemory_largeLists(t *testing.T) { // not in parallel: it measures the h
 		t.Skip("hundreds of megabytes, and the race detector has its own")
 	}
 	const size, limit = 8 << 20, 128 << 20 // bytes
-	for _, list := range []struct{ name, open, item, end string }{
-		{"empty keys", `{"api_keys":[{}`, `,{}`, `]}`},
-		{"padded keys", `{"api_keys":[{}`, `,{"x":"xxxxxxxxxxxxxxxxxxxx"}`, `]}`},
-		{"keys with a scope", `{"api_keys":[{}`, `,{"scopes":["xxxxxxxxxxxx"]}`, `]}`},
-		{"keys with an odd field", `{"api_keys":[{}`, `,{"name":7                 }`, `]}`},
-		{"fewer keys with odd fields", `{"api_keys":[{}`, `,{"name":7,"scopes":["` + strings.Repeat("x", 40) + `"],"api_key_id":"xxxxxxxxxxxx"}`, `]}`},
-		{"one long name, no UTF-8", `{"api_keys":[{"name":"`, "\xff", `"}]}`},
+	for _, list := range []struct {
+		name, open, item, end string
+		length                int // of an item, with blanks
+	}{
+		{"empty keys", `{"api_keys":[{}`, `,{}`, `]}`, 0},
+		// As many values as are taken.
+		{"empty keys and blanks", `{"api_keys":[{}`, `,{}`, `]}`, 45},
+		{"keys with a scope", `{"api_keys":[{}`, `,{"scopes":["xxxxxxxxxxxx"]}`, `]}`, 45},
+		{"keys with an odd field", `{"api_keys":[{}`, `,{"name":7}`, `]}`, 45},
+		{"fewer keys with odd fields", `{"api_keys":[{}`, `,{"name":7,"scopes":["x"],"api_key_id":"xxxxxxxxxxxx"}`, `]}`, 135},
+		{"one long name, no UTF-8", `{"api_keys":[{"name":"`, "\xff", `"}]}`, 0},
 	} {
 		t.Run(list.name, func(t *testing.T) {
-			body := []byte(list.open + strings.Repeat(list.item, (size-len(list.open)-len(list.end))/len(list.item)) + list.end)
+			item := strings.Repeat(" ", max(0, list.length-len(list.item))) + list.item
+			body := []byte(list.open + strings.Repeat(item, (size-len(list.open)-len(list.end))/len(item)) + list.end)
 			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 			var err error
 			peak := peakHeap(func() { _, err = client.GetAPIKeys(t.Context()) })
