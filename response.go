@@ -257,11 +257,8 @@ func (r *keyList) decodeEach(body []byte) error {
 	if err := unmarshal(body, &raw); err != nil {
 		return err
 	}
-	switch {
-	case raw.APIKeys == nil:
+	if raw.APIKeys == nil {
 		return errMissing("api_keys")
-	case len(raw.APIKeys) > maxListed:
-		return errTooMany
 	}
 	*r = keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: make([]APIKey, len(raw.APIKeys))}}
 	r.RegionExpirationTS = numberIn[int64](raw.RegionExpirationTS)
