@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -171,6 +170,7 @@ func setField(name string, value any) handler {
 // listNew changes the new key in a list, or leaves it out if its ID is emptied.
 func listNew(change func(key *APIKey)) handler {
 	return func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+		var keys []APIKey
 		_, newID := run.keys()
 		for _, k := range run.exchange.Keys() {
 			key := APIKey{ID: k.ID, Name: k.Name, Subaccount: k.Subaccount}

@@ -282,6 +282,13 @@ func TestHostile_keyInTheNextResponse(t *testing.T) {
 			_, err = client.GetAPIKeys(t.Context())
 			require.Error(t, err)
 			assertHides(t, err, "s3cret")
+			x.Inject(kalshitest.Fault{Answer: hijack(rest)})
+			resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
+			if err == nil { // this one is a response
+				err = resp.Body.Close()
+			}
+			assertHides(t, err, "s3cret")
+
 			x.Inject(kalshitest.Fault{Method: http.MethodGet}, kalshitest.Fault{Method: http.MethodGet, Answer: hijack(rest), Times: always})
 			_, err = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave})
 			var rotation *kalshi.RotationError
@@ -307,8 +314,8 @@ func misframed(rest string) http.HandlerFunc {
 	}
 }
 
-// assertHides asserts that no error that an error wraps shows a text, however
-// it is printed.
+// assertHides asserts that neither an error nor what it wraps shows a text, however it
+// is printed.
 func assertHides(t testing.TB, err error, text string) {
 	t.Helper()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%q"} {
