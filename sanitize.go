@@ -76,16 +76,16 @@ func redactHTTPError(err error) error {
 	if !quoted {
 		return err
 	}
-	return &redactedError{strings.Join(words, " ") + " (the rest is withheld: it may quote the response)", err}
+	return &redactedError{strings.Join(words, " ") + " (the rest is withheld: it may quote the response)", &err}
 }
 
 // A redactedError has a text of its own. errors.Is and errors.As find what it
 // stands for, but nobody prints that by unwrapping.
 type redactedError struct {
 	text string
-	err  error
+	err  *error // behind a pointer, so that no verb of fmt reaches it
 }
 
 func (e *redactedError) Error() string        { return e.text }
-func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
-func (e *redactedError) As(target any) bool   { return errors.As(e.err, target) }
+func (e *redactedError) Is(target error) bool { return errors.Is(*e.err, target) }
+func (e *redactedError) As(target any) bool   { return errors.As(*e.err, target) }
