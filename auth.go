@@ -290,7 +290,7 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, path strin
 func (c *credential) sign(text []byte) (string, error) {
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
 	if err != nil { // of a key manager, whose text can hold anything
-		return "", &redactedError{fmt.Sprintf("kalshi: the key %s could not sign: %s", sanitize(c.keyID, maxID), innerMessage(err)), &err}
+		return "", newRedactedError(fmt.Sprintf("kalshi: the key %s could not sign: %s", sanitize(c.keyID, maxID), innerMessage(err)), err)
 	}
 	if len(signature) == 0 {
 		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", sanitize(c.keyID, maxID))

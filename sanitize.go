@@ -76,7 +76,7 @@ func redactHTTPError(err error) error {
 	if !quoted {
 		return err
 	}
-	return &redactedError{strings.Join(words, " ") + " (the rest is withheld: it may quote the response)", &err}
+	return newRedactedError(strings.Join(words, " ")+" (the rest is withheld: it may quote the response)", err)
 }
 
 // A redactedError has a text of its own. errors.Is and errors.As find what it
@@ -85,6 +85,8 @@ type redactedError struct {
 	text string
 	err  *error // behind a pointer, so that no verb of fmt reaches it
 }
+
+func newRedactedError(text string, err error) error { return &redactedError{text, &err} }
 
 func (e *redactedError) Error() string        { return e.text }
 func (e *redactedError) Is(target error) bool { return errors.Is(*e.err, target) }

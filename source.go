@@ -94,7 +94,7 @@ func (s *Signer) startQuery() *sourceQuery {
 		cred, err := s.askSource()
 		switch {
 		case err != nil:
-			query.err = &redactedError{"kalshi: the key source failed: " + innerMessage(err), &err}
+			query.err = newRedactedError("kalshi: the key source failed: "+innerMessage(err), err)
 		case current == nil || !current.same(cred):
 			s.cred.CompareAndSwap(current, cred) // a late result undoes no rotation
 		}
