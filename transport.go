@@ -114,8 +114,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		if body, err = rewind(req); err != nil {
 			return resp, nil // it cannot be sent again
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
-		_ = resp.Body.Close()
+		_ = resp.Body.Close() // mends has read it, so that the connection can be reused
 	}
 }
 
