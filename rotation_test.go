@@ -105,6 +105,23 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 	}
 }
 
+// A key that rotates itself may list, so that a refusal proves nothing of its
+// copy.
+func TestClient_RotateAPIKey_refusalOfACopy(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newRotationRun(t)
+		run.at(StageVerify, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {
+			return respond(403, forbiddenBody)(req)
+		})
+		_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: run.save})
+		assert.ErrorContains(t, err, ": verify: the old key still signs; ")
+		assert.Equal(t, "Forbidden", kindOf(err))
+		keys, _ := run.keys()
+		assert.Equal(t, "old", keys)
+		assert.Empty(t, run.saved)
+	})
+}
+
 // The list must show the new key with the old one's rights before it is saved.
 // It may take a while to show it; other rights will not mend.
 func TestClient_RotateAPIKey_rights(t *testing.T) {
@@ -130,6 +147,7 @@ func TestClient_RotateAPIKey_rights(t *testing.T) {
 			{"more scopes", func(key map[string]any) { key["scopes"] = append(key["scopes"].([]any), "read::tomorrow") }, -1, 0, "other rights"},
 			{"fewer scopes", func(key map[string]any) { key["scopes"] = key["scopes"].([]any)[1:] }, -1, 0, "other rights"},
 			{"scopes that cannot be read", func(key map[string]any) { key["scopes"] = 7 }, -1, 0, "other rights"},
+			{"a sub-account that cannot be read", func(key map[string]any) { key["subaccount"] = "x" }, -1, 0, "other rights"},
 			{"a sub-account", func(key map[string]any) { key["subaccount"] = 0 }, -1, 0, "other rights"},
 			{"a subtrader", func(key map[string]any) { key["fcm_subtrader_id"] = "user_abc" }, -1, 0, "other rights"},
 			{"shown at the third try", nil, 2, 300 * time.Millisecond, ""},

@@ -451,6 +451,25 @@ func TestClient_do_answerServesAll(t *testing.T) {
 	})
 }
 
+// While a caller waits for its own question, an earlier one may bring the key.
+func TestClient_do_earlierAnswerHelps(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		answer := give(t, "first", "second")
+		run := newSourceRun(t, "second", func(ctx context.Context, n int) (string, crypto.Signer, error) {
+			if n > 0 {
+				time.Sleep(400 * time.Millisecond)
+			}
+			return answer(ctx, n)
+		})
+		began := time.Now()
+		go func() { _ = run.client.signer.Reload(t.Context()) }()
+		time.Sleep(100 * time.Millisecond)
+		require.NoError(t, run.list(t.Context()))
+		assert.Equal(t, 400*time.Millisecond, time.Since(began))
+		assert.Len(t, run.asked, 2)
+	})
+}
+
 // The one who was first to ask may go: the others have their answer.
 func TestClient_do_cancelFailsNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
