@@ -332,6 +332,7 @@ func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 		sent := respondWith(transport, respond(302, "", "Location", "https://elsewhere.test/"))
 		resp, err := sending.Get(testBaseURL)
 		require.NoError(t, err)
+		assert.NoError(t, resp.Body.Close())
 		assert.Equal(t, 302, resp.StatusCode, "a redirect is the response")
 		assert.Equal(t, "a=b", sent.only(t).header.Get("Cookie"))
 	}
@@ -356,6 +357,7 @@ func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it c
 		resp, err := hc.Get(testBaseURL + "/api_keys")
 		require.NoError(t, err, name)
 		assert.NoError(t, CheckResponse(resp), name)
+		assert.NoError(t, resp.Body.Close())
 	}
 	assert.Equal(t, 4, httpmock.GetTotalCallCount())
 }
@@ -372,7 +374,7 @@ func TestClient_zeroValue(t *testing.T) {
 			assert.Nil(t, client.Signer())
 			assert.Empty(t, client.BaseURL())
 			assert.Empty(t, client.WebSocketURL())
-			_, err := client.HTTPClient().Get(testBaseURL)
+			_, err := client.HTTPClient().Get(testBaseURL) //nolint:bodyclose // there is no response
 			assertInvalid(t, err, "client has no signer")
 			_, err = client.CurrentAPIKey(t.Context())
 			assertInvalid(t, err, "client has no signer")

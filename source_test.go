@@ -303,7 +303,7 @@ func TestClient_do_asksTheSource(t *testing.T) {
 			assert.Error(t, do(t.Context(), run.client))
 			run.assertAsked(t, 3)
 
-			intercept(run.client, func(req *http.Request, send roundTripper) (*http.Response, error) { return wrong(req) })
+			intercept(run.client, func(req *http.Request, _ roundTripper) (*http.Response, error) { return wrong(req) })
 			assert.Error(t, do(t.Context(), run.client))
 			run.assertAsked(t, 4)
 		})
@@ -312,7 +312,7 @@ func TestClient_do_asksTheSource(t *testing.T) {
 		t.Run(call.name, func(t *testing.T) { test(t, call.do) })
 	}
 	t.Run("HTTPClient", func(t *testing.T) {
-		test(t, func(ctx context.Context, c *Client) error {
+		test(t, func(_ context.Context, c *Client) error {
 			resp, err := c.HTTPClient().Post(testBaseURL+"/portfolio/orders", "", strings.NewReader("order"))
 			require.NoError(t, err)
 			return CheckResponse(resp)
@@ -330,7 +330,7 @@ func TestClient_do_asksNoSource(t *testing.T) {
 		_, err = run.client.list(t.Context(), other)
 		assert.Equal(t, "Unauthorized", kindOf(err))
 		for _, status := range []int{401, 403, 404, 500} {
-			intercept(run.client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			intercept(run.client, func(req *http.Request, _ roundTripper) (*http.Response, error) {
 				return respond(status, `{"error":{"code":"some_code"}}`)(req)
 			})
 			assert.Error(t, run.list(t.Context()))
