@@ -315,6 +315,7 @@ func TestClient_do_asksTheSource(t *testing.T) {
 		test(t, func(_ context.Context, c *Client) error {
 			resp, err := c.HTTPClient().Post(testBaseURL+"/portfolio/orders", "", strings.NewReader("order"))
 			require.NoError(t, err)
+			defer resp.Body.Close()
 			return CheckResponse(resp)
 		})
 	})
@@ -389,6 +390,7 @@ func TestClient_do_sourceIsNoHelp(t *testing.T) {
 
 				resp, err := run.client.HTTPClient().Get(testBaseURL)
 				require.NoError(t, err)
+				defer resp.Body.Close()
 				assert.Equal(t, 401, resp.StatusCode, "through HTTPClient it is the response")
 			})
 		})

@@ -65,6 +65,7 @@ func TestClient_HTTPClient(t *testing.T) {
 		before, body := req.Clone(t.Context()), req.Body
 		resp, err := client.HTTPClient().Transport.RoundTrip(req)
 		require.NoError(t, err)
+		defer resp.Body.Close()
 		assert.Equal(t, 200, resp.StatusCode)
 		assert.Equal(t, before.Header, req.Header)
 		assert.Equal(t, before.URL, req.URL)
