@@ -165,7 +165,7 @@ func TestHTTPClient_nothingLeaves(t *testing.T) {
 
 	following := client.HTTPClient()
 	following.CheckRedirect = nil
-	_, err = following.Get(x.URL + "/redirect")
+	_, err = following.Get(x.URL + "/redirect") //nolint:bodyclose // there is no response
 	assert.Equal(t, "Validation", kindOf(err), "a caller's own redirect rule gains nothing")
 	x.assertRequests(t, 2)
 
