@@ -276,7 +276,8 @@ func TestClient_HTTPClient_signsAgain(t *testing.T) {
 
 func getRequest(t testing.TB) *http.Request {
 	t.Helper()
-	req, _ := newRequest(t, http.MethodGet, testBaseURL, "")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, testBaseURL, nil)
+	require.NoError(t, err)
 	return req
 }
 
