@@ -206,12 +206,10 @@ func (noResult) decode(body []byte) error {
 	return nil
 }
 
-// These bound the memory that a list takes: 8 MiB of "{},{}" would decode to
-// hundreds. A listed key has four commas or more, and more than 100 bytes.
-const (
-	maxListCommas = 200_000
-	maxListed     = 100_000 // keys, in a list that has to be decoded one by one
-)
+// maxListCommas bounds the memory that a list takes: 8 MiB of "{},{}" would
+// decode to hundreds. A listed key has four commas or more, and more than 100
+// bytes.
+const maxListCommas = 200_000
 
 // A keyList is a list of keys and what could not be read of it.
 type keyList struct {
