@@ -147,7 +147,7 @@ func TestClient_RotateAPIKey_rights(t *testing.T) {
 			{"more scopes", func(key map[string]any) { key["scopes"] = append(key["scopes"].([]any), "read::tomorrow") }, -1, 0, "other rights"},
 			{"fewer scopes", func(key map[string]any) { key["scopes"] = key["scopes"].([]any)[1:] }, -1, 0, "other rights"},
 			{"scopes that cannot be read", func(key map[string]any) { key["scopes"] = 7 }, -1, 0, "other rights"},
-			{"a sub-account that cannot be read", func(key map[string]any) { key["subaccount"] = "x" }, -1, 0, "other rights"},
+			{"a subtrader that cannot be read", func(key map[string]any) { key["fcm_subtrader_id"] = 7 }, -1, 0, "other rights"},
 			{"a sub-account", func(key map[string]any) { key["subaccount"] = 0 }, -1, 0, "other rights"},
 			{"a subtrader", func(key map[string]any) { key["fcm_subtrader_id"] = "user_abc" }, -1, 0, "other rights"},
 			{"shown at the third try", nil, 2, 300 * time.Millisecond, ""},
