@@ -124,6 +124,8 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	return &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.new.keyID, Warning: warning}, nil
 }
 
+var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
+
 func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	switch {
 	case r.Save == nil:
@@ -137,7 +139,7 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 			return err
 		}
 		if other.same(own.cred.Load()) {
-			return invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
+			return errOwnSigner
 		}
 	}
 	if r.PrivateKey == nil {

@@ -104,6 +104,8 @@ func (r *rotation) inspect(ctx context.Context) error {
 	}
 	r.current = r.before.find(r.old.keyID)
 	switch {
+	case r.admin() && r.old.same(r.before.signedWith):
+		return errOwnSigner
 	case r.current == nil:
 		return errors.New("the account's list does not hold this key: was it deleted just now?")
 	case slices.Contains(r.before.unreadable, r.current.ID):

@@ -136,28 +136,30 @@ func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	s.mu.Lock()
 	tooOld := s.query
 	s.mu.Unlock()
+	var query *sourceQuery // asked after the refusal
+	var done chan struct{} // of query
 	for refused.same(s.cred.Load()) {
-		s.mu.Lock()
-		query, pause := s.query, time.Duration(0)
-		if query == tooOld && query != nil {
-			pause = time.Until(query.started.Add(sourcePause))
-		}
-		if query == tooOld && pause <= 0 {
-			query = s.startQuery()
-		}
-		s.mu.Unlock()
-
-		if query != tooOld {
-			select {
-			case <-query.done:
-				return query.err
-			case <-ctx.Done():
-				return withContext(ctx, context.Cause(ctx))
+		pause := sourcePause
+		if query == nil {
+			s.mu.Lock()
+			switch {
+			case s.query != tooOld:
+				query = s.query
+			case tooOld == nil || time.Since(tooOld.started) >= sourcePause:
+				query = s.startQuery()
+			default:
+				pause = time.Until(tooOld.started.Add(sourcePause))
 			}
+			s.mu.Unlock()
 		}
-		select { // the older question may still bring another key
-		case <-query.pending():
-		case <-time.After(pause):
+		if query != nil {
+			done = query.done
+		}
+		select {
+		case <-done:
+			return query.err
+		case <-tooOld.pending(): // it may have brought another key
+		case <-time.After(pause): // and so may a rotation or Replace
 		case <-ctx.Done():
 			return withContext(ctx, context.Cause(ctx))
 		}
@@ -165,8 +167,12 @@ func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	return nil
 }
 
-// pending returns done, or nil when it is closed: a nil channel is never ready.
+// pending returns a channel that is closed when a question that is still
+// running ends; else nil, which is never ready.
 func (q *sourceQuery) pending() <-chan struct{} {
+	if q == nil {
+		return nil
+	}
 	select {
 	case <-q.done:
 		return nil

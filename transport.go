@@ -36,6 +36,9 @@ import (
 //
 // A request that already has a KALSHI-ACCESS-SIGNATURE header is sent as it is.
 //
+// To write to the connection of a 101 by hand, set the returned client's
+// Timeout to 0: net/http hides it otherwise. WebSocket libraries do that.
+//
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
 //		return err
