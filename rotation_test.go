@@ -424,3 +424,24 @@ func TestClient_RotateAPIKey_waitsForTheSigner(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+// A bot's source may, by mistake, give the admin's own key: to rotate that as
+// the bot's would delete it.
+func TestClient_RotateAPIKey_sourceGivesTheAdminsKey(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newAdminRun(t, kalshitest.Key{})
+		admin := run.client.signer.cred.Load()
+		bot := newEd25519Key(t)
+		asked := 0
+		signer, err := NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
+			if asked++; asked == 1 {
+				return "not-listed", bot, nil
+			}
+			return admin.keyID, admin.key, nil
+		})
+		require.NoError(t, err)
+		_, err = run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Signer: signer})
+		assert.ErrorContains(t, err, "holds the client's own key")
+		requireWorks(t, run.client)
+	})
+}

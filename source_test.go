@@ -439,7 +439,7 @@ func TestClient_do_answerServesAll(t *testing.T) {
 			0:                       5 * time.Second, // served by the question at 0 s
 			500 * time.Millisecond:  6 * time.Second, // by the one at 1 s
 			700 * time.Millisecond:  6 * time.Second,
-			1500 * time.Millisecond: 7 * time.Second, // by the one at 2 s
+			1500 * time.Millisecond: 6 * time.Second, // too, by the key that it brought; its own is asked at 2 s
 		} {
 			wg.Go(func() {
 				time.Sleep(at)
@@ -449,6 +449,7 @@ func TestClient_do_answerServesAll(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		time.Sleep(time.Second) // until the source has returned from the last question
 		run.assertAsked(t, 4)
 	})
 }
@@ -559,5 +560,22 @@ func TestClient_do_flappingSource(t *testing.T) {
 		wg.Wait()
 		assert.Less(t, time.Since(began), 20*time.Second)
 		t.Log(time.Since(began), len(run.log.requests), len(run.asked))
+	})
+}
+
+// A key that is replaced while a question has no end is noticed all the same.
+func TestClient_do_replacedDuringADeafQuestion(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		run := newSourceRun(t, "second", first(t, "first", func(context.Context, int) (string, crypto.Signer, error) {
+			<-release
+			return "", nil, errSource
+		}))
+		time.Sleep(time.Minute)
+		began := time.Now()
+		time.AfterFunc(10*time.Second, func() { assert.NoError(t, run.client.signer.Replace("second", newEd25519Key(t))) })
+		require.NoError(t, run.list(t.Context()))
+		assert.LessOrEqual(t, time.Since(began), 11*time.Second)
 	})
 }
