@@ -144,3 +144,11 @@ func TestRotationError_Error(t *testing.T) {
 	assert.EqualError(t, err, head+"; one of 4 new keys may be the lost one, such as k1, k2, k3: EOF")
 	assert.ErrorIs(t, err, io.EOF)
 }
+
+// The service's words are cut so that a hint after them still fits.
+func TestAPIError_Error_cutsTheWords(t *testing.T) {
+	t.Parallel()
+	err := &APIError{StatusCode: 400, Message: strings.Repeat("x", 200), Method: "GET", Path: "/" + strings.Repeat("p", 200)}
+	head := "kalshi: GET /" + strings.Repeat("p", 78) + "…: "
+	assert.EqualError(t, err, head+"400 Bad Request: "+strings.Repeat("x", 130-len("400 Bad Request: ")-1)+"…")
+}
