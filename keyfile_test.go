@@ -101,22 +101,6 @@ func TestNewFile_discard(t *testing.T) {
 	assert.NoError(t, file.discard(), "a second time")
 }
 
-// rerunVariable is set in the environment of a child process.
-const rerunVariable = "KALSHI_GO_TEST_RERUN"
-
-// rerun returns a command that runs only the calling test, in a child process,
-// for what affects a whole process. The child reads how from rerunVariable.
-func rerun(t testing.TB, how string) *exec.Cmd {
-	t.Helper()
-	program, err := os.Executable()
-	require.NoError(t, err)
-	test, _, _ := strings.Cut(t.Name(), "/")
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.v")
-	// By default the race detector waits a second when a process exits.
-	cmd.Env = append(os.Environ(), rerunVariable+"="+how, "GORACE=atexit_sleep_ms=0")
-	return cmd
-}
-
 func TestLoadPrivateKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
