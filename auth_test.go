@@ -527,6 +527,8 @@ func (run *sourceRun) list(ctx context.Context) error {
 // second between the questions.
 func (run *sourceRun) assertAsked(t testing.TB, want int) {
 	t.Helper()
+	run.mu.Lock()
+	defer run.mu.Unlock()
 	assert.Len(t, run.asked, want)
 	for i := range run.asked[1:] {
 		assert.GreaterOrEqual(t, run.asked[i+1].Sub(run.asked[i]), time.Second, "between questions")
