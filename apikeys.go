@@ -192,8 +192,7 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out decod
 	return c.do(ctx, &op, out)
 }
 
-// DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone; the
-// key stops working at once.
+// DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
 //
 // A [*NotFoundError] means that there was no such key before the call. If the
 // response of one attempt was lost and the next one finds the key gone, that is
