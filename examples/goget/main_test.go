@@ -18,7 +18,7 @@ import (
 )
 
 // sdk is the module as it would be published.
-var sdk = module.Version{Path: "github.com/seed251d1451/kalshi-go", Version: "v0.1.0"}
+var sdk = module.Version{Path: "github.com/seed251d1451/kalshi-go", Version: "v0.2.0"}
 
 // The module proxy here has the SDK and nothing else, so what the SDK's own tests
 // import is not needed for go get. The program builds and runs, and consists of
