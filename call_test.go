@@ -227,3 +227,14 @@ func TestClient_do_signsEachAttempt(t *testing.T) {
 		})
 	})
 }
+
+// The length of a body is announced: a gateway may not take one in chunks. And
+// net/http must have no means to send it a second time.
+func TestClient_newRequest_body(t *testing.T) {
+	t.Parallel()
+	client, _ := newTestClient(t)
+	req, err := client.newRequest(t.Context(), &operation{method: http.MethodPost, path: pathAPIKeys, body: []byte("12345")}, new(sentTrace))
+	require.NoError(t, err)
+	assert.EqualValues(t, 5, req.ContentLength)
+	assert.Nil(t, req.GetBody)
+}
