@@ -919,11 +919,17 @@ func TestClient_RotateAPIKey_rejectsSigner(t *testing.T) {
 // An admin key that lacks it does not get that advice.
 func TestClient_RotateAPIKey_namesTheCures(t *testing.T) {
 	t.Parallel()
-	const cures = "a key needs read and write to rotate itself: grant both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
-	for stage, key := range map[RotationStage]kalshitest.Key{
-		StageInspect: {Subaccount: pointerTo(0)},
-		StageMint:    {Scopes: []string{"read", "write::trade"}},
+	const scopes = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
+	for _, tt := range []struct {
+		stage RotationStage
+		key   kalshitest.Key
+		cures string
+	}{
+		{StageInspect, kalshitest.Key{Scopes: []string{"read::portfolio_balance"}}, scopes},
+		{StageInspect, kalshitest.Key{Subaccount: pointerTo(0)}, "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"},
+		{StageMint, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, scopes},
 	} {
+		stage, key, cures := tt.stage, tt.key, tt.cures
 		run := newAdminRun(t, key)
 		run.client.signer = run.signer
 		_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: noSave})

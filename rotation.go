@@ -79,10 +79,19 @@ func (r *rotation) failed(stage RotationStage, err error) error {
 // explainScope adds the cure to the refusal of a key that may not rotate
 // itself.
 func (r *rotation) explainScope(err error) error {
-	if _, forbidden := errors.AsType[*ForbiddenError](err); !forbidden || r.admin() {
+	forbidden, ok := errors.AsType[*ForbiddenError](err)
+	var reason string
+	switch {
+	case !ok || r.admin():
+		return err
+	case strings.HasPrefix(forbidden.Code, "insufficient_scope"):
+		reason = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): "
+	case strings.Contains(forbidden.Message, "sub-account"):
+		reason = "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer): "
+	default:
 		return err
 	}
-	return &multiError{"a key needs read and write to rotate itself: grant both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): " + innerMessage(err), []error{err}}
+	return &multiError{reason + innerMessage(err), []error{err}}
 }
 
 // inspect finds the current key, and rejects what cannot be copied safely.
