@@ -140,10 +140,10 @@ func (s *Signer) KeyType() KeyType {
 // request editor of a generated client.
 //
 // [Client.HTTPClient] does all of that, and recovers from a rotated key and a
-// wrong clock. Who signs by hand must do it: a 401 with the code
+// wrong clock. If you sign by hand, recover yourself: a 401 with the code
 // header_timestamp_expired does not teach the signer the service's clock, which
 // it learns only from calls of a [Client] and of its HTTPClient. Make one of
-// those then, such as [Client.GetAPIKeys], and sign again. Once learned, the
+// those, such as [Client.GetAPIKeys], and sign again. Once learned, the
 // offset is in the signature. When the local clock is set right later, the
 // first refused timestamp drops the offset, in the same way.
 func (s *Signer) SignRequest(req *http.Request) error {

@@ -137,7 +137,7 @@ func signerFromEnv() (*Signer, error) {
 		return nil, err
 	}
 	if keyID == "" {
-		return nil, invalid(envKeyID, "is not set, and the key file does not name it: set it to the API key's ID")
+		return nil, invalid(envKeyID, "is not set, and the key file does not name it: set it, or add the line KALSHI_API_KEY_ID=<id> above the PEM text")
 	}
 	if err := checkKeyID(envKeyID, keyID); err != nil {
 		return nil, err

@@ -36,7 +36,8 @@
 // Calls are retried up to twice (see [WithMaxRetries]), with jittered
 // exponential backoff, after a 429, a transient 5xx, a lost connection or an
 // unreadable response. A request that creates a key is retried only after a
-// 429 or when none of it was sent, so no failure can make two keys.
+// 429 (and the 401s below) or when none of it was sent, so no failure can make
+// two keys.
 //
 // Three kinds of 401 are retried beside that count, for requests through
 // HTTPClient too, since the service has not processed them: the timestamp was

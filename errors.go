@@ -91,7 +91,7 @@ type NotFoundError struct{ APIError }
 // was not found.
 func (e *NotFoundError) Error() string {
 	if strings.HasSuffix(e.Path, pathAPIKeys) {
-		return e.APIError.Error() + " (check the base URL: it ends in /trade-api/v2)"
+		return e.APIError.Error() + " (check the base URL: it must end in /trade-api/v2)"
 	}
 	return e.APIError.Error()
 }
@@ -104,7 +104,7 @@ type ConflictError struct{ APIError }
 type RateLimitError struct {
 	APIError
 	// RetryAfter is how long the service asks to wait. It is 0 if the service
-	// does not say, which is the rule (documented).
+	// does not say, as it usually does not (documented).
 	RetryAfter time.Duration
 }
 
@@ -245,9 +245,9 @@ func (e *InvalidResponseError) Unwrap() error { return e.Err }
 // not retried, since that could create a second key. List the keys, and delete
 // the one whose private half nobody holds.
 //
-// It happens without anybody's fault when the service closes a connection that
-// has been idle, within about one round trip of the next request; the text then
-// says that the connection was closed.
+// It can happen in normal operation: the service may close an idle connection
+// just as the next request is sent. The text then says that the connection was
+// closed.
 //
 // Check for it before the other types, since it may wrap one of them; only a
 // [*RotationError] wraps it.

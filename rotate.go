@@ -20,7 +20,7 @@ import (
 type RotateAPIKeyRequest struct {
 	// Save is required. It stores the new key and its ID where the next start
 	// of the program finds them, and returns when they are safe there.
-	// [KeyFile.Save] is one. Another one must not overwrite the only copy of
+	// [KeyFile.Save] is one. A Save of your own must not overwrite the only copy of
 	// the old key in a way that can fail half-way. Its context ends after 30
 	// seconds, and not when the caller's does.
 	Save func(ctx context.Context, key *GenerateAPIKeyResponse) error
@@ -51,7 +51,7 @@ type RotateAPIKeyResponse struct {
 	OldKeyID string
 	// NewKeyID is the key that signs now.
 	NewKeyID string
-	// Warning is mostly empty. It is what the service said when it made the
+	// Warning is usually empty. It is what the service said when it made the
 	// new key, or says that the old key was gone already: another process may
 	// have rotated it too, and its new key exists beside this one.
 	Warning string

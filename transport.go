@@ -26,7 +26,7 @@ import (
 // another scheme, host or port is a [*ValidationError] within a [*url.Error],
 // and nothing is sent. It follows no redirects: a 3xx is the response.
 //
-// A 401 that another signature mends is retried, since the service has not
+// A 401 that a new signature can resolve is retried, since the service has not
 // processed the request: the timestamp was out of bounds, or the key was
 // rotated. That needs a request without a body, or with GetBody, which
 // [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is
@@ -36,8 +36,9 @@ import (
 //
 // A request that already has a KALSHI-ACCESS-SIGNATURE header is sent as it is.
 //
-// To write to the connection of a 101 by hand, set the returned client's
-// Timeout to 0: net/http hides it otherwise. WebSocket libraries do that.
+// To write to the connection of a 101 yourself, set the returned client's
+// Timeout to 0; otherwise net/http hides the body's Write method. WebSocket
+// libraries do that.
 //
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
@@ -130,12 +131,18 @@ func (t *signingTransport) check(req *http.Request) error {
 		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
 	}
 	to, base := origin(req.URL), origin(t.client.baseURL)
-	if to == base || to == origin(t.client.webSocketURL()) {
-		if !strings.HasPrefix(req.URL.Opaque, "//") || strings.HasPrefix(req.URL.Opaque, "//"+req.URL.Host+"/") {
-			return nil
-		}
+	allowed := to == base || to == origin(t.client.webSocketURL())
+	if opaque := req.URL.Opaque; strings.HasPrefix(opaque, "//") && !strings.HasPrefix(opaque, "//"+req.URL.Host+"/") {
+		to, allowed = opaque, false
 	}
-	return invalid("request", "goes to %s, where no signature must be sent: this client sends to %s only; use another one", sanitize(to, maxPath), base)
+	switch {
+	case allowed:
+		return nil
+	case req.URL.Host == "":
+		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", base)
+	default:
+		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", sanitize(to, maxPath), base)
+	}
 }
 
 // origin returns a URL's scheme, host and port in one form. A WebSocket is

@@ -95,7 +95,7 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 		{"another host", func(c *Client, req *http.Request) (*Client, *http.Request) {
 			req.URL.Host = "elsewhere.test"
 			return c, req
-		}, "request goes to https://elsewhere.test, where no signature must be sent"},
+		}, "request goes to https://elsewhere.test, but this client signs for"},
 		{"no URL", func(c *Client, req *http.Request) (*Client, *http.Request) {
 			req.URL = nil
 			return c, req
@@ -339,7 +339,7 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 			log.only(t).assertSigned(t, publicKey(client))
 			continue
 		}
-		assertInvalid(t, err, "no signature must be sent", strings.TrimSuffix(client.BaseURL(), client.baseURL.Path)+" only")
+		assertInvalid(t, err, "this client signs for", strings.TrimSuffix(client.BaseURL(), client.baseURL.Path)+" only")
 		log.assertAttempts(t, 0, tt)
 	}
 }
@@ -359,7 +359,7 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 		log := respondWith(mock, respond(200, ""))
 		_, err := client.HTTPClient().Do(&http.Request{URL: &url.URL{Scheme: "https", Host: "exchange.test", Opaque: opaque, RawQuery: "a=b"}})
 		if path == "" {
-			assertInvalid(t, err, "no signature must be sent")
+			assertInvalid(t, err, "this client signs for")
 			log.assertAttempts(t, 0, opaque)
 			continue
 		}
