@@ -138,7 +138,7 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 		if err != nil {
 			return err
 		}
-		if other.same(own.cred.Load()) {
+		if other.keyID == own.cred.Load().keyID {
 			return errOwnSigner
 		}
 	}

@@ -905,9 +905,10 @@ func TestClient_RotateAPIKey_rejectsSigner(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
 	for want, signer := range map[string]*Signer{
-		"Signer holds the client's own key":  client.signer,
-		"Signer holds the client's own key:": newTestSigner(t, client.signer.cred.Load().key), // in another signer
-		"signer has no key":                  new(Signer),
+		"Signer holds the client's own key":        client.signer,
+		"Signer holds the client's own key:":       newTestSigner(t, client.signer.cred.Load().key), // in another signer
+		"Signer holds the client's own key: leave": newTestSigner(t, newEd25519Key(t)),              // its ID, which the rotation would delete
+		"signer has no key":                        new(Signer),
 	} {
 		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Signer: signer})
 		assertInvalid(t, err, "kalshi: "+want)

@@ -113,7 +113,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 	}
 	r.current = r.before.find(r.old.keyID)
 	switch {
-	case r.admin() && r.old.same(r.before.signedWith):
+	case r.admin() && r.old.keyID == r.before.signedWith.keyID:
 		return errOwnSigner
 	case r.current == nil:
 		return errors.New("the account's list does not hold this key: was it deleted just now?")
