@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -155,6 +156,7 @@ func TestAPIError_Error_cutsTheWords(t *testing.T) {
 
 func TestSanitize(t *testing.T) {
 	t.Parallel()
+	bareKey := base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t)))
 	tests := []struct{ name, text, want string }{
 		{"line ends", "a\r\nb\nc", "a b c"},
 		{"NUL", "a\x00b", "a b"},
@@ -173,6 +175,7 @@ func TestSanitize(t *testing.T) {
 		{"much too long", strings.Repeat("🔑", 100_000), strings.Repeat("🔑", 159) + "…"},
 		{"private key", "-----BEGIN " + privateKeyMark + "-----", withheld},
 		{"private key that shows once it is clean", "PRIVATE\u00a0\nKEY", withheld},
+		{"Ed25519 key without its PEM lines", "cannot store " + bareKey, withheld},
 	}
 	for _, tt := range tests {
 		got := sanitize(tt.text, maxText)

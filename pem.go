@@ -76,7 +76,7 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 func isKeyText(name string) bool {
 	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
 	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
-		strings.Contains(head, "BQYDK2VwBCIEI") || // Ed25519 in PKCS#8, any version
+		strings.Contains(head, ed25519Mark) ||
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 

@@ -46,7 +46,7 @@ func statusError(method, path string, resp *http.Response, body []byte, received
 // {"error":{code,message,details}}, {code,message,details}, {"msg":…},
 // {"error":"…"}, and text or HTML from gateways.
 func (e *APIError) parse(body []byte) {
-	if bytes.Contains(body, []byte(privateKeyMark)) {
+	if holdsKey(string(body)) {
 		e.Body, e.Message = nil, withheld
 		return
 	}

@@ -2,6 +2,7 @@ package kalshi
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,6 +111,7 @@ func TestAPIError_parse_withholdsAPrivateKey(t *testing.T) {
 		`{"private_key":` + string(quoted) + `}`,
 		`{"private_key":"-----BEGIN ` + privateKeyMark + `-----\n` + secret, // cut off
 		`{"msg":"BEGIN PRIVATE\u0020KEY ` + secret + `"}`,
+		`{"error":"cannot store ` + base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t))) + `"}`, // without its PEM lines
 	} {
 		e := APIError{StatusCode: 400, Body: []byte(body)}
 		e.parse(e.Body)

@@ -21,6 +21,7 @@ const (
 
 const (
 	privateKeyMark = "PRIVATE KEY"
+	ed25519Mark    = "BQYDK2VwBCIEI" // in base64, before the secret of every PKCS#8 version
 	withheld       = "the text is withheld, since it seems to hold a private key"
 )
 
@@ -34,10 +35,16 @@ func sanitize(s string, n int) string {
 		return r
 	}, s[:min(len(s), 8*maxText)])
 	s = strings.Join(strings.Fields(s), " ")
-	if strings.Contains(s, privateKeyMark) {
+	if holdsKey(s) {
 		return withheld
 	}
 	return truncate(s, n)
+}
+
+// holdsKey reports whether a text seems to hold a private key: the label of its
+// PEM, or an Ed25519 key that has lost it.
+func holdsKey(s string) bool {
+	return strings.Contains(s, privateKeyMark) || strings.Contains(s, ed25519Mark)
 }
 
 // truncate cuts s to n characters.
