@@ -133,7 +133,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		}
 		return nil, err
 	}
-	if _, err := key.PrivateKey.Parse(); err != nil { // masked on the way, perhaps: only the caller can tell
+	if _, err := key.Signer(); err != nil { // masked on the way, perhaps: only the caller can tell
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}

@@ -2,6 +2,7 @@ package kalshi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -215,6 +216,24 @@ func TestClient_GenerateAPIKeyToFile_maskedKey(t *testing.T) {
 	assert.ErrorContains(t, err, "the new key new exists")
 	require.NotNil(t, got)
 	assert.Equal(t, []string{"new", "***"}, []string{got.ID, got.PrivateKey.Reveal()})
+	assert.NoFileExists(t, path)
+	log.assertAttempts(t, 1)
+}
+
+// A file cannot name an ID with a line end: it would be read as another ID.
+func TestClient_GenerateAPIKeyToFile_noID(t *testing.T) {
+	t.Parallel()
+	key, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	body, err := json.Marshal(map[string]string{"api_key_id": "new\nline", "private_key": key.Reveal()})
+	require.NoError(t, err)
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(201, string(body)))
+	path := filepath.Join(t.TempDir(), "key")
+	got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+	assert.Equal(t, "Validation", kindOf(err))
+	require.NotNil(t, got)
+	assert.Equal(t, "new\nline", got.ID)
 	assert.NoFileExists(t, path)
 	log.assertAttempts(t, 1)
 }
