@@ -81,6 +81,10 @@ func TestClient_rejectsInput(t *testing.T) {
 	assertInvalid(t, err, "kalshi: PublicKey is empty")
 	_, err = client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{})
 	assertInvalid(t, err, "kalshi: Name is empty")
+	key, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	inOneLine := strings.ReplaceAll(key.Reveal(), "\n", `\n`)
+	assertInvalid(t, client.DeleteAPIKey(t.Context(), inOneLine), "kalshi: API key ID is a private key")
 	const dots, control = "is a dot segment", "has control characters"
 	for id, want := range map[string]string{"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
