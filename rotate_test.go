@@ -768,6 +768,8 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 	}{
 		{"insufficient scope", forbiddenBody, 403, true},
 		{"restricted to a sub-account", "this API key is restricted to a single sub-account and cannot access this endpoint", 403, true},
+		{"forbidden without a word", "", 403, true},
+		{"a gateway's page", "<html>Request blocked</html>", 403, false},
 		{"a 401 of another kind", `{"error":{"code":"subaccount_restricted"}}`, 401, true},
 		{"unknown key", unknownKeyBody, 401, false},
 		{"wrong signature", `{"error":{"code":"authentication_error","details":"INCORRECT_API_KEY_SIGNATURE"}}`, 401, false},
@@ -1146,4 +1148,20 @@ func TestClient_RotateAPIKey_sourceGivesTheAdminsKey(t *testing.T) {
 		assert.ErrorContains(t, err, "holds the client's own key")
 		requireWorks(t, run.client)
 	})
+}
+
+// A key may be listed without a name, which no new one can be made with.
+func TestClient_RotateAPIKey_noName(t *testing.T) {
+	t.Parallel()
+	for _, key := range []crypto.Signer{nil, newEd25519Key(t)} {
+		run := newRotationRun(t)
+		run.exchange.Inject(kalshitest.Fault{Body: `{"api_keys":[{"api_key_id":"` + testKeyID + `","name":"","scopes":["read","write"]}]}`})
+		_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: run.save, PrivateKey: key})
+		var failed *RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, StageMint, failed.Stage)
+		assertInvalid(t, errors.Unwrap(err), "Name is empty")
+		keys, _ := run.keys()
+		assert.Equal(t, "old", keys)
+	}
 }

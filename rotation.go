@@ -254,8 +254,9 @@ func (r *rotation) listAsNew(ctx context.Context) (*keyList, error) {
 // accepted: it is about rights, and not about the key's ID, signature or clock,
 // nor about headers that were lost on the way.
 func provesKey(err error) bool {
-	if _, ok := errors.AsType[*ForbiddenError](err); ok {
-		return true
+	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
+		page := len(forbidden.Body) > 0 && forbidden.Code == "" && forbidden.Message == ""
+		return !page // which a gateway sends, whoever signed
 	}
 	refusal, ok := errors.AsType[*UnauthorizedError](err)
 	return ok && !refusal.aboutKey() && !refusal.lacksHeaders() && refusal.Code != codeTimestampExpired
