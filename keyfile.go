@@ -73,11 +73,22 @@ func (f KeyFile) Save(_ context.Context, key *GenerateAPIKeyResponse) error {
 	if key != nil && key.PrivateKey.reveal == nil {
 		return invalid("response", "has no private key: to rotate to a key of your own, use a Save that stores it with the new ID")
 	}
-	if _, err := key.Signer(); err != nil { // what Load could not use must not replace a key
+	if err := checkKeyFile(key); err != nil { // what Load could not use must not replace a key
 		return err
 	}
 	if err := replaceFile(path, keyFileText(key)); err != nil {
 		return pathError("save the key file", path, err)
+	}
+	return nil
+}
+
+// checkKeyFile rejects what would not load from a key file as it was saved.
+func checkKeyFile(key *GenerateAPIKeyResponse) error {
+	if _, err := key.Signer(); err != nil {
+		return err
+	}
+	if id, _ := keyIDLine(keyFileText(key)); id != key.ID {
+		return invalid("key ID", "begins or ends with a quote, which a key file does not keep: is there a proxy in between?")
 	}
 	return nil
 }

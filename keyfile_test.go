@@ -351,6 +351,7 @@ func TestKeyFile_Save_refuses(t *testing.T) {
 		"no private key": {&GenerateAPIKeyResponse{ID: "id"}, "has no private key"},
 		"a masked key":   {&GenerateAPIKeyResponse{ID: "id", PrivateKey: newPrivateKeyPEM("***")}, "no BEGIN PRIVATE KEY line"},
 		"no ID":          {&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}, "key ID is empty"},
+		"quotes":         {&GenerateAPIKeyResponse{ID: `"id"`, PrivateKey: good.PrivateKey}, "begins or ends with a quote"},
 		"a line end":     {&GenerateAPIKeyResponse{ID: "a\nb", PrivateKey: good.PrivateKey}, "key ID has"},
 	} {
 		assertInvalid(t, KeyFile(path).Save(t.Context(), tt.key), tt.word)
