@@ -133,7 +133,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		}
 		return nil, err
 	}
-	if _, err := key.Signer(); err != nil { // masked on the way, perhaps: only the caller can tell
+	if err := checkKeyFile(key); err != nil { // masked on the way, perhaps: only the caller can tell
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}
@@ -159,11 +159,11 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 		return nil, err
 	}
 	for {
-		id := c.signer.KeyID()
-		keys, err := c.GetAPIKeys(ctx)
+		keys, err := c.list(ctx, nil)
 		if err != nil {
 			return nil, err
 		}
+		id := keys.signedWith.keyID
 		if key := keys.find(id); key != nil {
 			return key, nil
 		}

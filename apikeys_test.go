@@ -381,3 +381,17 @@ func tree(t testing.TB, dir string) string {
 	}))
 	return all.String()
 }
+
+// The key that signed the list is the current one, also when another, which
+// still exists, was refused first.
+func TestClient_CurrentAPIKey_replacedUnderWay(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t)
+	respondWith(mock, func(req *http.Request) (*http.Response, error) {
+		assert.NoError(t, client.signer.Replace(otherKeyID, newEd25519Key(t)))
+		return respond(401, "")(req)
+	}, respond(200, `{"api_keys":[{"api_key_id":"`+testKeyID+`","name":"old"},{"api_key_id":"`+otherKeyID+`","name":"new"}]}`))
+	got, err := client.CurrentAPIKey(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "new", got.Name)
+}
