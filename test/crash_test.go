@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -67,7 +66,7 @@ func TestCrash_rotation(t *testing.T) {
 			t.Parallel()
 			x := onLoopback(t)
 			path := filepath.Join(t.TempDir(), "key")
-			require.NoError(t, writeKeyFile(path, x.KeyID, x.PrivateKey))
+			require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}))
 
 			child := &child{cmd: childCommand(t, "rotate", path, x.URL, tt.step), started: make(chan struct{}), ended: make(chan struct{})}
 			if n := len(tt.faults); n > 0 {
@@ -79,11 +78,11 @@ func TestCrash_rotation(t *testing.T) {
 			status, said := child.run(t, tt.step)
 			require.Equal(t, syscall.SIGKILL, status.Signal(), "the child has to come as far as that and no further; it said:\n%s", said)
 
-			keyID, privateKey, err := readKeyFile(path)
+			signer, err := kalshi.NewSignerFromSource(t.Context(), kalshi.KeyFile(path).Load)
 			require.NoError(t, err)
-			_, err = x.clientOf(t, newSigner(t, keyID, privateKey)).GetAPIKeys(t.Context())
+			_, err = x.clientOf(t, signer).GetAPIKeys(t.Context())
 			require.NoError(t, err, "the key on disk must work")
-			assert.Equal(t, tt.onDisk == "old", keyID == x.KeyID, "%s is on disk, not the %s key", keyID, tt.onDisk)
+			assert.Equal(t, tt.onDisk == "old", signer.KeyID() == x.KeyID, "%s is on disk, not the %s key", signer.KeyID(), tt.onDisk)
 			assert.Len(t, x.Keys(), tt.keys+1)
 		})
 	}
@@ -103,12 +102,15 @@ func rotateInChild(args []string) {
 			os.Exit(1)
 		}
 	}
-	keyID, privateKey, err := readKeyFile(path)
+	ctx := context.Background()
+	signer, err := kalshi.NewSignerFromSource(ctx, kalshi.KeyFile(path).Load)
 	must(err)
-	_, err = childClient(baseURL, keyID, privateKey).RotateAPIKey(context.Background(), kalshi.RotateAPIKeyRequest{Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
+	must(err)
+	_, err = client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: func(ctx context.Context, key *kalshi.GenerateAPIKeyResponse) error {
 		step(stepSaveBegun)
-		beside := path + ".new"
-		if err := writeKeyFile(beside, key.ID, key.PrivateKey.Reveal()); err != nil {
+		beside := path + ".new" // as KeyFile does by itself, in two steps to stop between
+		if err := kalshi.KeyFile(beside).Save(ctx, key); err != nil {
 			return err
 		}
 		step(stepFileWritten)
@@ -118,28 +120,6 @@ func rotateInChild(args []string) {
 	}})
 	must(err)
 	step(stepRotated)
-}
-
-// A key file holds the ID before the PEM, so that one rename switches both.
-func writeKeyFile(path, keyID, privateKey string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(keyID + "\n" + privateKey)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
-}
-
-func readKeyFile(path string) (keyID, privateKey string, err error) {
-	text, err := os.ReadFile(path)
-	keyID, privateKey, _ = strings.Cut(string(text), "\n")
-	return keyID, privateKey, err
 }
 
 // A child is a process under way.
