@@ -53,6 +53,15 @@ func newAdminRun(t testing.TB, bot kalshitest.Key) *rotationRun {
 	return run
 }
 
+// runsOf has a key rotate itself, and an admin key rotate each of the bots.
+func runsOf(bots map[string]kalshitest.Key) map[string]func(testing.TB) *rotationRun {
+	runs := map[string]func(testing.TB) *rotationRun{"itself": newRotationRun}
+	for name, bot := range bots {
+		runs[name] = func(t testing.TB) *rotationRun { return newAdminRun(t, bot) }
+	}
+	return runs
+}
+
 func (run *rotationRun) admin() bool { return run.signer != run.client.signer }
 
 // rotate rotates the key of the run's signer.
@@ -113,13 +122,10 @@ func (run *rotationRun) stageOf(req *http.Request) RotationStage {
 // A handler sends a request in its own way.
 type handler func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error)
 
-// anyList stands for all listings: that of an admin key may verify the new key.
-const anyList RotationStage = "any list"
-
 // at has the handler send the requests of a stage.
 func (run *rotationRun) at(stage RotationStage, handle handler) {
 	intercept(run.client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		if !run.over && (run.stageOf(req) == stage || stage == anyList && req.Method == http.MethodGet) {
+		if !run.over && run.stageOf(req) == stage {
 			return handle(run, req, send)
 		}
 		return send(req)
@@ -164,45 +170,6 @@ func setField(name string, value any) handler {
 			return nil, err
 		}
 		return editJSON(resp, func(fields map[string]any) { fields[name] = value })
-	}
-}
-
-// listNew changes the new key in a list, or leaves it out if its ID is emptied.
-func listNew(change func(key *APIKey)) handler {
-	return func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-		var keys []APIKey
-		_, newID := run.keys()
-		for _, k := range run.exchange.Keys() {
-			key := APIKey{ID: k.ID, Name: k.Name, Subaccount: k.Subaccount}
-			for _, scope := range k.Scopes {
-				key.Scopes = append(key.Scopes, Scope(scope))
-			}
-			if key.ID == newID {
-				change(&key)
-			}
-			if key.ID != "" {
-				keys = append(keys, key)
-			}
-		}
-		return setField("api_keys", keys)(run, req, send)
-	}
-}
-
-// setFieldOfNew gives the new key in a list a value of any type.
-func setFieldOfNew(name string, value any) handler {
-	return func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-		resp, err := send(req)
-		if err != nil {
-			return nil, err
-		}
-		_, newID := run.keys()
-		return editJSON(resp, func(fields map[string]any) {
-			for _, key := range fields["api_keys"].([]any) {
-				if key := key.(map[string]any); key["api_key_id"] == newID {
-					key[name] = value
-				}
-			}
-		})
 	}
 }
 
@@ -303,11 +270,6 @@ func rotationTests() []rotationTest {
 		{name: "never verified and not found at the second try", faults: listAgain(unknownKey, fault{Method: remove, Status: 503}, fault{Method: remove, Status: 404, Body: notFoundBody}),
 			stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
 		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: 10 * time.Second},
-		{name: "new key has fewer scopes", at: anyList, handle: listNew(func(key *APIKey) { key.Scopes = key.Scopes[1:] }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
-		{name: "new key has a sub-account", at: anyList, handle: listNew(func(key *APIKey) { key.Subaccount = pointerTo(7) }), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
-		{name: "new key's sub-account is no number", at: anyList, handle: setFieldOfNew("subaccount", "7"), stage: StageVerify, keys: "old", newID: true, text: "other rights"},
-		{name: "list never shows the new key", at: anyList, handle: listNew(func(key *APIKey) { key.ID = "" }), stage: StageVerify, keys: "old", newID: true, text: "does not show the new key", took: 10 * time.Second},
-		{name: "list shows the new key at the second try", faults: listAgain(fault{Body: `{"api_keys":[]}`}), keys: "new", saved: true, took: 100 * time.Millisecond},
 		{name: "transport panics in verify", at: StageVerify, handle: panics, stage: StageVerify, keys: "old", newID: true, text: "panicked with a string"},
 		{name: "transport panics in verify and the key cannot be deleted", at: StageVerify, handle: panics, faults: one(fault{Method: remove, Status: 403}),
 			stage: StageVerify, keys: "old new", newID: true, handedBack: true, text: "or delete it"},
@@ -361,16 +323,12 @@ func saveFails(context.Context, *rotationRun, *GenerateAPIKeyResponse) error { r
 // admin key rotates one of a bot, which may have next to no rights.
 func TestClient_RotateAPIKey_failures(t *testing.T) {
 	t.Parallel()
-	bot := func(key kalshitest.Key) func(testing.TB) *rotationRun {
-		return func(t testing.TB) *rotationRun { return newAdminRun(t, key) }
-	}
-	for name, newRun := range map[string]func(testing.TB) *rotationRun{
-		"itself":                  newRotationRun,
-		"a trader":                bot(kalshitest.Key{Scopes: []string{"read", "write::trade"}}),
-		"a reader":                bot(kalshitest.Key{Scopes: []string{"read"}}),
-		"a key that may not list": bot(kalshitest.Key{Scopes: []string{"read::portfolio_balance"}}),
-		"a sub-account's key":     bot(kalshitest.Key{Subaccount: pointerTo(0)}),
-	} {
+	for name, newRun := range runsOf(map[string]kalshitest.Key{
+		"a trader":                {Scopes: []string{"read", "write::trade"}},
+		"a reader":                {Scopes: []string{"read"}},
+		"a key that may not list": {Scopes: []string{"read::portfolio_balance"}},
+		"a sub-account's key":     {Subaccount: pointerTo(0)},
+	}) {
 		for _, tt := range rotationTests() {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -461,26 +419,58 @@ func (tt *rotationTest) checkError(t *testing.T, err error, newID, private strin
 	}
 }
 
+// A key rotates itself, or an admin's key lists, makes and deletes in its place;
+// then the new one signs one call, to prove itself. It has the old one's rights,
+// and the bot follows.
 func TestClient_RotateAPIKey(t *testing.T) {
 	t.Parallel()
-	run := newRotationRun(t)
-	got, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: func(ctx context.Context, key *GenerateAPIKeyResponse) error {
-		assert.Equal(t, testKeyID, run.client.Signer().KeyID(), "the switch comes after Save")
-		return run.save(ctx, key)
-	}})
-	require.NoError(t, err)
-	keys, newID := run.keys()
-	assert.Equal(t, "new", keys)
-	assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
-	var sent []string
-	for _, r := range run.exchange.Requests() {
-		sent = append(sent, r.Method+" "+map[string]string{testKeyID: "old", newID: "new"}[r.KeyID])
+	const byAdmin = "GET admin, POST admin, GET new, DELETE admin"
+	const listedTwice = "GET admin, POST admin, GET new, GET admin, DELETE admin"
+	for _, tt := range []struct {
+		name   string
+		itself bool
+		bot    kalshitest.Key
+		sent   string
+	}{
+		{"itself", true, kalshitest.Key{}, "GET old, POST old, GET new, DELETE new"},
+		{"a trader", false, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, byAdmin},
+		{"a reader", false, kalshitest.Key{Scopes: []string{"read"}}, byAdmin},
+		{"a key of all rights", false, kalshitest.Key{}, byAdmin},
+		{"a key that may not list", false, kalshitest.Key{Scopes: []string{"write::trade", "read::portfolio_balance"}}, listedTwice},
+		{"the primary account's key", false, kalshitest.Key{Subaccount: pointerTo(0)}, listedTwice},
+		{"a sub-account's key", false, kalshitest.Key{Scopes: []string{"read"}, Subaccount: pointerTo(63)}, listedTwice},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			run := newAdminRun(t, tt.bot)
+			admin := run.exchange.KeyID
+			if tt.itself {
+				run.client.signer = run.signer
+			}
+			before := run.exchange.Keys()[2]
+			got, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: func(ctx context.Context, key *GenerateAPIKeyResponse) error {
+				assert.Equal(t, testKeyID, run.signer.KeyID(), "the switch comes after Save")
+				return run.save(ctx, key)
+			}})
+			require.NoError(t, err)
+			keys, newID := run.keys()
+			assert.Equal(t, "new", keys)
+			assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
+			after := run.exchange.Keys()[2]
+			assert.Equal(t, []any{before.Name, before.Type, before.Scopes, before.Subaccount}, []any{after.Name, after.Type, after.Scopes, after.Subaccount})
+			assert.Equal(t, newID, run.signer.KeyID())
+			assert.Equal(t, map[bool]string{true: newID, false: admin}[tt.itself], run.client.Signer().KeyID())
+			var sent []string
+			for _, r := range run.exchange.Requests() {
+				sent = append(sent, r.Method+" "+map[string]string{testKeyID: "old", newID: "new", admin: "admin"}[r.KeyID])
+			}
+			assert.Equal(t, tt.sent, strings.Join(sent, ", "), "by which key")
+			run.requireSigns(t)
+			run.signer, err = run.saved[0].Signer()
+			require.NoError(t, err, "what Save got is a whole key")
+			run.requireSigns(t)
+		})
 	}
-	assert.Equal(t, []string{"GET old", "POST old", "GET new", "DELETE new"}, sent, "by which key")
-	requireWorks(t, run.client)
-	run.client.signer, err = run.saved[0].Signer()
-	require.NoError(t, err, "what Save got is a whole key")
-	requireWorks(t, run.client)
 }
 
 // A copy that drops scopes or the sub-account would be a stronger key.
@@ -561,6 +551,10 @@ func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 		{"KeyType ", RotateAPIKeyRequest{Save: noSave, KeyType: KeyTypeRSA, PrivateKey: newEd25519Key(t)}},
 		{"KeyType ", RotateAPIKeyRequest{Save: noSave, KeyType: "x", PrivateKey: newEd25519Key(t)}},
 		{"PrivateKey ", RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)[:8]}},
+		{"Signer holds the client's own key", RotateAPIKeyRequest{Save: noSave, Signer: client.signer}},
+		{"Signer holds the client's own key", RotateAPIKeyRequest{Save: noSave, Signer: newTestSigner(t, client.signer.cred.Load().key)}},
+		{"Signer holds the client's own key: leave", RotateAPIKeyRequest{Save: noSave, Signer: newTestSigner(t, newEd25519Key(t))}},
+		{"signer has no key", RotateAPIKeyRequest{Save: noSave, Signer: new(Signer)}},
 	} {
 		_, err := client.RotateAPIKey(t.Context(), tt.req)
 		assertInvalid(t, err, "kalshi: "+tt.want)
@@ -667,18 +661,18 @@ func TestSameRights(t *testing.T) {
 	}
 }
 
-// An ID that reads as a path would have a Save that names files by it write
-// anywhere.
+// An ID that reads as a path would name another endpoint, or another file to a
+// Save that names files by it.
 func TestClient_RotateAPIKey_pathForID(t *testing.T) {
 	t.Parallel()
-	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a..b"} {
+	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a/b", "../api_keys", "a..b"} {
 		run := newRotationRun(t)
 		run.at(StageMint, setField("api_key_id", id))
 		_, err := run.client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: run.save})
 		var failed *RotationError
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, []string{string(StageMint), id}, []string{string(failed.Stage), failed.NewKeyID})
-		assert.ErrorContains(t, err, "as if it were a path")
+		assert.ErrorContains(t, err, "has a slash or dots, as if it were a path")
 		require.NotNil(t, failed.Key, "handed back")
 		_, err = failed.Key.PrivateKey.Parse()
 		require.NoError(t, err)
@@ -714,53 +708,12 @@ func TestClient_RotateAPIKey_sameKeyAgain(t *testing.T) {
 	requireWorks(t, run.client)
 }
 
-// The admin's key lists, makes and deletes; the new one signs one call, to
-// prove itself. It has the old one's rights, and the bot follows.
-func TestClient_RotateAPIKey_anotherKey(t *testing.T) {
-	t.Parallel()
-	const byAdmin = "GET admin, POST admin, GET new, DELETE admin"
-	for _, tt := range []struct {
-		name string
-		bot  kalshitest.Key
-		sent string
-	}{
-		{"a trader", kalshitest.Key{Scopes: []string{"read", "write::trade"}}, byAdmin},
-		{"a reader", kalshitest.Key{Scopes: []string{"read"}}, byAdmin},
-		{"a key of all rights", kalshitest.Key{}, byAdmin},
-		{"a key that may not list", kalshitest.Key{Scopes: []string{"write::trade", "read::portfolio_balance"}}, "GET admin, POST admin, GET new, GET admin, DELETE admin"},
-		{"the primary account's key", kalshitest.Key{Subaccount: pointerTo(0)}, "GET admin, POST admin, GET new, GET admin, DELETE admin"},
-		{"a sub-account's key", kalshitest.Key{Scopes: []string{"read"}, Subaccount: pointerTo(63)}, "GET admin, POST admin, GET new, GET admin, DELETE admin"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			run := newAdminRun(t, tt.bot)
-			admin := run.client.Signer().KeyID()
-			before := run.exchange.Keys()[2]
-			got, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: run.save})
-			require.NoError(t, err)
-			keys, newID := run.keys()
-			assert.Equal(t, "new", keys)
-			assert.Equal(t, &RotateAPIKeyResponse{OldKeyID: testKeyID, NewKeyID: newID}, got)
-			after := run.exchange.Keys()[2]
-			assert.Equal(t, []any{before.Name, before.Type, before.Scopes, before.Subaccount}, []any{after.Name, after.Type, after.Scopes, after.Subaccount})
-			assert.Equal(t, []string{newID, admin}, []string{run.signer.KeyID(), run.client.Signer().KeyID()})
-			var sent []string
-			for _, r := range run.exchange.Requests() {
-				sent = append(sent, r.Method+" "+map[string]string{testKeyID: "old", newID: "new", admin: "admin"}[r.KeyID])
-			}
-			assert.Equal(t, tt.sent, strings.Join(sent, ", "))
-			run.requireSigns(t)
-			run.signer, err = run.saved[0].Signer()
-			require.NoError(t, err, "what Save got is a whole key")
-			run.requireSigns(t)
-		})
-	}
-}
-
 // A refusal proves that the new key signs, if it is not about the signature:
-// then the admin's list tells its rights.
+// then the admin's list tells its rights. Of a key that rotates itself it proves
+// nothing: the copy may list as well.
 func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 	t.Parallel()
+	const ofItself = "insufficient scope of a key that rotates itself"
 	for _, tt := range []struct {
 		name, body string
 		status     int
@@ -778,10 +731,14 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 		{"credentials lost on the way", `{"error":{"code":"token_authentication_failure","message":"token authentication failure"}}`, 401, false},
 		{"bad request", `{"code":"bad_request"}`, 400, false},
 		{"not found", notFoundBody, 404, false},
+		{ofItself, forbiddenBody, 403, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}})
+				if tt.name == ofItself {
+					run = newRotationRun(t)
+				}
 				run.at(StageVerify, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {
 					return respond(tt.status, tt.body)(req)
 				})
@@ -795,6 +752,7 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 				var failed *RotationError
 				require.ErrorAs(t, err, &failed)
 				assert.Equal(t, StageVerify, failed.Stage)
+				assert.ErrorContains(t, err, ": verify: the old key still signs; ")
 				assert.Equal(t, "old", keys)
 				assert.Empty(t, run.saved)
 			})
@@ -802,33 +760,13 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 	}
 }
 
-// A key that rotates itself may list, so that a refusal proves nothing of its
-// copy.
-func TestClient_RotateAPIKey_refusalOfACopy(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		run := newRotationRun(t)
-		run.at(StageVerify, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {
-			return respond(403, forbiddenBody)(req)
-		})
-		_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: run.save})
-		assert.ErrorContains(t, err, ": verify: the old key still signs; ")
-		assert.Equal(t, "Forbidden", kindOf(err))
-		keys, _ := run.keys()
-		assert.Equal(t, "old", keys)
-		assert.Empty(t, run.saved)
-	})
-}
-
 // The list must show the new key with the old one's rights before it is saved.
 // It may take a while to show it; other rights will not mend.
 func TestClient_RotateAPIKey_rights(t *testing.T) {
 	t.Parallel()
-	for name, newRun := range map[string]func(testing.TB) *rotationRun{
-		"itself": newRotationRun,
-		"a key that may not list": func(t testing.TB) *rotationRun {
-			return newAdminRun(t, kalshitest.Key{Scopes: []string{"write::trade"}})
-		},
-	} {
+	for name, newRun := range runsOf(map[string]kalshitest.Key{
+		"a reader": {Scopes: []string{"read"}}, "a key that may not list": {Scopes: []string{"write::trade"}},
+	}) {
 		for _, tt := range []struct {
 			name   string
 			change func(key map[string]any) // of the new key as it is listed; nil hides it
@@ -902,22 +840,6 @@ func editList(resp *http.Response, keyID string, change func(key map[string]any)
 	})
 }
 
-// What cannot be another key to rotate.
-func TestClient_RotateAPIKey_rejectsSigner(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t)
-	for want, signer := range map[string]*Signer{
-		"Signer holds the client's own key":        client.signer,
-		"Signer holds the client's own key:":       newTestSigner(t, client.signer.cred.Load().key), // in another signer
-		"Signer holds the client's own key: leave": newTestSigner(t, newEd25519Key(t)),              // its ID, which the rotation would delete
-		"signer has no key":                        new(Signer),
-	} {
-		_, err := client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave, Signer: signer})
-		assertInvalid(t, err, "kalshi: "+want)
-	}
-	assert.Zero(t, mock.GetTotalCallCount())
-}
-
 // A key that lacks the scope for its own rotation: the error names both cures.
 // An admin key that lacks it does not get that advice.
 func TestClient_RotateAPIKey_namesTheCures(t *testing.T) {
@@ -951,10 +873,7 @@ func TestClient_RotateAPIKey_namesTheCures(t *testing.T) {
 // one, and says so.
 func TestClient_RotateAPIKey_followsTheSource(t *testing.T) {
 	t.Parallel()
-	for name, newRun := range map[string]func(testing.TB) *rotationRun{
-		"itself":      newRotationRun,
-		"another key": func(t testing.TB) *rotationRun { return newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}}) },
-	} {
+	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newRun(t)
@@ -1029,10 +948,7 @@ func TestClient_RotateAPIKey_replacedMeanwhile(t *testing.T) {
 // gone says so.
 func TestClient_RotateAPIKey_twoClients(t *testing.T) {
 	t.Parallel()
-	for name, newRun := range map[string]func(testing.TB) *rotationRun{
-		"itself":      newRotationRun,
-		"another key": func(t testing.TB) *rotationRun { return newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}}) },
-	} {
+	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
 		for _, stage := range []RotationStage{StageInspect, StageMint, StageVerify, StageSave, StageDelete} {
 			t.Run(name+"/"+string(stage), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
@@ -1084,23 +1000,6 @@ func TestClient_RotateAPIKey_twoClients(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// An ID that reads as a path would name another endpoint, or file.
-func TestClient_RotateAPIKey_pathAsID(t *testing.T) {
-	t.Parallel()
-	for _, id := range []string{"a/b", `a\b`, "..", "../api_keys", "a..b"} {
-		run := newRotationRun(t)
-		run.at(StageMint, setField("api_key_id", id))
-		_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: run.save})
-		var failed *RotationError
-		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, []any{StageMint, id}, []any{failed.Stage, failed.NewKeyID})
-		assert.NotNil(t, failed.Key, "it may be the only copy")
-		assert.ErrorContains(t, err, "has a slash or dots")
-		assert.Empty(t, run.saved)
-		requireWorks(t, run.client)
 	}
 }
 
