@@ -25,9 +25,9 @@ func TestGetAPIKeysResponse_RegionExpiration(t *testing.T) {
 	}{
 		{"nil response", nil, time.Time{}, false},
 		{"never attested", &GetAPIKeysResponse{}, time.Time{}, false},
-		{"seconds", &GetAPIKeysResponse{RegionExpirationTS: new64(1790856000)}, time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC), true},
-		{"lapsed", &GetAPIKeysResponse{RegionExpirationTS: new64(1)}, time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), true},
-		{"zero is a time", &GetAPIKeysResponse{RegionExpirationTS: new64(0)}, time.Unix(0, 0), true},
+		{"seconds", &GetAPIKeysResponse{RegionExpirationTS: pointerTo(int64(1790856000))}, time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC), true},
+		{"lapsed", &GetAPIKeysResponse{RegionExpirationTS: pointerTo(int64(1))}, time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), true},
+		{"zero is a time", &GetAPIKeysResponse{RegionExpirationTS: pointerTo(int64(0))}, time.Unix(0, 0), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -37,9 +37,6 @@ func TestGetAPIKeysResponse_RegionExpiration(t *testing.T) {
 		})
 	}
 }
-
-func new64(n int64) *int64 { return &n }
-func newInt(n int) *int    { return &n }
 
 func TestAPIKey_Missing(t *testing.T) {
 	t.Parallel()
@@ -65,40 +62,6 @@ func TestAPIKey_Missing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.miss, tt.key.Missing(tt.want...), tt.name)
-	}
-}
-
-func TestRequests_JSON(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name string
-		req  any
-		want string
-	}{
-		{"create, required fields", CreateAPIKeyRequest{Name: "a", PublicKey: "b"}, `{"name":"a","public_key":"b"}`},
-		{
-			"create, all fields",
-			CreateAPIKeyRequest{Name: "a", PublicKey: "b", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: newInt(3), FCMSubtraderID: "u_1"},
-			`{"name":"a","public_key":"b","scopes":["read","write::trade"],"subaccount":3,"fcm_subtrader_id":"u_1"}`,
-		},
-		{"create, the primary account", CreateAPIKeyRequest{Subaccount: newInt(0)}, `{"name":"","public_key":"","subaccount":0}`},
-		// Dropping it would grant full access.
-		{"create, an empty list of scopes", CreateAPIKeyRequest{Scopes: []Scope{}}, `{"name":"","public_key":"","scopes":[]}`},
-		{"generate, required fields", GenerateAPIKeyRequest{Name: "a"}, `{"name":"a"}`},
-		{
-			"generate, all fields",
-			GenerateAPIKeyRequest{Name: "a", KeyType: KeyTypeEd25519, Scopes: []Scope{"made::up"}, Subaccount: newInt(63), FCMSubtraderID: "u_1"},
-			`{"name":"a","key_type":"ed25519","scopes":["made::up"],"subaccount":63,"fcm_subtrader_id":"u_1"}`,
-		},
-		{"generate, the primary account", GenerateAPIKeyRequest{KeyType: KeyTypeRSA, Subaccount: newInt(0)}, `{"name":"","key_type":"rsa","subaccount":0}`},
-		{"generate, an empty list of scopes", GenerateAPIKeyRequest{Scopes: []Scope{}}, `{"name":"","scopes":[]}`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := json.Marshal(tt.req)
-			require.NoError(t, err)
-			assert.Equal(t, tt.want, string(got))
-		})
 	}
 }
 
@@ -132,10 +95,10 @@ func TestRequests_Validate(t *testing.T) {
 	}{
 		{"name alone", GenerateAPIKeyRequest{Name: "a"}, "", ""},
 		{"any text as a name", GenerateAPIKeyRequest{Name: " \n\"ключ\" "}, "", ""},
-		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(0)}, "", ""},
+		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(0)}, "", ""},
 		{"a subtrader", GenerateAPIKeyRequest{Name: "a", FCMSubtraderID: "u_1"}, "", ""},
 		// The service may change these rules.
-		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(64)}, "", ""},
+		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(64)}, "", ""},
 		{"a scope unknown today", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{"made::up"}}, "", ""},
 		{"write without read", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{ScopeWrite}}, "", ""},
 		{"a key type unknown today", GenerateAPIKeyRequest{Name: "a", KeyType: "post-quantum"}, "", ""},
@@ -143,8 +106,8 @@ func TestRequests_Validate(t *testing.T) {
 		{"no name", GenerateAPIKeyRequest{}, "Name", "is empty"},
 		{"a name that is not UTF-8", GenerateAPIKeyRequest{Name: "a\xff"}, "Name", "UTF-8"},
 		{"an empty list of scopes", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{}}, "Scopes", "nil for full access"},
-		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(-1)}, "Subaccount", "is negative: use 0 to 63"},
-		{"sub-account and subtrader", GenerateAPIKeyRequest{Name: "a", Subaccount: newInt(0), FCMSubtraderID: "u_1"}, "Subaccount", "FCMSubtraderID"},
+		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(-1)}, "Subaccount", "is negative: use 0 to 63"},
+		{"sub-account and subtrader", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(0), FCMSubtraderID: "u_1"}, "Subaccount", "FCMSubtraderID"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

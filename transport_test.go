@@ -371,23 +371,6 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 	assert.Error(t, err, "no host")
 }
 
-// The body of a 101 is the connection.
-func TestClient_HTTPClient_switchingProtocols(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t)
-	conn, server := net.Pipe()
-	defer server.Close()
-	respondWith(mock, func(req *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: conn, Request: req}, nil
-	})
-	resp, err := client.HTTPClient().Transport.RoundTrip(getRequest(t))
-	require.NoError(t, err)
-	assert.Same(t, conn, resp.Body)
-	api := new(APIError)
-	require.ErrorAs(t, CheckResponse(resp), &api) // which would wait for ever, if it read
-	assert.Equal(t, 101, api.StatusCode)
-}
-
 // The caller's time-out and cookies hold here too.
 func TestClient_HTTPClient_timeoutAndJar(t *testing.T) {
 	t.Parallel()
@@ -559,26 +542,6 @@ func TestAuthenticator_recover(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A call that a rotation overtakes is refused with the old key, which is gone,
-// and succeeds with the new one. It was not processed, so this holds for
-// creates too, and it is not one of the retries that WithMaxRetries counts.
-func TestClient_do_credentialReplaced(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t, WithMaxRetries(0))
-		next, err := newCredential(otherKeyID, newEd25519Key(t))
-		require.NoError(t, err)
-		log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
-			client.signer.cred.Store(next)
-			return respond(401, `{"error":{"details":"NOT_FOUND"}}`)(req)
-		}, call.success())
-		require.NoError(t, call.do(t.Context(), client))
-		log.assertAttempts(t, 2)
-		assert.Equal(t, testKeyID, log.requests[0].header.Get(headerKey))
-		assert.Equal(t, otherKeyID, log.requests[1].header.Get(headerKey))
-	})
 }
 
 // What the current credential is refused for is final, also after it was

@@ -84,20 +84,6 @@ func TestClock_offsetIsLearned(t *testing.T) {
 	})
 }
 
-// When the local clock is corrected the offset is wrong, and is dropped.
-func TestClock_offsetIsDropped(t *testing.T) {
-	forEachClock(t, func(t *testing.T, run *clockRun) {
-		run.SetClockOffset(time.Minute)
-		require.NoError(t, run.do(t))
-		run.SetClockOffset(2 * time.Second)
-		require.NoError(t, run.do(t))
-		assert.Zero(t, offset(t, run.client.Signer()))
-		run.assertRequests(t, 4)
-		require.NoError(t, run.do(t))
-		run.assertRequests(t, 5)
-	})
-}
-
 // A request that took long to arrive expired with the clocks in step: it is
 // retried once, and nothing is learned or unlearned from it.
 func TestClock_slowDial(t *testing.T) {
@@ -116,62 +102,6 @@ func TestClock_slowDial(t *testing.T) {
 			assert.Equal(t, "Unauthorized", kindOf(run.do(t)))
 			run.assertRequests(t, requests+4)
 		}
-	})
-}
-
-// What gives no reason to retry, and teaches nothing.
-func TestClock_noReasonToRetry(t *testing.T) {
-	tests := []struct {
-		name string
-		date func() []string
-		body string
-	}{
-		{"clocks agree", func() []string { return []string{date(0)} }, expiredBody},
-		{"5 s apart", func() []string { return []string{date(5 * time.Second)} }, expiredBody},
-		{"no date", func() []string { return nil }, expiredBody},
-		{"farther apart than is believed", func() []string { return []string{date(25 * time.Hour)} }, expiredBody},
-		{"in the distant past", func() []string { return []string{"Mon, 01 Jan 0001 00:00:00 GMT"} }, expiredBody},
-		{"a date that is none", func() []string { return []string{"yesterday"} }, expiredBody},
-		{"another error", func() []string { return []string{date(time.Hour)} }, `{"error":{"details":"INCORRECT_API_KEY_SIGNATURE"}}`},
-	}
-	forEachClock(t, func(t *testing.T, run *clockRun) {
-		for i, tt := range tests {
-			run.Inject(kalshitest.Fault{Status: 401, Body: tt.body, Header: http.Header{"Date": tt.date()}})
-			assert.Equal(t, "Unauthorized", kindOf(run.do(t)), tt.name)
-			run.assertRequests(t, i+1)
-			assert.Zero(t, offset(t, run.client.Signer()), tt.name)
-		}
-	})
-}
-
-// A server without a date leaves an offset alone that was learned before.
-func TestClock_noDateKeepsOffset(t *testing.T) {
-	forEachClock(t, func(t *testing.T, run *clockRun) {
-		run.SetClockOffset(time.Minute)
-		require.NoError(t, run.do(t))
-		run.Inject(kalshitest.Fault{Status: 401, Body: expiredBody, Header: http.Header{"Date": nil}, Times: always})
-		assert.Equal(t, "Unauthorized", kindOf(run.do(t)))
-		assert.Equal(t, time.Minute, offset(t, run.client.Signer()))
-	})
-}
-
-// A server that refuses whatever it gets, with a clock that jumps about, does
-// not keep a call going, and the error tells the skew.
-func TestClock_noLoop(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		skew := time.Hour
-		client, x, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-			skew *= -2
-			w.Header().Set("Date", date(skew))
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte(expiredBody))
-		}, kalshi.WithMaxRetries(10))
-		err := call.do(t.Context(), client)
-		x.assertRequests(t, 2)
-		var unauthorized *kalshi.UnauthorizedError
-		require.ErrorAs(t, err, &unauthorized)
-		assert.Equal(t, 4*time.Hour, unauthorized.ClockSkew)
-		assert.Contains(t, err.Error(), "4 hours behind")
 	})
 }
 

@@ -167,21 +167,6 @@ func TestHostile_bodies(t *testing.T) {
 	})
 }
 
-// Every status that HTTP can carry ends the call and has a type.
-func TestHostile_statuses(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		empty := map[string]string{http.MethodGet: "Invalid", http.MethodPost: "Unknown", http.MethodDelete: "ok"}
-		for _, status := range []int{200, 299, 300, 304, 399, 400, 401, 403, 404, 408, 409, 418, 429, 499, 500, 503, 510, 599, 600, 999} {
-			want := statusKind(call, status)
-			if status < 300 {
-				want = empty[call.method]
-			}
-			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-			assert.Equal(t, want, kindOf(call.do(t.Context(), client)), status)
-		}
-	})
-}
-
 // Responses that are no HTTP, or only just. After each of them the client
 // serves the next call.
 func TestHostile_wire(t *testing.T) {
