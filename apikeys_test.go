@@ -126,7 +126,8 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 	}
 }
 
-// No key is created when its private half cannot be kept.
+// No key is created when its private half cannot be kept, and nothing is
+// overwritten, as by WriteFile.
 func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -135,7 +136,7 @@ func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 		want error
 	}{
 		{"existing file", "file", fs.ErrExist},
-		{"existing folder", "folder", nil},
+		{"existing folder", "folder", fs.ErrExist},
 		{"symbolic link to a file", "link", fs.ErrExist},
 		{"symbolic link to nothing", "dangling", fs.ErrExist},
 		{"missing folder", filepath.Join("missing", "key"), fs.ErrNotExist},
@@ -151,12 +152,17 @@ func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 			symlink(t, "target", filepath.Join(dir, "dangling"))
 			before := tree(t, dir)
 			client, mock := newTestClient(t)
-			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, tt.path))
-			require.ErrorContains(t, err, tt.path)
-			if tt.want != nil {
-				assert.ErrorIs(t, err, tt.want)
-			}
+			path := filepath.Join(dir, tt.path)
+			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
 			assert.Nil(t, got)
+			for _, err := range []error{err, newPrivateKeyPEM("new text").WriteFile(path)} {
+				require.ErrorContains(t, err, tt.path)
+				assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
+				assert.ErrorAs(t, err, new(*fs.PathError))
+				if tt.want != nil {
+					assert.ErrorIs(t, err, tt.want)
+				}
+			}
 			assert.Zero(t, mock.GetTotalCallCount())
 			assert.Equal(t, before, tree(t, dir), "what was there stays as it was")
 		})

@@ -2,10 +2,8 @@ package kalshi
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -85,64 +83,10 @@ func TestPrivateKeyPEM_WriteFile_bareName(t *testing.T) {
 	assertMode0600(t, "key.pem")
 }
 
-func TestPrivateKeyPEM_WriteFile_neverOverwrites(t *testing.T) {
-	t.Parallel()
-	const old = "what was there"
-	tests := []struct {
-		name string
-		make func(t *testing.T, path string) // creates something at path
-		left []string                        // the folder's entries, before and after
-	}{
-		{"file", func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte(old), 0o600))
-		}, []string{"key.pem"}},
-		{"folder", func(t *testing.T, path string) {
-			require.NoError(t, os.Mkdir(path, 0o700))
-		}, []string{"key.pem"}},
-		{"symbolic link to a file", func(t *testing.T, path string) {
-			target := filepath.Join(filepath.Dir(path), "target")
-			require.NoError(t, os.WriteFile(target, []byte(old), 0o600))
-			symlink(t, target, path)
-		}, []string{"key.pem", "target"}},
-		{"symbolic link to nothing", func(t *testing.T, path string) {
-			symlink(t, filepath.Join(filepath.Dir(path), "target"), path)
-		}, []string{"key.pem"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "key.pem")
-			tt.make(t, path)
-			before, err := os.Lstat(path)
-			require.NoError(t, err)
-
-			err = newPrivateKeyPEM("new text").WriteFile(path)
-			require.ErrorIs(t, err, fs.ErrExist)
-			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
-			assert.Contains(t, err.Error(), "key.pem")
-
-			after, err := os.Lstat(path)
-			require.NoError(t, err)
-			assert.Equal(t, before.Mode(), after.Mode())
-			assert.True(t, os.SameFile(before, after))
-			assert.Equal(t, tt.left, names(t, filepath.Dir(path)))
-			if text, err := os.ReadFile(path); err == nil {
-				assert.NotContains(t, string(text), "new")
-			}
-		})
-	}
-}
-
 func TestPrivateKeyPEM_WriteFile_refuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	key := newPrivateKeyPEM("text")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
-
-	err := key.WriteFile(filepath.Join(dir, "missing", "key.pem"))
-	assert.ErrorIs(t, err, fs.ErrNotExist)
-	var pathErr *fs.PathError
-	assert.ErrorAs(t, key.WriteFile(filepath.Join(dir, "file", "key.pem")), &pathErr, "below a file")
 	assert.Error(t, key.WriteFile(filepath.Join(dir, "a\x00b")))
 	assertInvalid(t, key.WriteFile(""), "path", "is empty")
 
@@ -150,5 +94,5 @@ func TestPrivateKeyPEM_WriteFile_refuses(t *testing.T) {
 	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
 		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
 	}
-	assert.Equal(t, []string{"file"}, names(t, dir))
+	assert.Empty(t, names(t, dir))
 }
