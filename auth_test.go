@@ -27,33 +27,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A remoteKey hides a key as a KMS does, keeps what it was asked to sign and
-// fails on demand.
-type remoteKey struct {
-	key   crypto.Signer
-	err   error
-	empty bool
-
-	mu     sync.Mutex
-	signed []byte
-	opts   crypto.SignerOpts
-}
-
-func (k *remoteKey) Public() crypto.PublicKey { return k.key.Public() }
-
-func (k *remoteKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.signed, k.opts = digest, opts
-	switch {
-	case k.err != nil:
-		return nil, k.err
-	case k.empty:
-		return []byte{}, nil
-	}
-	return k.key.Sign(random, digest, opts)
-}
-
 func TestNewSigner_rejectsKeys(t *testing.T) {
 	t.Parallel()
 	for name, key := range unusableSigners(t) {
@@ -169,8 +142,7 @@ func TestSigner_SignRequest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { // stops the clock
+			inBubble(t, func(t *testing.T) { // stops the clock
 				key := newEd25519Key(t)
 				signer := newTestSigner(t, key)
 				u, err := url.Parse(tt.url)
@@ -394,8 +366,7 @@ func TestSigner_Headers_areSeparate(t *testing.T) {
 }
 
 func TestSigner_Headers_byTheServersClock(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		key := newEd25519Key(t)
 		signer := newTestSigner(t, key)
 		signer.setClockOffset(-time.Hour)
@@ -533,13 +504,6 @@ func (run *sourceRun) assertAsked(t testing.TB, want int) {
 	for i := range run.asked[1:] {
 		assert.GreaterOrEqual(t, run.asked[i+1].Sub(run.asked[i]), time.Second, "between questions")
 	}
-}
-
-// inBubble runs a parallel test where waiting takes no time.
-func inBubble(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, test)
 }
 
 func TestNewSignerFromSource(t *testing.T) {

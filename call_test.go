@@ -191,8 +191,7 @@ func TestCallError_connectionClosed(t *testing.T) {
 
 // The time-out of the HTTP client is one attempt's, and no end of the context.
 func TestCallError_timeout(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		var attempts int
 		client, _ := newTestClient(t, WithHTTPClient(&http.Client{Timeout: time.Second, Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 			attempts++

@@ -15,10 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func nestedBody(code, message, details string) string {
-	return fmt.Sprintf(`{"error":{"code":%q,"message":%q,"details":%q}}`, code, message, details)
-}
-
 func TestAPIError_Error(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

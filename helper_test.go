@@ -11,16 +11,21 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -152,6 +157,14 @@ func assertClean(t testing.TB, text string) {
 	assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }), "%q has control characters", text)
 	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, "%q is too long", text)
 }
+
+// Error bodies of the service.
+const (
+	expiredBody    = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
+	forbiddenBody  = `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`
+	unknownKeyBody = `{"error":{"code":"authentication_error","message":"authentication_error","details":"NOT_FOUND"}}`
+	notFoundBody   = `{"error":{"code":"not_found","message":"not found"}}`
+)
 
 // respond responds with a status, a body and header fields in pairs.
 func respond(status int, body string, header ...string) httpmock.Responder {
@@ -392,3 +405,117 @@ func noSave(context.Context, *GenerateAPIKeyResponse) error { return nil }
 func noJitter(time.Duration) time.Duration { return 0 }
 
 func pointerTo[T any](v T) *T { return &v }
+
+var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
+
+// assertNoEcho fails if an error contains 12 consecutive characters of the
+// input, or of the bytes that it encodes in hexadecimal.
+func assertNoEcho(t testing.TB, input string, err error) {
+	t.Helper()
+	if block, _ := pem.Decode([]byte(input)); block != nil {
+		input += fmt.Sprintf("\n%x\n%X", block.Bytes, block.Bytes)
+	}
+	for _, run := range keyLikeRun.FindAllString(err.Error(), -1) {
+		for i := 0; i+12 <= len(run); i++ {
+			if strings.Contains(input, run[i:i+12]) {
+				t.Errorf("the error quotes its input, after %q", err.Error()[:min(40, len(err.Error()))])
+				return
+			}
+		}
+	}
+}
+
+// assertInvalid fails unless err is a *ValidationError that contains all words.
+func assertInvalid(t testing.TB, err error, words ...string) {
+	t.Helper()
+	var invalid *ValidationError
+	if assert.ErrorAs(t, err, &invalid) {
+		for _, word := range words {
+			assert.Contains(t, err.Error(), word)
+		}
+	}
+}
+
+// assertSameKey fails unless want and got are the same private key.
+func assertSameKey(t testing.TB, want, got crypto.Signer) {
+	t.Helper()
+	key, ok := want.(interface{ Equal(crypto.PrivateKey) bool })
+	assert.True(t, ok && key.Equal(got), "got another key, of type %T", got)
+}
+
+func assertMode0600(t testing.TB, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	if runtime.GOOS != "windows" {
+		assert.Equal(t, fs.FileMode(0o600), info.Mode())
+	}
+}
+
+// names lists the entries of a folder.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	list := []string{}
+	for _, entry := range entries {
+		list = append(list, entry.Name())
+	}
+	return list
+}
+
+func symlink(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		if runtime.GOOS == "windows" {
+			t.Skip("this user may not make symbolic links")
+		}
+		require.NoError(t, err)
+	}
+}
+
+// generatedKey returns a response of GenerateAPIKey with a new key.
+func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
+	t.Helper()
+	return &GenerateAPIKeyResponse{
+		ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: newPrivateKeyPEM(encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))),
+	}
+}
+
+// A remoteKey hides a key as a KMS does, keeps what it was asked to sign and
+// fails on demand.
+type remoteKey struct {
+	key   crypto.Signer
+	err   error
+	empty bool
+
+	mu     sync.Mutex
+	signed []byte
+	opts   crypto.SignerOpts
+}
+
+func (k *remoteKey) Public() crypto.PublicKey { return k.key.Public() }
+
+func (k *remoteKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.signed, k.opts = digest, opts
+	switch {
+	case k.err != nil:
+		return nil, k.err
+	case k.empty:
+		return []byte{}, nil
+	}
+	return k.key.Sign(random, digest, opts)
+}
+
+// inBubble runs a parallel test where waiting takes no time.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}
+
+func nestedBody(code, message, details string) string {
+	return fmt.Sprintf(`{"error":{"code":%q,"message":%q,"details":%q}}`, code, message, details)
+}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,37 +16,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func assertMode0600(t testing.TB, path string) {
-	t.Helper()
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	if runtime.GOOS != "windows" {
-		assert.Equal(t, fs.FileMode(0o600), info.Mode())
-	}
-}
-
-// names lists the entries of a folder.
-func names(t testing.TB, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	list := []string{}
-	for _, entry := range entries {
-		list = append(list, entry.Name())
-	}
-	return list
-}
-
-func symlink(t *testing.T, target, path string) {
-	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		if runtime.GOOS == "windows" {
-			t.Skip("this user may not make symbolic links")
-		}
-		require.NoError(t, err)
-	}
-}
 
 func TestNewFile_save_removesItsFile(t *testing.T) {
 	t.Parallel()
@@ -195,14 +163,6 @@ func TestLoadPrivateKey_refuses(t *testing.T) {
 			}
 		}
 	})
-}
-
-// generatedKey returns a response of GenerateAPIKey with a new key.
-func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
-	t.Helper()
-	return &GenerateAPIKeyResponse{
-		ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: newPrivateKeyPEM(encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))),
-	}
 }
 
 // requireKeyFile fails unless the file at path loads as that key.

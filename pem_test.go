@@ -13,10 +13,8 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,43 +106,6 @@ var mangles = []struct {
 
 func replace(old, by string) func(string) string {
 	return func(s string) string { return strings.ReplaceAll(s, old, by) }
-}
-
-// assertSameKey fails unless want and got are the same private key.
-func assertSameKey(t testing.TB, want, got crypto.Signer) {
-	t.Helper()
-	key, ok := want.(interface{ Equal(crypto.PrivateKey) bool })
-	assert.True(t, ok && key.Equal(got), "got another key, of type %T", got)
-}
-
-var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
-
-// assertNoEcho fails if an error contains 12 consecutive characters of the
-// input, or of the bytes that it encodes in hexadecimal.
-func assertNoEcho(t testing.TB, input string, err error) {
-	t.Helper()
-	if block, _ := pem.Decode([]byte(input)); block != nil {
-		input += fmt.Sprintf("\n%x\n%X", block.Bytes, block.Bytes)
-	}
-	for _, run := range keyLikeRun.FindAllString(err.Error(), -1) {
-		for i := 0; i+12 <= len(run); i++ {
-			if strings.Contains(input, run[i:i+12]) {
-				t.Errorf("the error quotes its input, after %q", err.Error()[:min(40, len(err.Error()))])
-				return
-			}
-		}
-	}
-}
-
-// assertInvalid fails unless err is a *ValidationError that contains all words.
-func assertInvalid(t testing.TB, err error, words ...string) {
-	t.Helper()
-	var invalid *ValidationError
-	if assert.ErrorAs(t, err, &invalid) {
-		for _, word := range words {
-			assert.Contains(t, err.Error(), word)
-		}
-	}
 }
 
 func TestParsePrivateKey_mangled(t *testing.T) {

@@ -176,8 +176,7 @@ func TestWithMaxRetries(t *testing.T) {
 // Jitter is full: the waits are spread from 0 to the ceiling, so that clients
 // which failed together do not come back together.
 func TestClient_do_jitter(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		_, mock := newTestClient(t)
 		client, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithHTTPClient(&http.Client{Transport: mock}), WithMaxRetries(1))
 		require.NoError(t, err)
@@ -198,8 +197,7 @@ func TestClient_do_jitter(t *testing.T) {
 // A wait that would outlast the context's deadline is not begun: what the
 // service said is worth more than "deadline exceeded".
 func TestClient_do_deadline(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
 		client.jitter = fullJitter
 		log := respondWith(mock, respond(429, ""))

@@ -193,12 +193,6 @@ func editJSON(resp *http.Response, edit func(fields map[string]any)) (*http.Resp
 
 var errSave = errors.New("disk full")
 
-const (
-	forbiddenBody  = `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`
-	unknownKeyBody = `{"error":{"code":"authentication_error","message":"authentication_error","details":"NOT_FOUND"}}`
-	notFoundBody   = `{"error":{"code":"not_found","message":"not found"}}`
-)
-
 // A rotationTest is what goes wrong with a rotation, and what is left of it.
 type rotationTest struct {
 	name    string
@@ -331,8 +325,7 @@ func TestClient_RotateAPIKey_failures(t *testing.T) {
 	}) {
 		for _, tt := range rotationTests() {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { tt.run(t, newRun(t)) })
+				inBubble(t, func(t *testing.T) { tt.run(t, newRun(t)) })
 			})
 		}
 	}
@@ -594,8 +587,7 @@ func TestClient_RotateAPIKey_oldKey(t *testing.T) {
 // The caller's context no longer counts in Save, its values still do, and the
 // time is bounded.
 func TestClient_RotateAPIKey_saveContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		run := newRotationRun(t)
 		type key struct{}
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -19,8 +18,6 @@ import (
 
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
-
-const expiredBody = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
 
 // expired refuses a timestamp by a clock that is an hour ahead.
 func expired(req *http.Request) (*http.Response, error) {
@@ -373,8 +370,7 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 
 // The caller's time-out and cookies hold here too.
 func TestClient_HTTPClient_timeoutAndJar(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		client, exchange := newExchange(t)
 		jar, err := cookiejar.New(nil)
 		require.NoError(t, err)
@@ -525,8 +521,7 @@ func TestAuthenticator_recover(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
 				signer := newTestSigner(t, newEd25519Key(t))
 				signer.setClockOffset(tt.before)
 				auth := authenticator{signer: signer}

@@ -145,10 +145,16 @@ func forEachCall(t *testing.T, test func(t *testing.T, call call)) {
 	t.Parallel()
 	for _, call := range calls("bot") {
 		t.Run(call.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { test(t, call) })
+			inBubble(t, func(t *testing.T) { test(t, call) })
 		})
 	}
+}
+
+// inBubble runs a parallel test where waiting takes no time.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
 }
 
 // publicKey is the text of a public key whose private half nobody has.

@@ -232,8 +232,7 @@ func TestHostile_misframedKey(t *testing.T) {
 		"key for an encoding": "HTTP/1.1 201 Created\r\nTransfer-Encoding: " + part + "\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
 				client, _, _ := hostile(t, hijack(wire))
 				_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
 				assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))

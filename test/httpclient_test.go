@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -93,8 +92,7 @@ func TestHTTPClient_underRotations(t *testing.T) {
 // A clock that is set off by an hour and back costs one more request each time,
 // and no call.
 func TestHTTPClient_clock(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		orders := x.handleBot()
 		hc, requests := x.client(t).HTTPClient(), 0
@@ -112,8 +110,7 @@ func TestHTTPClient_clock(t *testing.T) {
 
 // A timestamp that a slow network made too old is signed again.
 func TestHTTPClient_slowDial(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		orders := x.handleBot()
 		client := x.client(t)

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -27,8 +26,7 @@ var uuid = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 // where, and what to do next. What the service says of a refusal stands as it
 // was said; a hint is added where that alone is a riddle.
 func TestMessages(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		const (
 			list     = "/trade-api/v2/api_keys"
 			generate = "/trade-api/v2/api_keys/generate"

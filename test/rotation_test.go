@@ -120,8 +120,7 @@ func TestRotation_overtakesCall(t *testing.T) {
 // One rotation at a time: a second waits, also through another client that
 // shares the signer, and then rotates what the first one left.
 func TestRotation_oneAtATime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		client := x.client(t)
 		other := x.clientOf(t, client.Signer())
@@ -165,8 +164,7 @@ func TestRotation_oneAtATime(t *testing.T) {
 // A Save that ends its goroutine, as a test's FailNow does, ends the rotation,
 // not all that come after it.
 func TestRotation_goexitInSave(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		client := x.client(t)
 		ended := make(chan struct{})
@@ -192,8 +190,7 @@ func TestRotation_goexitInSave(t *testing.T) {
 // program that signs and sends by itself. What was signed before the switch
 // works for as long as the old key lives.
 func TestRotation_signerFollows(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		x.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		client := x.client(t)

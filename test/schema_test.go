@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -198,8 +197,7 @@ func TestSchema_problemsAreFound(t *testing.T) {
 
 // Every request for a key is in the schema, and can have every field.
 func TestSchema_requests(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		x.Inject(kalshitest.Fault{Status: 201, Body: `{"api_key_id":"new","private_key":"text"}`, Times: always})
 		client, primary, last := x.client(t), 0, 63
@@ -258,8 +256,7 @@ func schemaSample(object string) map[string]any {
 // Every response in the schema is understood, with all of its fields; and none
 // that lacks what is required.
 func TestSchema_responses(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
 		client := x.client(t, kalshi.WithMaxRetries(0))
 		ask := map[string]func() (any, error){

@@ -24,7 +24,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"text/template"
 
 	"github.com/stretchr/testify/assert"
@@ -460,8 +459,7 @@ func TestSecrets_errors(t *testing.T) {
 		}
 		for _, tt := range tests {
 			t.Run(s.name+"/"+tt.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
 					x := inMemory(t)
 					x.Inject(kalshitest.Fault{Status: tt.status, Body: tt.body, Times: always})
 					signer, err := kalshi.NewSigner("id", s.key)
