@@ -94,31 +94,20 @@ func TestClient_ready(t *testing.T) {
 	})
 }
 
-// A key that cannot sign ends the call before anything is sent.
-func TestClient_send_signingFails(t *testing.T) {
-	t.Parallel()
-	errKMS := errors.New("the KMS is away")
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t)
-		client.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errKMS})
-		err := call.do(t.Context(), client)
-		assert.ErrorIs(t, err, errKMS)
-		assert.False(t, isA[*OutcomeUnknownError](err), "nothing was sent")
-		assert.Zero(t, mock.GetTotalCallCount())
-	})
-}
-
-// The transport's error stays within reach; its text is not repeated.
+// The transport's error stays within reach; its text is not repeated. Without
+// a report to traces the request may have been sent, whatever the error says,
+// so a create is not sent again.
 func TestCallError(t *testing.T) {
 	t.Parallel()
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection\nrefused")}
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("connection\nrefused: %w", syscall.ECONNREFUSED)}
 	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t, WithMaxRetries(0))
-		respondWith(mock, httpmock.NewErrorResponder(refused))
+		client, mock := newTestClient(t)
+		log := respondWith(mock, httpmock.NewErrorResponder(refused))
 		err := call.do(t.Context(), client)
+		log.assertAttempts(t, map[bool]int{true: 1, false: 3}[call.creates()])
 		assert.Equal(t, call.lostKind(), kindOf(err))
 		assert.ErrorContains(t, err, call.method+" /some/base/v2"+call.path+": dial tcp: connection refused")
-		assert.ErrorIs(t, err, refused)
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 		assert.ErrorAs(t, err, new(net.Error))
 		assert.Equal(t, 1, strings.Count(err.Error(), call.path), err.Error())
 	})

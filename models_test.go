@@ -227,15 +227,13 @@ func TestCreateAPIKeyRequest_refusesPublicKeys(t *testing.T) {
 
 func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 	t.Parallel()
-	for _, kt := range goodKeyTexts(t) {
-		response := GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM(kt.text)}
-		signer, err := response.Signer()
-		require.NoError(t, err, kt.name)
-		assert.Equal(t, testKeyID, signer.KeyID())
-		signature, err := signer.SignText("text")
-		require.NoError(t, err)
-		assertVerifies(t, kt.key.Public(), "text", signature)
-	}
+	good := generatedKey(t)
+	signer, err := good.Signer()
+	require.NoError(t, err)
+	assert.Equal(t, testKeyID, signer.KeyID())
+	key, err := good.PrivateKey.Parse()
+	require.NoError(t, err)
+	assertSameKey(t, key, signer.cred.Load().key)
 	tests := []struct {
 		name  string
 		r     *GenerateAPIKeyResponse
@@ -244,7 +242,7 @@ func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 		{"nil", nil, "response"},
 		{"no private key", &GenerateAPIKeyResponse{ID: testKeyID}, "private key"},
 		{"no key", &GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM("some text")}, "private key"},
-		{"no ID", &GenerateAPIKeyResponse{PrivateKey: newPrivateKeyPEM(goodKeyTexts(t)[2].text)}, "key ID"},
+		{"no ID", &GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}, "key ID"},
 	}
 	for _, tt := range tests {
 		signer, err := tt.r.Signer()

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,21 +412,6 @@ func TestClient_send_lostOnAReusedConnection(t *testing.T) {
 		} else {
 			assert.NoError(t, err)
 		}
-	})
-}
-
-// A transport that does not report to traces may have sent whatever its error
-// says, so a create is not sent again.
-func TestClient_send_transportWithoutTrace(t *testing.T) {
-	t.Parallel()
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t)
-		log := respondWith(mock, httpmock.NewErrorResponder(refused))
-		err := call.do(t.Context(), client)
-		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
-		assert.Equal(t, call.creates(), isA[*OutcomeUnknownError](err))
-		log.assertAttempts(t, map[bool]int{true: 1, false: 3}[call.creates()])
 	})
 }
 

@@ -995,31 +995,6 @@ func TestClient_RotateAPIKey_twoClients(t *testing.T) {
 	}
 }
 
-// Rotations of one signer wait for each other, by whichever client.
-func TestClient_RotateAPIKey_waitsForTheSigner(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		run := newAdminRun(t, kalshitest.Key{})
-		saving, done := make(chan struct{}), make(chan error)
-		go func() {
-			_, err := run.rotate(t.Context(), RotateAPIKeyRequest{Save: func(context.Context, *GenerateAPIKeyResponse) error {
-				<-saving
-				return nil
-			}})
-			done <- err
-		}()
-		synctest.Wait()
-		itself := *run.client
-		itself.signer = run.signer
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := itself.RotateAPIKey(ctx, RotateAPIKeyRequest{Save: noSave})
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "waiting for another rotation")
-		close(saving)
-		require.NoError(t, <-done)
-	})
-}
-
 // A bot's source may, by mistake, give the admin's own key: to rotate that as
 // the bot's would delete it.
 func TestClient_RotateAPIKey_sourceGivesTheAdminsKey(t *testing.T) {

@@ -203,38 +203,30 @@ func isA[E error](err error) bool {
 // kindOf names the type of a call's error, in the order in which a caller
 // should check for them.
 func kindOf(err error) string {
-	switch {
-	case err == nil:
-		return "ok"
-	case isA[*kalshi.OutcomeUnknownError](err):
-		return "Unknown"
-	case errors.Is(err, context.Canceled):
-		return "Canceled"
-	case isA[*kalshi.ValidationError](err):
-		return "Validation"
-	case isA[*kalshi.InvalidResponseError](err):
-		return "Invalid"
-	case isA[*kalshi.BadRequestError](err):
-		return "BadRequest"
-	case isA[*kalshi.UnauthorizedError](err):
-		return "Unauthorized"
-	case isA[*kalshi.ForbiddenError](err):
-		return "Forbidden"
-	case isA[*kalshi.NotFoundError](err):
-		return "NotFound"
-	case isA[*kalshi.ConflictError](err):
-		return "Conflict"
-	case isA[*kalshi.RateLimitError](err):
-		return "RateLimit"
-	case isA[*kalshi.ServerError](err):
-		return "Server"
-	case isA[*kalshi.APIError](err):
-		return "API"
-	case isA[*url.Error](err):
-		return "Transport"
-	default:
-		return fmt.Sprintf("untyped %T", err)
+	for _, kind := range []struct {
+		name string
+		is   bool
+	}{
+		{"ok", err == nil},
+		{"Unknown", isA[*kalshi.OutcomeUnknownError](err)},
+		{"Canceled", errors.Is(err, context.Canceled)},
+		{"Validation", isA[*kalshi.ValidationError](err)},
+		{"Invalid", isA[*kalshi.InvalidResponseError](err)},
+		{"BadRequest", isA[*kalshi.BadRequestError](err)},
+		{"Unauthorized", isA[*kalshi.UnauthorizedError](err)},
+		{"Forbidden", isA[*kalshi.ForbiddenError](err)},
+		{"NotFound", isA[*kalshi.NotFoundError](err)},
+		{"Conflict", isA[*kalshi.ConflictError](err)},
+		{"RateLimit", isA[*kalshi.RateLimitError](err)},
+		{"Server", isA[*kalshi.ServerError](err)},
+		{"API", isA[*kalshi.APIError](err)},
+		{"Transport", isA[*url.Error](err)},
+	} {
+		if kind.is {
+			return kind.name
+		}
 	}
+	return fmt.Sprintf("untyped %T", err)
 }
 
 // statusKind is what a call returns for a status that is not 2xx and has no

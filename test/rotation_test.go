@@ -117,18 +117,18 @@ func TestRotation_overtakesCall(t *testing.T) {
 	})
 }
 
-// One rotation at a time: a second waits, also through another client that
-// shares the signer, and then rotates what the first one left.
+// One rotation of a signer at a time, by whichever client: a second waits, and
+// then rotates what the first one left.
 func TestRotation_oneAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
-		client := x.client(t)
-		other := x.clientOf(t, client.Signer())
+		other, adminKey := x.client(t), x.AddKey(kalshitest.Key{Name: "admin"})
+		admin := x.clientOf(t, newSigner(t, adminKey.ID, adminKey.PrivateKey))
 
 		saving := make(chan struct{})
 		first, third := make(chan error), make(chan error)
 		go func() {
-			_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
 				<-saving
 				return nil
 			}})
@@ -144,6 +144,7 @@ func TestRotation_oneAtATime(t *testing.T) {
 		require.ErrorAs(t, err, &rotation)
 		assert.Equal(t, kalshi.RotationError{Stage: kalshi.StageInspect, OldKeyID: x.KeyID, Err: rotation.Err}, *rotation)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "waiting for another rotation")
 		x.assertRequests(t, requests) // it gave way before it did anything
 
 		var got *kalshi.RotateAPIKeyResponse
@@ -157,7 +158,7 @@ func TestRotation_oneAtATime(t *testing.T) {
 		require.NoError(t, <-first)
 		require.NoError(t, <-third)
 		assert.NotEqual(t, x.KeyID, got.OldKeyID, "the second one rotates the first one's key")
-		assert.Equal(t, []string{spareKeyID, got.NewKeyID}, x.keyIDs())
+		assert.Equal(t, []string{spareKeyID, adminKey.ID, got.NewKeyID}, x.keyIDs())
 	})
 }
 
