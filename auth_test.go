@@ -415,12 +415,12 @@ type sourceRun struct {
 	mu     sync.Mutex
 }
 
-// An answerFunc is a source that knows how often it was asked before.
-type answerFunc func(ctx context.Context, n int) (string, crypto.Signer, error)
+// A resultFunc is a source that knows how often it was asked before.
+type resultFunc func(ctx context.Context, n int) (string, crypto.Signer, error)
 
 // give gives one key after the other, then the last one for ever. All have the
 // same private half, so that only the ID tells them apart.
-func give(t testing.TB, ids ...string) answerFunc {
+func give(t testing.TB, ids ...string) resultFunc {
 	key := newEd25519Key(t)
 	return func(_ context.Context, n int) (string, crypto.Signer, error) {
 		return ids[min(n, len(ids)-1)], key, nil
@@ -428,7 +428,7 @@ func give(t testing.TB, ids ...string) answerFunc {
 }
 
 // deaf never returns, until the bubble ends.
-func deaf(t testing.TB) answerFunc {
+func deaf(t testing.TB) resultFunc {
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })
 	return func(context.Context, int) (string, crypto.Signer, error) {
@@ -437,8 +437,8 @@ func deaf(t testing.TB) answerFunc {
 	}
 }
 
-// first gives a key at first, and answers in another way from then on.
-func first(t testing.TB, id string, then answerFunc) answerFunc {
+// first gives a key at first, and does something else from then on.
+func first(t testing.TB, id string, then resultFunc) resultFunc {
 	before := give(t, id)
 	return func(ctx context.Context, n int) (string, crypto.Signer, error) {
 		if n == 0 {
@@ -450,22 +450,22 @@ func first(t testing.TB, id string, then answerFunc) answerFunc {
 
 func failing(context.Context, int) (string, crypto.Signer, error) { return "", nil, errSource }
 
-func (run *sourceRun) source(answer answerFunc) KeySource {
+func (run *sourceRun) source(result resultFunc) KeySource {
 	return func(ctx context.Context) (string, crypto.Signer, error) {
 		run.mu.Lock()
 		n := len(run.asked)
 		run.asked = append(run.asked, time.Now())
 		run.mu.Unlock()
-		return answer(ctx, n)
+		return result(ctx, n)
 	}
 }
 
-func newSourceRun(t testing.TB, accept string, answer answerFunc) *sourceRun {
+func newSourceRun(t testing.TB, accept string, result resultFunc) *sourceRun {
 	t.Helper()
 	client, mock := newTestClient(t, WithMaxRetries(0))
 	run := &sourceRun{client: client, accept: accept}
 	var err error
-	client.signer, err = NewSignerFromSource(t.Context(), run.source(answer))
+	client.signer, err = NewSignerFromSource(t.Context(), run.source(result))
 	require.NoError(t, err)
 	run.log = respondWith(mock, func(req *http.Request) (*http.Response, error) {
 		if req.Header.Get(headerKey) != run.accept {
@@ -501,10 +501,10 @@ func (run *sourceRun) assertAsked(t testing.TB, want int) {
 func TestNewSignerFromSource(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run, key := new(sourceRun), newEd25519Key(t)
-		answers := func(id string, key crypto.Signer, err error) KeySource {
+		returns := func(id string, key crypto.Signer, err error) KeySource {
 			return run.source(func(context.Context, int) (string, crypto.Signer, error) { return id, key, err })
 		}
-		signer, err := NewSignerFromSource(t.Context(), answers(testKeyID, key, nil))
+		signer, err := NewSignerFromSource(t.Context(), returns(testKeyID, key, nil))
 		require.NoError(t, err)
 		assert.Equal(t, testKeyID, signer.KeyID())
 		h, err := signer.Headers(http.MethodGet, "/a")
@@ -514,7 +514,7 @@ func TestNewSignerFromSource(t *testing.T) {
 		_, err = NewSignerFromSource(t.Context(), nil)
 		assertInvalid(t, err, "kalshi: key source is nil")
 		var none context.Context
-		_, err = NewSignerFromSource(none, answers(testKeyID, key, nil))
+		_, err = NewSignerFromSource(none, returns(testKeyID, key, nil))
 		assertInvalid(t, err, "kalshi: context is nil")
 
 		const failed = "kalshi: the key source failed: "
@@ -524,11 +524,11 @@ func TestNewSignerFromSource(t *testing.T) {
 			want   string
 			is     error
 		}{
-			{answers("", nil, errSource), errSource.Error(), errSource},
-			{answers("", nil, fmt.Errorf("kalshi: a\nb: %w", errSource)), "a b: " + errSource.Error(), errSource},
-			{answers("", nil, errors.New("it said "+secret)), withheld, nil},
-			{answers("", key, nil), "key ID is empty", nil},
-			{answers(testKeyID, nil, nil), "private key is nil", nil},
+			{returns("", nil, errSource), errSource.Error(), errSource},
+			{returns("", nil, fmt.Errorf("kalshi: a\nb: %w", errSource)), "a b: " + errSource.Error(), errSource},
+			{returns("", nil, errors.New("it said "+secret)), withheld, nil},
+			{returns("", key, nil), "key ID is empty", nil},
+			{returns(testKeyID, nil, nil), "private key is nil", nil},
 			{KeyFile(filepath.Join(t.TempDir(), "none")).Load, "key file: open ", fs.ErrNotExist},
 		} {
 			signer, err := NewSignerFromSource(t.Context(), tt.source)
@@ -618,7 +618,7 @@ func TestSigner_Replace(t *testing.T) {
 	}
 }
 
-// An answer that comes when the key has been switched already is out of date.
+// A result that comes when the key has been switched already is out of date.
 func TestSigner_Reload_late(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *Client) string{
@@ -733,18 +733,18 @@ func TestClient_do_sourceIsNoHelp(t *testing.T) {
 	cancelled := func(context.Context, int) (string, crypto.Signer, error) { return "", nil, context.Canceled }
 	for _, tt := range []struct {
 		name   string
-		answer func(t *testing.T) answerFunc
+		result func(t *testing.T) resultFunc
 		limit  time.Duration // of the call's context
 		text   string
 		is     error
 		took   time.Duration
 	}{
-		{"same key", func(t *testing.T) answerFunc { return give(t, "dead") }, time.Hour, "the key source gave the same key", nil, 0},
-		{"it fails", func(t *testing.T) answerFunc { return first(t, "dead", failing) }, time.Hour, "the key source failed: no connection to the secret manager", errSource, 0},
-		{"it was cancelled, not the call", func(t *testing.T) answerFunc { return first(t, "dead", cancelled) }, time.Hour, "the key source failed: context canceled", context.Canceled, 0},
-		{"it does not return", func(t *testing.T) answerFunc { return first(t, "dead", deaf(t)) }, time.Hour, "the key source failed: it did not return within 30s: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
-		{"the call ends before it returns", func(t *testing.T) answerFunc { return first(t, "dead", deaf(t)) }, 7 * time.Second, "waiting for the key source: context deadline exceeded", context.DeadlineExceeded, 7 * time.Second},
-		{"two dead keys in turn", func(t *testing.T) answerFunc {
+		{"same key", func(t *testing.T) resultFunc { return give(t, "dead") }, time.Hour, "the key source gave the same key", nil, 0},
+		{"it fails", func(t *testing.T) resultFunc { return first(t, "dead", failing) }, time.Hour, "the key source failed: no connection to the secret manager", errSource, 0},
+		{"it was cancelled, not the call", func(t *testing.T) resultFunc { return first(t, "dead", cancelled) }, time.Hour, "the key source failed: context canceled", context.Canceled, 0},
+		{"it does not return", func(t *testing.T) resultFunc { return first(t, "dead", deaf(t)) }, time.Hour, "the key source failed: it did not return within 30s: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
+		{"the call ends before it returns", func(t *testing.T) resultFunc { return first(t, "dead", deaf(t)) }, 7 * time.Second, "waiting for the key source: context deadline exceeded", context.DeadlineExceeded, 7 * time.Second},
+		{"two dead keys in turn", func(t *testing.T) resultFunc {
 			key := newEd25519Key(t)
 			return func(_ context.Context, n int) (string, crypto.Signer, error) {
 				return []string{"dead", "dead-too"}[n%2], key, nil
@@ -753,7 +753,7 @@ func TestClient_do_sourceIsNoHelp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				run := newSourceRun(t, "", tt.answer(t))
+				run := newSourceRun(t, "", tt.result(t))
 				time.Sleep(time.Minute) // since the first question
 				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 				defer cancel()
@@ -800,16 +800,16 @@ func TestClient_do_asksOnceASecond(t *testing.T) {
 	})
 }
 
-// An answer serves those who were refused before it was asked for. The others
-// need one of their own.
-func TestClient_do_answerServesAll(t *testing.T) {
+// A result serves those who were refused before the question. The others need
+// one of their own.
+func TestClient_do_resultServesAll(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		answer := give(t, "first", "first", "second")
+		result := give(t, "first", "first", "second")
 		run := newSourceRun(t, "second", func(ctx context.Context, n int) (string, crypto.Signer, error) {
 			if n > 0 {
 				time.Sleep(5 * time.Second)
 			}
-			return answer(ctx, n)
+			return result(ctx, n)
 		})
 		time.Sleep(time.Minute)
 		began := time.Now()
@@ -834,14 +834,14 @@ func TestClient_do_answerServesAll(t *testing.T) {
 }
 
 // While a caller waits for its own question, an earlier one may bring the key.
-func TestClient_do_earlierAnswerHelps(t *testing.T) {
+func TestClient_do_earlierResultHelps(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		answer := give(t, "first", "second")
+		result := give(t, "first", "second")
 		run := newSourceRun(t, "second", func(ctx context.Context, n int) (string, crypto.Signer, error) {
 			if n > 0 {
 				time.Sleep(400 * time.Millisecond)
 			}
-			return answer(ctx, n)
+			return result(ctx, n)
 		})
 		began := time.Now()
 		go func() { _ = run.client.signer.Reload(t.Context()) }()
@@ -852,10 +852,10 @@ func TestClient_do_earlierAnswerHelps(t *testing.T) {
 	})
 }
 
-// The one who was first to ask may go: the others have their answer.
+// The one who was first to ask may go: the others have their result.
 func TestClient_do_cancelFailsNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		answer := give(t, "first", "second")
+		result := give(t, "first", "second")
 		run := newSourceRun(t, "second", func(ctx context.Context, n int) (string, crypto.Signer, error) {
 			if n > 0 {
 				time.Sleep(5 * time.Second)
@@ -863,7 +863,7 @@ func TestClient_do_cancelFailsNoOther(t *testing.T) {
 			if ctx.Err() != nil {
 				return "", nil, ctx.Err()
 			}
-			return answer(ctx, n)
+			return result(ctx, n)
 		})
 		began := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -898,16 +898,16 @@ func TestClient_do_cancelledBeforeItAsks(t *testing.T) {
 	})
 }
 
-// A question that gets no answer does not keep others from asking.
+// A question that gets no result does not keep others from asking.
 func TestClient_do_asksBesideADeafQuestion(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		stuck := deaf(t)
-		answer := give(t, "first", "", "second")
+		result := give(t, "first", "", "second")
 		run := newSourceRun(t, "second", func(ctx context.Context, n int) (string, crypto.Signer, error) {
 			if n == 1 {
 				return stuck(ctx, n)
 			}
-			return answer(ctx, n)
+			return result(ctx, n)
 		})
 		go func() { _ = run.client.signer.Reload(t.Context()) }()
 		synctest.Wait()

@@ -50,24 +50,24 @@ func TestDecide(t *testing.T) {
 	}{
 		{"success", attemptResult{}, goesOn, 0, "success", "success"},
 		{"429", result(outcomeRejected, true), goesOn, 0, retry, retry},
-		{"5xx that a retry may mend", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
+		{"5xx that a retry may cure", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
 		{"any other 5xx", result(outcomeUnknown, false), goesOn, 0, fails, unknown},
 		{"any other status", result(outcomeRejected, false), goesOn, 0, fails, fails},
 		{"no connection", result(outcomeNotSent, true), goesOn, 0, retry, retry},
 		{"response lost or unreadable", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
 		{"key that cannot sign", result(outcomeNotSent, false), goesOn, 0, fails, fails},
-		{"401 that another signature may mend", resignable, goesOn, 0, resign, resign},
+		{"401 that another signature may cure", resignable, goesOn, 0, resign, resign},
 
 		{"429, the last retry but one used", result(outcomeRejected, true), goesOn, 1, retry, retry},
 		{"429, all retries used", result(outcomeRejected, true), goesOn, 2, fails, fails},
 		{"no connection, all retries used", result(outcomeNotSent, true), goesOn, 2, fails, fails},
 		{"429, retries turned off", result(outcomeRejected, true), noneNow, 0, fails, fails},
-		{"401 that another signature may mend, retries turned off", resignable, noneNow, 0, resign, resign},
+		{"401 that another signature may cure, retries turned off", resignable, noneNow, 0, resign, resign},
 
 		{"429 and the context has ended", result(outcomeRejected, true), ended, 0, fails, fails},
 		{"response lost and the context has ended", result(outcomeUnknown, true), ended, 0, fails, unknown},
 		{"no connection and the context has ended", result(outcomeNotSent, true), ended, 0, fails, fails},
-		{"401 that another signature may mend and the context has ended", resignable, ended, 0, fails, fails},
+		{"401 that another signature may cure and the context has ended", resignable, ended, 0, fails, fails},
 	}
 	list := operation{name: "GetAPIKeys", method: http.MethodGet}
 	remove := operation{name: "DeleteAPIKey", method: http.MethodDelete, keyID: otherKeyID}

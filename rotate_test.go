@@ -753,7 +753,7 @@ func TestClient_RotateAPIKey_provenByRefusal(t *testing.T) {
 }
 
 // The list must show the new key with the old one's rights before it is saved.
-// It may take a while to show it; other rights will not mend.
+// It may take a while to show it; other rights stay as they are.
 func TestClient_RotateAPIKey_rights(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{

@@ -178,8 +178,8 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	}
 }
 
-// What mends itself is sent again, with all of its body; what has no GetBody
-// comes back, with all of the response's.
+// What another signature may cure is sent again, with all of its body. Without
+// GetBody the response comes back, with all of its body.
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."

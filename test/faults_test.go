@@ -35,7 +35,7 @@ var (
 	foreign = failsAgain("Invalid")
 )
 
-// fails is for what no retry can mend.
+// fails is for what no retry can cure.
 func fails(kind string) rule { return rule{"1 " + kind, "1 " + kind, "1 " + kind} }
 
 // mayHaveProcessed is the same where the outcome of a create is unknown.

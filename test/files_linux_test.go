@@ -173,7 +173,7 @@ func TestFiles_generatePastSizeLimit(t *testing.T) {
 	}{
 		{"deleted again", kalshitest.Fault{}, false},
 		{"delete refused", kalshitest.Fault{Status: 403}, true},
-		{"delete never answered", kalshitest.Fault{Drop: true}, true},
+		{"response to the delete lost", kalshitest.Fault{Drop: true}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

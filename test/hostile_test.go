@@ -61,7 +61,7 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// hostile starts an exchange that answers everything with h, and a client
+// hostile starts an exchange that responds to everything with h, and a client
 // without retries.
 func hostile(t testing.TB, h http.HandlerFunc, opts ...kalshi.Option) (*kalshi.Client, *exchange, *watchedTransport) {
 	t.Helper()

@@ -27,9 +27,9 @@ const (
 	h2NotFound      = 0x8d
 )
 
-// rawHTTP2 starts a server that speaks just enough HTTP/2 to answer each whole
-// request, which it has then processed, with raw frames.
-func rawHTTP2(t *testing.T, answer func(n int64, stream uint32) []byte) *kalshi.Client {
+// rawHTTP2 starts a server that speaks just enough HTTP/2 to respond to each
+// whole request, which it has then processed, with raw frames.
+func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi.Client {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil)
 	config := &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}}
@@ -46,7 +46,7 @@ func rawHTTP2(t *testing.T, answer func(n int64, stream uint32) []byte) *kalshi.
 			if err != nil {
 				return
 			}
-			go serveRawHTTP2(conn, func(stream uint32) []byte { return answer(requests.Add(1), stream) })
+			go serveRawHTTP2(conn, func(stream uint32) []byte { return respond(requests.Add(1), stream) })
 		}
 	}()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
@@ -58,7 +58,7 @@ func rawHTTP2(t *testing.T, answer func(n int64, stream uint32) []byte) *kalshi.
 	return client
 }
 
-func serveRawHTTP2(conn net.Conn, answer func(stream uint32) []byte) {
+func serveRawHTTP2(conn net.Conn, respond func(stream uint32) []byte) {
 	const data, headers, settings, endStream, ack = 0, 1, 4, 1, 1
 	defer conn.Close()
 	if _, err := io.CopyN(io.Discard, conn, 24); err != nil { // the preface
@@ -78,7 +78,7 @@ func serveRawHTTP2(conn net.Conn, answer func(stream uint32) []byte) {
 		case kind == settings && flags&ack == 0:
 			_, _ = conn.Write(frame(settings, ack, 0, nil))
 		case (kind == data || kind == headers) && flags&endStream != 0:
-			_, _ = conn.Write(answer(binary.BigEndian.Uint32(head[5:])))
+			_, _ = conn.Write(respond(binary.BigEndian.Uint32(head[5:])))
 		}
 	}
 }
