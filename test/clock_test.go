@@ -15,8 +15,6 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-const expiredBody = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
-
 // A clockRun is a call to make against an exchange whose clock differs. It has
 // no retries but those of the clock.
 type clockRun struct {

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -244,6 +245,13 @@ func statusKind(call call, status int) string {
 	default:
 		return "API"
 	}
+}
+
+// respond responds with a status and a body.
+func respond(req *http.Request, status int, body string) (*http.Response, error) {
+	resp := httpmock.NewStringResponse(status, body)
+	resp.Request = req
+	return resp, nil
 }
 
 // hijack writes raw bytes in place of a response and closes the connection.

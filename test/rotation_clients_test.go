@@ -1,0 +1,169 @@
+package test
+
+import (
+	"context"
+	"crypto"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// If the key was replaced in the signer's source, the rotation rotates the key
+// that the source has now, and reports that one as the old key.
+func TestRotation_followsTheSource(t *testing.T) {
+	t.Parallel()
+	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				run := newRun(t)
+				admin := run.admin()
+				next := run.AddKey(kalshitest.Key{ID: "next", Name: "next", Scopes: run.Keys()[2].Scopes})
+				key, err := kalshi.ParsePrivateKey([]byte(next.PrivateKey))
+				require.NoError(t, err)
+				asked := 0
+				source := func(context.Context) (string, crypto.Signer, error) {
+					if asked++; asked <= 2 {
+						return oldKeyID, run.key, nil
+					}
+					return "next", key, nil
+				}
+				run.signer, err = kalshi.NewSignerFromSource(t.Context(), source)
+				require.NoError(t, err)
+				require.NoError(t, run.client.DeleteAPIKey(t.Context(), oldKeyID))
+				if !admin {
+					run.client = run.clientOf(t, run.signer)
+				}
+
+				_, err = run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}) // the source is not that far
+				var failed *kalshi.RotationError
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, []any{kalshi.StageInspect, oldKeyID}, []any{failed.Stage, failed.OldKeyID})
+
+				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+				require.NoError(t, err)
+				assert.Equal(t, "next", got.OldKeyID)
+				assert.Equal(t, got.NewKeyID, run.signer.KeyID())
+				keys, newID := run.keys()
+				assert.Equal(t, []string{"new", got.NewKeyID}, []string{keys, newID})
+				run.requireSigns(t)
+			})
+		})
+	}
+}
+
+// A rotation wins over a Replace that happens while it is running: its key is
+// the one that was saved.
+func TestRotation_replacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []kalshi.RotationStage{kalshi.StageMint, kalshi.StageVerify, kalshi.StageSave} {
+		run := newAdminRun(t, kalshitest.Key{})
+		replace := func() { assert.NoError(t, run.signer.Replace("elsewhere", newKey())) }
+		run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+			replace()
+			return send(req)
+		})
+		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			if stage == kalshi.StageSave {
+				replace()
+			}
+			return nil
+		}})
+		require.NoError(t, err, stage)
+		assert.Equal(t, oldKeyID, got.OldKeyID)
+		assert.Equal(t, got.NewKeyID, run.signer.KeyID(), stage)
+		keys, _ := run.keys()
+		assert.Equal(t, "new", keys)
+		run.requireSigns(t)
+	}
+}
+
+// Two clients rotate one key, one between two stages of the other. Each key that
+// is left is known to one of them, and the one that finds the old key gone says
+// so.
+func TestRotation_twoClients(t *testing.T) {
+	t.Parallel()
+	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
+		for _, stage := range []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageMint, kalshi.StageVerify, kalshi.StageSave, kalshi.StageDelete} {
+			t.Run(name+"/"+string(stage), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					run := newRun(t)
+					admin := run.admin()
+					other := *run
+					var err error
+					other.signer, err = kalshi.NewSigner(oldKeyID, run.key)
+					require.NoError(t, err)
+					if admin {
+						other.client = other.clientOf(t, run.client.Signer())
+					} else {
+						other.client = other.clientOf(t, other.signer)
+					}
+					var known []string
+					rotateToo := func() {
+						if len(known) > 0 {
+							return
+						}
+						got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+						if assert.NoError(t, err) {
+							assert.Empty(t, got.Warning)
+							known = append(known, got.NewKeyID)
+						}
+					}
+					run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+						rotateToo()
+						return send(req)
+					})
+					got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+						if stage == kalshi.StageSave {
+							rotateToo()
+						}
+						return nil
+					}})
+					if err == nil {
+						assert.Contains(t, got.Warning, "the old key was gone already: another process may have rotated it")
+						known = append(known, got.NewKeyID)
+						run.requireSigns(t)
+					} else {
+						var failed *kalshi.RotationError
+						require.ErrorAs(t, err, &failed)
+						assert.Contains(t, []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageMint}, failed.Stage)
+						assert.Equal(t, stage, failed.Stage)
+						assert.Empty(t, failed.NewKeyID)
+					}
+					for _, key := range run.Keys()[2:] {
+						assert.Contains(t, known, key.ID)
+					}
+					assert.Len(t, run.Keys(), 2+len(known))
+					other.requireSigns(t)
+				})
+			})
+		}
+	}
+}
+
+// A bot's source that returns the admin's key by mistake would have the admin
+// delete its own key.
+func TestRotation_sourceGivesTheAdminsKey(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newAdminRun(t, kalshitest.Key{})
+		admin, err := kalshi.ParsePrivateKey([]byte(run.PrivateKey))
+		require.NoError(t, err)
+		bot := newKey()
+		asked := 0
+		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
+			if asked++; asked == 1 {
+				return "not-listed", bot, nil
+			}
+			return run.KeyID, admin, nil
+		})
+		require.NoError(t, err)
+		_, err = run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave, Signer: signer})
+		assert.ErrorContains(t, err, "holds the client's own key")
+		_, err = run.client.GetAPIKeys(t.Context())
+		assert.NoError(t, err)
+	})
+}

@@ -1,0 +1,272 @@
+package test
+
+import (
+	"context"
+	"crypto"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// A key rotates itself, or an admin key lists, creates and deletes in its place.
+// The new key signs one call to prove that it works. It has the old one's
+// rights, and the bot signs with it.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	const byAdmin = "GET admin, POST admin, GET new, DELETE admin"
+	const listedTwice = "GET admin, POST admin, GET new, GET admin, DELETE admin"
+	for _, tt := range []struct {
+		name   string
+		itself bool
+		bot    kalshitest.Key
+		sent   string
+	}{
+		{"itself", true, kalshitest.Key{}, "GET old, POST old, GET new, DELETE new"},
+		{"a trader", false, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, byAdmin},
+		{"a reader", false, kalshitest.Key{Scopes: []string{"read"}}, byAdmin},
+		{"a key of all rights", false, kalshitest.Key{}, byAdmin},
+		{"a key that may not list", false, kalshitest.Key{Scopes: []string{"write::trade", "read::portfolio_balance"}}, listedTwice},
+		{"the primary account's key", false, kalshitest.Key{Subaccount: new(0)}, listedTwice},
+		{"a sub-account's key", false, kalshitest.Key{Scopes: []string{"read"}, Subaccount: new(63)}, listedTwice},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			run := newAdminRun(t, tt.bot)
+			admin := run.KeyID
+			if tt.itself {
+				run.client = run.clientOf(t, run.signer)
+			}
+			before := run.Keys()[2]
+			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(ctx context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+				assert.Equal(t, oldKeyID, run.signer.KeyID(), "the switch comes after Save")
+				return run.save(ctx, key)
+			}})
+			require.NoError(t, err)
+			keys, newID := run.keys()
+			assert.Equal(t, "new", keys)
+			assert.Equal(t, &kalshi.RotateAPIKeyResponse{OldKeyID: oldKeyID, NewKeyID: newID}, got)
+			after := run.Keys()[2]
+			assert.Equal(t, []any{before.Name, before.Type, before.Scopes, before.Subaccount}, []any{after.Name, after.Type, after.Scopes, after.Subaccount})
+			assert.Equal(t, newID, run.signer.KeyID())
+			assert.Equal(t, map[bool]string{true: newID, false: admin}[tt.itself], run.client.Signer().KeyID())
+			var sent []string
+			for _, r := range run.Requests() {
+				sent = append(sent, r.Method+" "+map[string]string{oldKeyID: "old", newID: "new", admin: "admin"}[r.KeyID])
+			}
+			assert.Equal(t, tt.sent, strings.Join(sent, ", "), "by which key")
+			run.requireSigns(t)
+			run.signer, err = run.saved[0].Signer()
+			require.NoError(t, err, "what Save got is a whole key")
+			run.requireSigns(t)
+		})
+	}
+}
+
+// The new key may have another type than the old one. A warning is passed on.
+func TestRotation_keyType(t *testing.T) {
+	t.Parallel()
+	run := newRotationRun(t)
+	run.at(kalshi.StageMint, setField("warning", "mind this"))
+	for _, keyType := range []kalshi.KeyType{kalshi.KeyTypeRSA, kalshi.KeyTypeEd25519} {
+		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{KeyType: keyType})
+		require.NoError(t, err)
+		assert.Equal(t, keyType, run.client.Signer().KeyType())
+		assert.Equal(t, []string{"mind this", "mind this"}, []string{got.Warning, run.saved[0].Warning})
+		run.requireSigns(t)
+	}
+}
+
+// Of the caller's own key only the public half is sent.
+func TestRotation_privateKey(t *testing.T) {
+	t.Parallel()
+	own := newKey()
+	public, err := kalshi.MarshalPublicKey(own.Public())
+	require.NoError(t, err)
+	run := newRotationRun(t)
+	run.at(kalshi.StageMint, setField("warning", "mind this"))
+	got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: own, KeyType: kalshi.KeyTypeEd25519})
+	require.NoError(t, err)
+	assert.Equal(t, "mind this", got.Warning)
+	want, err := json.Marshal(map[string]any{"name": "bot", "public_key": public, "scopes": []string{"read", "write"}})
+	require.NoError(t, err)
+	assert.JSONEq(t, string(want), string(run.Requests()[1].Body))
+	for _, r := range run.Requests() {
+		assert.NotContains(t, fmt.Sprint(r.Header)+string(r.Body), base64.StdEncoding.EncodeToString(own.Seed()))
+	}
+	assert.Equal(t, []*kalshi.GenerateAPIKeyResponse{{ID: got.NewKeyID, KeyType: kalshi.KeyTypeEd25519, Warning: "mind this"}}, run.saved)
+	run.requireSigns(t)
+}
+
+// Grace has no limit of its own, and the new key signs from its beginning.
+// KeepOld waits for nothing.
+func TestRotation_oldKey(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			run := newRotationRun(t)
+			began, took, left := time.Now(), time.Hour, "new"
+			if keep {
+				took, left = 0, "old new"
+			}
+			time.AfterFunc(time.Hour-1, func() {
+				keys, newID := run.keys()
+				assert.Equal(t, "old new", keys, "the old key waits for its grace to end")
+				assert.Equal(t, newID, run.client.Signer().KeyID())
+			})
+			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Grace: time.Hour, KeepOld: keep})
+			require.NoError(t, err)
+			assert.Equal(t, took, time.Since(began))
+			keys, newID := run.keys()
+			assert.Equal(t, left, keys)
+			assert.Equal(t, newID, run.client.Signer().KeyID())
+		})
+	}
+}
+
+// Save's context keeps the values of the caller's, but not its cancellation,
+// and has a deadline.
+func TestRotation_saveContext(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newRotationRun(t)
+		type key struct{}
+		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
+		run.cancel = cancel
+		run.at(kalshi.StageVerify, cancelBefore)
+		_, err := run.rotate(ctx, kalshi.RotateAPIKeyRequest{Save: func(saving context.Context, _ *kalshi.GenerateAPIKeyResponse) error {
+			assert.Error(t, ctx.Err())
+			assert.NoError(t, saving.Err())
+			deadline, limited := saving.Deadline()
+			assert.True(t, limited)
+			assert.Equal(t, 30*time.Second, time.Until(deadline))
+			assert.Equal(t, "value", saving.Value(key{}))
+			return nil
+		}})
+		require.NoError(t, err)
+	})
+}
+
+// Candidates are the keys that are new and have the requested name.
+func TestRotation_candidates(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string][]string{"": {"same"}, "bot 2": nil} {
+		run := newRotationRun(t)
+		run.at(kalshi.StageMint, func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+			run.AddKey(kalshitest.Key{ID: "same", Name: "bot"})
+			run.AddKey(kalshitest.Key{ID: "differs", Name: "tool"})
+			return send(req)
+		})
+		run.Inject(kalshitest.Fault{Method: http.MethodPost, Drop: true, Process: true})
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Name: name})
+		var rotation *kalshi.RotationError
+		require.ErrorAs(t, err, &rotation)
+		keys, newID := run.keys()
+		assert.Equal(t, "old new new new", keys, "none is deleted")
+		assert.Equal(t, append(slices.Clone(others), newID), rotation.Candidates)
+		assert.ErrorContains(t, err, strings.Join(rotation.Candidates, ", "))
+	}
+}
+
+// An ID that reads as a path would name another endpoint, or another file to a
+// Save that names files by it.
+func TestRotation_pathForID(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a/b", "../api_keys", "a..b"} {
+		run := newRotationRun(t)
+		run.at(kalshi.StageMint, setField("api_key_id", id))
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+		var failed *kalshi.RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, []string{string(kalshi.StageMint), id}, []string{string(failed.Stage), failed.NewKeyID})
+		assert.ErrorContains(t, err, "has a slash or dots, as if it were a path")
+		require.NotNil(t, failed.Key, "handed back")
+		_, err = failed.Key.PrivateKey.Parse()
+		require.NoError(t, err)
+		assert.Empty(t, run.saved)
+		keys, _ := run.keys()
+		assert.Equal(t, "old new", keys, "nothing is deleted")
+		run.requireSigns(t)
+	}
+}
+
+// A service may respond to a create with a key that exists already, for example
+// when it is given the same public key twice. Deleting that key would lock the
+// account out.
+func TestRotation_sameKeyAgain(t *testing.T) {
+	t.Parallel()
+	run := newRotationRun(t)
+	_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: run.key})
+	assert.ErrorContains(t, err, "is the key that signs now")
+	for _, id := range []string{oldKeyID, spareKeyID} {
+		for _, key := range []crypto.Signer{nil, newKey()} {
+			for _, status := range []int{201, 500} {
+				run.Inject(kalshitest.Fault{Method: http.MethodPost, Status: status, Body: `{"api_key_id":"` + id + `","private_key":"text"}`})
+				_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: key})
+				var failed *kalshi.RotationError
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, []any{kalshi.StageMint, "", []string(nil)}, []any{failed.Stage, failed.NewKeyID, failed.Candidates})
+				assert.Nil(t, failed.Key)
+				assert.Equal(t, status == 201, isA[*kalshi.InvalidResponseError](err))
+			}
+		}
+	}
+	assert.Len(t, run.Keys(), 3)
+	run.requireSigns(t)
+}
+
+// A key that may not rotate itself gets an error that names the cures. They do
+// not apply to an admin key that lacks the scope.
+func TestRotation_namesTheCures(t *testing.T) {
+	t.Parallel()
+	const scopes = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
+	for _, tt := range []struct {
+		stage kalshi.RotationStage
+		key   kalshitest.Key
+		cures string
+	}{
+		{kalshi.StageInspect, kalshitest.Key{Scopes: []string{"read::portfolio_balance"}}, scopes},
+		{kalshi.StageInspect, kalshitest.Key{Subaccount: new(0)}, "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"},
+		{kalshi.StageMint, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, scopes},
+	} {
+		stage, key, cures := tt.stage, tt.key, tt.cures
+		run := newAdminRun(t, key)
+		run.client = run.clientOf(t, run.signer)
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+		assert.ErrorContains(t, err, string(stage)+": the old key still signs: "+cures)
+		assert.Equal(t, "Forbidden", kindOf(err))
+
+		weak := newAdminRun(t, key)
+		weak.client, weak.signer = weak.clientOf(t, weak.signer), weak.client.Signer()
+		_, err = weak.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+		assert.Equal(t, "Forbidden", kindOf(err))
+		assert.NotContains(t, err.Error(), cures)
+	}
+}
+
+// A key may be listed without a name, but not created without one.
+func TestRotation_noName(t *testing.T) {
+	t.Parallel()
+	for _, key := range []crypto.Signer{nil, newKey()} {
+		run := newRotationRun(t)
+		run.Inject(kalshitest.Fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"","scopes":["read","write"]}]}`})
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: key})
+		var failed *kalshi.RotationError
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, kalshi.StageMint, failed.Stage)
+		assert.True(t, isA[*kalshi.ValidationError](err))
+		assert.ErrorContains(t, err, "Name is empty")
+		keys, _ := run.keys()
+		assert.Equal(t, "old", keys)
+	}
+}
