@@ -23,7 +23,7 @@ type outcome int
 
 const (
 	outcomeNotSent  outcome = iota // nothing of it reached the service
-	outcomeRejected                // answered, and not processed
+	outcomeRejected                // the service responded, and did not process it
 	outcomeUnknown                 // it may have been processed
 )
 

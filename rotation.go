@@ -163,7 +163,7 @@ func (r *rotation) generate(ctx context.Context) (*GenerateAPIKeyResponse, error
 		return nil, err
 	}
 	made := new(GenerateAPIKeyResponse)
-	return made, r.client.createKey(ctx, r.mintOperation("GenerateAPIKey", pathGenerate), req, made)
+	return made, r.client.createKey(ctx, r.createOperation("GenerateAPIKey", pathGenerate), req, made)
 }
 
 // create registers the caller's own key.
@@ -177,15 +177,15 @@ func (r *rotation) create(ctx context.Context, key crypto.Signer) (*GenerateAPIK
 		return nil, err
 	}
 	var made CreateAPIKeyResponse
-	err = r.client.createKey(ctx, r.mintOperation("CreateAPIKey", pathAPIKeys), req, &made)
+	err = r.client.createKey(ctx, r.createOperation("CreateAPIKey", pathAPIKeys), req, &made)
 	return &GenerateAPIKeyResponse{ID: made.ID, Warning: made.Warning}, err
 }
 
 func (r *rotation) name() string { return cmp.Or(r.req.Name, r.current.Name) }
 
-// mintOperation is the call that creates the new key. It is signed by the key
+// createOperation is the call that creates the new key. It is signed by the key
 // that was inspected, and rejects the ID of any key that was listed then.
-func (r *rotation) mintOperation(name, path string) operation {
+func (r *rotation) createOperation(name, path string) operation {
 	existed := func(id string) bool { return id == r.old.keyID || r.before.find(id) != nil }
 	return operation{name: name, path: path, keyName: r.name(), existed: existed, credential: r.by(r.old)}
 }

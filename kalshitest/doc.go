@@ -23,7 +23,7 @@
 // Server verifies signatures with its own code and depends on the standard library
 // alone, so it can test any client. Nothing that it holds outlives the process.
 //
-// # How true it is
+// # How faithful it is
 //
 // Documented, in the exchange's public documentation of October 2026: the
 // endpoints, the signatures, the scopes, the successful responses, the ranges of

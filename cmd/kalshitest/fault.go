@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -25,6 +26,12 @@ type faultJSON struct {
 	Body                 string
 	Header               http.Header
 	Cut                  bool
+}
+
+// jsonTypes names what JSON has for the types of those fields.
+var jsonTypes = map[reflect.Kind]string{
+	reflect.String: "a string", reflect.Int: "a whole number", reflect.Bool: "true or false",
+	reflect.Map: `an object such as {"Retry-After":["1"]}`, reflect.Slice: "an array of strings",
 }
 
 const faultFields = "Method, Path, KeyID, Times, Delay, Process, Drop, Reset, Status, Body, Header and Cut"
@@ -53,7 +60,7 @@ func parseFault(text string) (kalshitest.Fault, error) {
 	var wrongType *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return kalshitest.Fault{}, fmt.Errorf("%s is a %s and cannot be a JSON %s", wrongType.Field, wrongType.Type.Kind(), wrongType.Value)
+		return kalshitest.Fault{}, fmt.Errorf("%s must be %s, not a JSON %s", wrongType.Field, jsonTypes[wrongType.Type.Kind()], wrongType.Value)
 	case err != nil && strings.Contains(err.Error(), "unknown field"):
 		return kalshitest.Fault{}, fmt.Errorf("%w: the fields are %s", err, faultFields)
 	case err != nil:

@@ -134,7 +134,12 @@ func newFlagSet(cfg *settings) *flag.FlagSet {
 	flags.SetOutput(io.Discard) // run prints the error, and help is written by hand
 	flags.StringVar(&cfg.addr, "addr", "127.0.0.1:0", "")
 	flags.StringVar(&cfg.envFile, "env", "", "")
-	flags.DurationVar(&cfg.clockOffset, "clock-offset", 0, "")
+	flags.Func("clock-offset", "", func(text string) (err error) {
+		if cfg.clockOffset, err = time.ParseDuration(text); err != nil {
+			return errors.New("write a duration with its unit, such as 30s or -1m30s")
+		}
+		return nil
+	})
 	flags.Func("fault", "", func(text string) error {
 		cfg.faults = append(cfg.faults, text)
 		return nil

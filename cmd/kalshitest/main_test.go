@@ -49,7 +49,7 @@ func TestCommandLine_mistakes(t *testing.T) {
 		want string
 	}{
 		{"unknown flag", []string{"-bogus"}, "-bogus (kalshitest -h explains the flags)"},
-		{"clock offset without a unit", []string{"-clock-offset", "3"}, `invalid value "3" for flag -clock-offset`},
+		{"clock offset without a unit", []string{"-clock-offset", "3"}, `invalid value "3" for flag -clock-offset: write a duration with its unit, such as 30s`},
 		{"command without --", []string{"-rsa", "true"}, `unexpected argument "true": write -- before a command`},
 		{"-- without a command", []string{"--"}, "there is no command after --"},
 		{"all addresses", []string{"-addr", ":0"}, `-addr ":0" is no loopback address: write one such as 127.0.0.1:8080`},
@@ -65,8 +65,8 @@ func TestCommandLine_mistakes(t *testing.T) {
 		{"two faults in one", []string{"-fault", `{"Drop":true}{}`}, "write one -fault for each fault"},
 		{"unknown field", []string{"-fault", `{"Droop":true}`}, `unknown field "Droop": the fields are Method, Path, KeyID,`},
 		{"Answer", []string{"-fault", `{"Answer":null}`}, `unknown field "Answer"`},
-		{"field of another type", []string{"-fault", `{"Status":"503"}`}, "Status is a int and cannot be a JSON string"},
-		{"delay as a number", []string{"-fault", `{"Delay":300}`}, "Delay is a string and cannot be a JSON number"},
+		{"field of another type", []string{"-fault", `{"Status":"503"}`}, "Status must be a whole number, not a JSON string"},
+		{"delay as a number", []string{"-fault", `{"Delay":300}`}, "Delay must be a string, not a JSON number"},
 		{"delay without a unit", []string{"-fault", `{"Delay":"300"}`}, `the Delay "300" is no duration: write one such as "300ms"`},
 		{"fault that matches no request", []string{"-fault", `{"Drop":true}`, "-fault", `{"Method":"post"}`},
 			`kalshitest: -fault {"Method":"post"}: method "post" matches no request: write it in capitals, such as "POST"`},

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	of      = flag.String("of", "", "rotate the key in this key `file`, and list, make and delete with the environment's key")
+	of      *kalshi.KeyFile // nil without -of; not empty, as with a script's unset variable
 	keepOld = flag.Bool("keep-old", false, "leave the old key alive")
 	grace   = flag.Duration("grace", 0, "`time` to wait before the old key is deleted, such as 30s")
 )
@@ -25,16 +25,20 @@ same rights. The programs on that file go on with the new key.
 A key that rotates itself needs the scopes read and write. Rotate any other key by
 an admin key in the environment and -of.`
 
-func main() { example.Run(usage, rotate) }
+func main() {
+	flag.Func("of", "rotate the key in this key `file`, and list, make and delete with the environment's key", func(path string) error {
+		of = new(kalshi.KeyFile(path))
+		return nil
+	})
+	example.Run(usage, rotate)
+}
 
 func rotate(ctx context.Context, s *example.Session) error {
 	req := kalshi.RotateAPIKeyRequest{KeepOld: *keepOld, Grace: *grace}
-	file := kalshi.KeyFile(*of)
-	var err error
-	if *of == "" {
-		file, err = s.KeyFile()
-	} else {
-		req.Signer, err = kalshi.NewSignerFromSource(ctx, file.Load)
+	file, err := s.KeyFile()
+	if of != nil {
+		file = *of
+		req.Signer, err = kalshi.NewSignerFromSource(ctx, of.Load)
 	}
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func TestRotate_Of(t *testing.T) {
 	bot := srv.AddKey(kalshitest.Key{Name: "bot", Scopes: []string{"read", "write::trade"}})
 	path := filepath.Join(t.TempDir(), "bot.pem")
 	require.NoError(t, os.WriteFile(path, []byte("KALSHI_API_KEY_ID="+bot.ID+"\n"+bot.PrivateKey), 0o600))
-	set(t, of, path)
+	set(t, &of, new(kalshi.KeyFile(path)))
 	require.NoError(t, rotate(t.Context(), connect(t)))
 
 	id, _, err := kalshi.KeyFile(path).Load(t.Context())
@@ -88,6 +88,14 @@ func TestRotate_KeepOld(t *testing.T) {
 	set(t, keepOld, true)
 	require.NoError(t, rotate(t.Context(), connect(t)))
 	assert.Len(t, srv.Keys(), 2)
+}
+
+// An unset variable of a script does not rotate the environment's key.
+func TestRotate_OfNothing(t *testing.T) {
+	srv, _ := newExchange(t)
+	set(t, &of, new(kalshi.KeyFile("")))
+	assert.ErrorContains(t, rotate(t.Context(), connect(t)), "key file is empty")
+	assert.Len(t, srv.Requests(), 0)
 }
 
 // The error says what the account and the file hold, and what to do.
