@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -328,84 +327,4 @@ func TestKeyFile_Save_refuses(t *testing.T) {
 	assert.ErrorContains(t, KeyFile("~/none/key").Save(t.Context(), good), "$HOME/none/key")
 	assert.Error(t, KeyFile(filepath.Join(path, "key")).Save(t.Context(), good), "below a file")
 	assert.Equal(t, before, names(t, dir))
-}
-
-func TestKeyFile_Save_symlink(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	old, key := generatedKey(t), generatedKey(t)
-	target := filepath.Join(dir, "target")
-	require.NoError(t, KeyFile(target).Save(t.Context(), old))
-	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
-		path := filepath.Join(dir, "link")
-		symlink(t, to, path)
-		require.NoError(t, KeyFile(path).Save(t.Context(), key))
-		info, err := os.Lstat(path)
-		require.NoError(t, err)
-		assert.True(t, info.Mode().IsRegular(), "the link is replaced")
-		assertMode0600(t, path)
-		requireKeyFile(t, path, key)
-		requireKeyFile(t, target, old)
-		require.NoError(t, os.Remove(path))
-	}
-	assert.Equal(t, []string{"target"}, names(t, dir))
-}
-
-// Kubernetes updates a mounted secret by replacing the symbolic link ..data.
-func TestKeyFile_Load_followsKubernetes(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "bot.key")
-	symlink(t, filepath.Join("..data", "bot.key"), path)
-	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
-		key := generatedKey(t)
-		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
-		require.NoError(t, KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), key))
-		symlink(t, version, filepath.Join(dir, "..data_tmp"))
-		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
-		requireKeyFile(t, path, key)
-	}
-}
-
-// OpenSSL, Python and Node read the file as PEM.
-func TestKeyFile_otherPrograms(t *testing.T) {
-	t.Parallel()
-	programs := map[string][]string{
-		"openssl": {"openssl", "pkey", "-pubout", "-in"},
-		"python3": {"python3", "-c", `
-import sys
-from cryptography.hazmat.primitives import serialization as s
-key = s.load_pem_private_key(open(sys.argv[1], "rb").read(), None)
-sys.stdout.write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())`},
-		"node": {"node", "-e", `
-const key = require("crypto").createPrivateKey(require("fs").readFileSync(process.argv[1]));
-process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki", format: "pem" }));`},
-	}
-	for name, command := range programs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if _, err := exec.LookPath(name); err != nil {
-				t.Skip(name + " is not installed")
-			}
-			if name == "openssl" && !isOpenSSL() {
-				t.Skip("this openssl is LibreSSL, which lacks some key types")
-			}
-			good := goodKeyTexts(t)
-			for _, kt := range []keyText{good[0], good[2]} { // as the service sends them
-				path := filepath.Join(t.TempDir(), "bot.key")
-				require.NoError(t, KeyFile(path).Save(t.Context(), &GenerateAPIKeyResponse{ID: testKeyID, PrivateKey: newPrivateKeyPEM(kt.text)}))
-				want, err := MarshalPublicKey(kt.key.Public())
-				require.NoError(t, err)
-				var stderr strings.Builder
-				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
-				cmd.Stderr = &stderr
-				got, err := cmd.Output()
-				if strings.Contains(stderr.String(), "No module named") {
-					t.Skip("Python's package cryptography is not installed")
-				}
-				require.NoError(t, err, "%s: %s", kt.name, &stderr)
-				assert.Equal(t, want, strings.ReplaceAll(string(got), "\r\n", "\n"), kt.name)
-			}
-		})
-	}
 }

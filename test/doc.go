@@ -21,6 +21,7 @@
 //	fleet_test.go             processes that follow one key file through rotations
 //	crash_test.go             rotation in a process that is killed
 //	files_linux_test.go       full disks, size limits and folders of other users
+//	keyfile_test.go           key files behind links, and in other programs
 //	keyfile_linux_test.go     what KeyFile.Save keeps, when it fails and when it is killed
 //	schema_test.go            requests and responses against the documented schema
 //	messages_test.go          the text of each error

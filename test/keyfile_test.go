@@ -1,0 +1,130 @@
+package test
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go"
+)
+
+// fileKey is a key as the service returns it, with its public half.
+func fileKey(t testing.TB) (key *kalshi.GenerateAPIKeyResponse, public string) {
+	t.Helper()
+	private := newKey()
+	public, err := kalshi.MarshalPublicKey(private.Public())
+	require.NoError(t, err)
+	return &kalshi.GenerateAPIKeyResponse{ID: spareKeyID, PrivateKey: pemOf(pemText(private))}, public
+}
+
+// requireKeyFile requires that a key file holds that key.
+func requireKeyFile(t testing.TB, path, public string) {
+	t.Helper()
+	keyID, key, err := kalshi.KeyFile(path).Load(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, spareKeyID, keyID)
+	got, err := kalshi.MarshalPublicKey(key.Public())
+	require.NoError(t, err)
+	assert.Equal(t, public, got)
+}
+
+func symlink(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		if runtime.GOOS == "windows" {
+			t.Skip("this user may not make symbolic links")
+		}
+		require.NoError(t, err)
+	}
+}
+
+// Save replaces a symbolic link by a file, and leaves its target alone.
+func TestKeyFile_Save_symlink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target := filepath.Join(dir, "target")
+	old, oldPublic := fileKey(t)
+	key, public := fileKey(t)
+	require.NoError(t, kalshi.KeyFile(target).Save(t.Context(), old))
+	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
+		path := filepath.Join(dir, "link")
+		symlink(t, to, path)
+		require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), key))
+		info, err := os.Lstat(path)
+		require.NoError(t, err)
+		assert.True(t, info.Mode().IsRegular(), "the link is replaced")
+		requireKeyFile(t, path, public)
+		requireKeyFile(t, target, oldPublic)
+		require.NoError(t, os.Remove(path))
+	}
+}
+
+// Kubernetes updates a mounted secret by replacing the symbolic link ..data.
+func TestKeyFile_Load_followsKubernetes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bot.key")
+	symlink(t, filepath.Join("..data", "bot.key"), path)
+	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
+		key, public := fileKey(t)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		require.NoError(t, kalshi.KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), key))
+		symlink(t, version, filepath.Join(dir, "..data_tmp"))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+		requireKeyFile(t, path, public)
+	}
+}
+
+// OpenSSL, Python and Node read the file as PEM.
+func TestKeyFile_otherPrograms(t *testing.T) {
+	t.Parallel()
+	programs := map[string][]string{
+		"openssl": {"openssl", "pkey", "-pubout", "-in"},
+		"python3": {"python3", "-c", `
+import sys
+from cryptography.hazmat.primitives import serialization as s
+key = s.load_pem_private_key(open(sys.argv[1], "rb").read(), None)
+sys.stdout.write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode())`},
+		"node": {"node", "-e", `
+const key = require("crypto").createPrivateKey(require("fs").readFileSync(process.argv[1]));
+process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki", format: "pem" }));`},
+	}
+	key := newKey()
+	for name, command := range programs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := exec.LookPath(name); err != nil {
+				t.Skip(name + " is not installed")
+			}
+			if version, _ := exec.Command("openssl", "version").Output(); name == "openssl" && strings.HasPrefix(string(version), "LibreSSL") {
+				t.Skip("this openssl is LibreSSL, which lacks some key types")
+			}
+			rsaText := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey())}))
+			for text, private := range map[string]crypto.Signer{pemText(key): key, rsaText: rsaKey()} { // as the service sends them
+				public, err := kalshi.MarshalPublicKey(private.Public())
+				require.NoError(t, err)
+				path := filepath.Join(t.TempDir(), "bot.key")
+				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), &kalshi.GenerateAPIKeyResponse{ID: spareKeyID, PrivateKey: pemOf(text)}))
+				var stderr strings.Builder
+				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
+				cmd.Stderr = &stderr
+				got, err := cmd.Output()
+				if strings.Contains(stderr.String(), "No module named") {
+					t.Skip("Python's package cryptography is not installed")
+				}
+				require.NoError(t, err, &stderr)
+				assert.Equal(t, public, strings.ReplaceAll(string(got), "\r\n", "\n"))
+			}
+		})
+	}
+}
