@@ -177,7 +177,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, sent *sentTrace)
 	if op.query != "" {
 		u += "?" + op.query
 	}
-	if op.method == http.MethodDelete { // of a GET nobody asks, a POST has a body to watch
+	if op.method == http.MethodDelete { // a GET needs no watching, and of a POST the body is watched
 		ctx = sent.watchConn(ctx)
 	}
 	req, err := http.NewRequestWithContext(ctx, op.method, u, nil)

@@ -180,8 +180,9 @@ func unmarshal(body []byte, v any) error {
 
 var keyIDFirst = regexp.MustCompile(`^\s*{\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
-// findKeyID looks for the new key's ID in a body that is no success: whole
-// JSON, or cut off behind an ID that stands first, as the service sends it.
+// findKeyID looks for the new key's ID in the body of a create that failed: in
+// whole JSON, or in JSON that is cut off but begins with the ID, as the
+// service's does.
 func findKeyID(body []byte) string {
 	var created struct {
 		ID string `json:"api_key_id"`

@@ -128,10 +128,10 @@ func (t *sentTrace) watchConn(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
-// outcome judges an attempt that got no response. A request whose body nobody
-// read, nor can read any more, was not sent, whatever the transport. A request
-// without a body was not sent if there was no connection for it; a transport
-// that never asked for one does not report to traces.
+// outcome judges an attempt that got no response. If the body was not read, and
+// cannot be read any more, nothing was sent, whatever the transport does. A
+// request without a body was not sent if the transport asked for a connection
+// and got none; a transport that never asked does not report to traces.
 func (t *sentTrace) outcome() outcome {
 	if t.body != nil && t.body.seal() || t.body == nil && t.asked.Load() && !t.got.Load() {
 		return outcomeNotSent
