@@ -44,7 +44,7 @@ type attemptResult struct {
 	outcome    outcome
 	retryable  bool          // another attempt may succeed
 	retryAfter time.Duration // from the response
-	signAgain  bool          // a 401 that another signature may mend
+	signAgain  bool          // a 401 that another signature may resolve
 	keyID      string        // of the new key, if the response names it in spite of err
 	received   time.Time     // when the response or the error arrived
 }

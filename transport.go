@@ -112,13 +112,13 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 			return resp, redactHTTPError(err)
 		}
-		if !auth.mends(req.Context(), resp) {
+		if !auth.shouldSignAgain(req.Context(), resp) {
 			return resp, nil
 		}
 		if body, err = rewind(req); err != nil {
 			return resp, nil // it cannot be sent again
 		}
-		_ = resp.Body.Close() // mends has read it, so that the connection can be reused
+		_ = resp.Body.Close() // it has been read, so that the connection can be reused
 	}
 }
 
@@ -177,9 +177,9 @@ func hasSignature(h http.Header) bool {
 	return false
 }
 
-// mends reports whether a 401 is worth signing and sending the request again.
+// shouldSignAgain reports whether a 401 is worth signing and sending the request again.
 // It leaves the response's body as it was.
-func (a *authenticator) mends(ctx context.Context, resp *http.Response) bool {
+func (a *authenticator) shouldSignAgain(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
 	if resp.Body == nil {
 		resp.Body = http.NoBody
