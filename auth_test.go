@@ -36,7 +36,7 @@ func TestNewSigner_rejectsKeys(t *testing.T) {
 	}
 }
 
-// Whatever can stand in a header is left to the service.
+// An ID that a header can hold is left to the service.
 func TestNewSigner_rejectsIDs(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
@@ -71,9 +71,8 @@ func TestNewSignerFromPEM(t *testing.T) {
 	assertInvalid(t, err, "private key")
 }
 
-// A FIX logon is signed over five fields with SOH between them. Who forgets a
-// field or writes a time of his own learns it here and not from a refused
-// logon.
+// A FIX logon is signed over five fields separated by SOH. A missing field, or a
+// time in another form, is an error here and not a refused logon later.
 func TestSigner_SignFIXLogon(t *testing.T) {
 	t.Parallel()
 	const sendingTime = "20261015-07:08:09.010"
@@ -202,7 +201,7 @@ func TestSigner_nothingToSign(t *testing.T) {
 	}
 }
 
-// A KMS signs as a key in memory does. It decides by these options what to do.
+// A KMS gets the same input as a key in memory, with options that say what to do.
 func TestSigner_SignText(t *testing.T) {
 	t.Parallel()
 	for keyType, key := range testKeys(t) {
@@ -280,7 +279,7 @@ func TestSigner_remoteKeyFails(t *testing.T) {
 	}
 }
 
-// What a key manager says is made safe for a log. Nothing is sent.
+// The text of a key manager's error is made safe for a log. Nothing is sent.
 func TestSigner_remoteKeyFails_sanitizes(t *testing.T) {
 	t.Parallel()
 	text, err := MarshalPrivateKey(newEd25519Key(t))
@@ -310,7 +309,7 @@ func TestSigner_remoteKeyFails_sanitizes(t *testing.T) {
 	}
 }
 
-// One pointer for all would let a key change what others are asked to sign.
+// A key that changes its options does not change those of other signers.
 func TestSigner_optionsAreItsOwn(t *testing.T) {
 	t.Parallel()
 	meddler := &meddlingKey{testRSAKey()}
@@ -352,7 +351,7 @@ func TestSigner_zeroValue(t *testing.T) {
 	}
 }
 
-// Middlewares append to headers; the values lie in one array.
+// The values share an array; appending to one must not change another.
 func TestSigner_Headers_areSeparate(t *testing.T) {
 	t.Parallel()
 	h, err := newTestSigner(t, newEd25519Key(t)).Headers("GET", "/a")
@@ -364,8 +363,7 @@ func TestSigner_Headers_areSeparate(t *testing.T) {
 	assert.Equal(t, want, h)
 }
 
-// Each signature must belong to the key that it names, while the key is
-// replaced. The race detector looks on.
+// While the key is replaced, each signature belongs to the key that it names.
 func TestSigner_concurrent(t *testing.T) {
 	t.Parallel()
 	creds := make(map[string]*credential)
@@ -401,7 +399,7 @@ func TestSigner_concurrent(t *testing.T) {
 
 var errSource = errors.New("no connection to the secret manager")
 
-// The same key is the same credential, in whatever value it comes.
+// A reloaded key that is equal keeps the credential.
 func TestSigner_Reload(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		key, other := newEd25519Key(t), newEd25519Key(t)

@@ -177,8 +177,8 @@ func hasSignature(h http.Header) bool {
 	return false
 }
 
-// shouldSignAgain reports whether a 401 is worth signing and sending the request again.
-// It leaves the response's body as it was.
+// shouldSignAgain reports whether a 401 is worth signing and sending the request
+// again. It leaves the response's body as it was.
 func (a *authenticator) shouldSignAgain(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
 	if resp.Body == nil {
