@@ -40,11 +40,14 @@ func TestNewSigner_rejectsKeys(t *testing.T) {
 func TestNewSigner_rejectsIDs(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
-	_, err := NewSigner("!key-of/1~", key)
-	require.NoError(t, err)
+	for _, id := range []string{"!key-of/1~", "MII" + strings.Repeat("x", 125)} { // longer, it would read as an RSA key
+		_, err := NewSigner(id, key)
+		assert.NoError(t, err)
+	}
 	const bad = "has blanks, control or non-ASCII characters"
 	for id, want := range map[string]string{
 		"": "is empty", "a b": bad, testKeyID + "\n": bad, "a\r\nX-Evil: 1": bad, "a\x00b": bad, "a\x7f": bad, "a\u00a0b": bad, "a\u200bb": bad, "a\xff": bad,
+		"MII" + strings.Repeat("x", 126): "is a private key",
 	} {
 		signer, err := NewSigner(id, key)
 		assert.Nil(t, signer)
