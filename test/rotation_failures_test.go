@@ -82,12 +82,12 @@ func rotationTests() []rotationTest {
 
 		// A key that does not work is removed again, or else named.
 		{name: "verified at the second try", faults: listAgain(fault{Status: 401, Body: unknownKeyBody}), keys: "new", saved: true, took: 100 * time.Millisecond},
-		{name: "never verified", faults: listAgain(unknownKey), stage: kalshi.StageVerify, keys: "old", newID: true, kind: "Unauthorized", text: "was deleted again", took: 10 * time.Second},
+		{name: "never verified", faults: listAgain(unknownKey), stage: kalshi.StageVerify, keys: "old", newID: true, kind: "Unauthorized", text: "was deleted again", took: verifyTook},
 		// A 404 is weak proof for a key that no call has shown to be known yet.
-		{name: "never verified and gone already", faults: listAgain(unknownKey), at: kalshi.StageDelete, handle: twice, stage: kalshi.StageVerify, keys: "old", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
+		{name: "never verified and gone already", faults: listAgain(unknownKey), at: kalshi.StageDelete, handle: twice, stage: kalshi.StageVerify, keys: "old", newID: true, handedBack: true, kind: "Unauthorized", took: verifyTook},
 		{name: "never verified and not found at the second try", faults: listAgain(unknownKey, fault{Method: remove, Status: 503}, fault{Method: remove, Status: 404, Body: notFoundBody}),
-			stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: 10 * time.Second},
-		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: 10 * time.Second},
+			stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: verifyTook},
+		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: verifyTook},
 		{name: "transport panics in verify", at: kalshi.StageVerify, handle: panics, stage: kalshi.StageVerify, keys: "old", newID: true, text: "panicked with a string"},
 		{name: "transport panics in verify and the key cannot be deleted", at: kalshi.StageVerify, handle: panics, faults: one(fault{Method: remove, Status: 403}),
 			stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, text: "or delete it"},
@@ -182,7 +182,7 @@ func (tt *rotationTest) run(t *testing.T, run *rotationRun) {
 	got, err := run.rotate(ctx, req)
 	run.over = true
 
-	assert.InDelta(t, tt.took.Seconds(), time.Since(began).Seconds(), 0.9, "time taken, in seconds")
+	assert.InDelta(t, tt.took.Seconds(), time.Since(began).Seconds(), 0.3, "time taken, in seconds: two retries wait that long at most")
 	keys, newID := run.keys()
 	assert.Equal(t, tt.keys, keys, "keys in the exchange")
 	assert.Equal(t, tt.saved, len(run.saved) == 1)

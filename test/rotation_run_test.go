@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,10 @@ import (
 
 // oldKeyID is the key that a rotationRun rotates.
 const oldKeyID = "11111111-2222-4333-8444-555555555555"
+
+// verifyTook is how long a new key is tried for, with waits of 0.1, 0.2, 0.4 and
+// 0.8 seconds, and then of one second each.
+const verifyTook = 9500 * time.Millisecond
 
 // A rotationRun is a client, an exchange that holds the key to rotate as
 // oldKeyID, and what Save was handed.
