@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -9,14 +10,11 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,9 +106,14 @@ func replace(old, by string) func(string) string {
 	return func(s string) string { return strings.ReplaceAll(s, old, by) }
 }
 
-func TestParsePrivateKey_mangled(t *testing.T) {
+func TestParsePrivateKey(t *testing.T) {
 	t.Parallel()
-	for _, kt := range goodKeyTexts(t) {
+	texts := goodKeyTexts(t)
+	key := newEd25519Key(t)
+	for tag, der := range pkcs8v2(t, key) {
+		texts = append(texts, keyText{"Ed25519 in PKCS#8 version 2, " + tag, encodePEM("PRIVATE KEY", der), key})
+	}
+	for _, kt := range texts {
 		for _, m := range mangles {
 			t.Run(kt.name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
@@ -122,16 +125,6 @@ func TestParsePrivateKey_mangled(t *testing.T) {
 	}
 }
 
-func TestParsePrivateKey_PKCS8v2(t *testing.T) {
-	t.Parallel()
-	key := newEd25519Key(t)
-	for name, der := range pkcs8v2(t, key) {
-		got, err := ParsePrivateKey([]byte(encodePEM("PRIVATE KEY", der)))
-		require.NoError(t, err, name)
-		assertSameKey(t, key, got)
-	}
-}
-
 // A refusal is a text that is not a usable key, with words that the error must
 // contain: what it is and how to fix it.
 type refusal struct {
@@ -139,64 +132,58 @@ type refusal struct {
 	words      []string
 }
 
-// rsaPSSOnly returns a key whose algorithm is RSASSA-PSS instead of RSA.
-func rsaPSSOnly(t testing.TB) string {
+func newECKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
-	der, err := asn1.Marshal(struct {
-		Version    int
-		Algorithm  pkix.AlgorithmIdentifier
-		PrivateKey []byte
-	}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}}, x509.MarshalPKCS1PrivateKey(testRSAKey())})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	return encodePEM("PRIVATE KEY", der)
+	return key
 }
 
-func certificate(t testing.TB, key crypto.Signer) string {
+// newSmallRSAKey makes a key of 1024 bits.
+func newSmallRSAKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)
-	return encodePEM("CERTIFICATE", der)
+	return key
 }
 
 func refusals(t testing.TB) []refusal {
 	t.Helper()
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	ecKey := newECKey(t)
 	sec1, err := x509.MarshalECPrivateKey(ecKey)
 	require.NoError(t, err)
 	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
+	spki, err := x509.MarshalPKIXPublicKey(newEd25519Key(t).Public())
 	require.NoError(t, err)
-	edKey := newEd25519Key(t)
-	spki, err := x509.MarshalPKIXPublicKey(edKey.Public())
-	require.NoError(t, err)
-	edDER := pkcs8(t, edKey)
+	edDER := pkcs8(t, newEd25519Key(t))
 	edText := encodePEM("PRIVATE KEY", edDER)
-	legacy := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: edDER,
-		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00112233445566778899AABBCCDDEEFF"}}))
 	encrypted := encodePEM("ENCRYPTED PRIVATE KEY", edDER)
-	openSSH := encodePEM("OPENSSH PRIVATE KEY", append([]byte("openssh-key-v1\x00"), edDER...))
+	legacy := strings.Replace(encodePEM("RSA PRIVATE KEY", edDER), "\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1)
+	rsaDER := pkcs8(t, testRSAKey())
+	pssOnly := bytes.Replace(rsaDER, []byte("\x0d\x01\x01\x01"), []byte("\x0d\x01\x01\x0a"), 1) // the algorithm's number
+	damaged := slices.Clone(rsaDER)
+	damaged[len(damaged)-100] ^= 0xff
+	long := append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...) // which would take quadratic time to parse
 
-	cut, public, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"public key", "use the private key"}, []string{"no BEGIN PRIVATE KEY line", "name of its file"}
-	ec, small := []string{"EC key", "genpkey -algorithm ed25519"}, "RSA needs at least 2048"
-	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
+	cut, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"no BEGIN PRIVATE KEY line", "name of its file"}
+	public := []string{"public key", "use the private key"}
+	ec, decrypt := []string{"EC key", "genpkey -algorithm ed25519"}, []string{"is encrypted", "decrypt it with `openssl pkey"}
 	return []refusal{
 		{"empty", "", []string{"is empty", "use the PEM text"}},
 		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted in the old form", legacy, decrypt},
-		{"OpenSSH", openSSH, []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey -algorithm ed25519`"}},
+		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey"}},
 		{"public key", encodePEM("PUBLIC KEY", spki), public},
 		{"OpenSSH public key", "ssh-ed25519 " + base64.StdEncoding.EncodeToString(spki) + " me@host\n", public},
-		{"certificate", certificate(t, edKey), []string{"certificate", "use the private key"}},
+		{"certificate", encodePEM("CERTIFICATE", spki), []string{"certificate", "use the private key"}},
 		{"EC in SEC1", encodePEM("EC PRIVATE KEY", sec1), ec},
 		{"EC in SEC1 under another label", encodePEM("PRIVATE KEY", sec1), ec},
 		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, ecKey)), ec},
-		{"RSASSA-PSS only", rsaPSSOnly(t), []string{"RSASSA-PSS", "make a plain RSA key"}},
-		{"RSA 1024", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsa1024)), []string{"1024 bits", small}},
-		{"RSA 8200", encodePEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(largeRSAKey(t))), []string{"at most 8192"}},
+		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), []string{"RSASSA-PSS", "make a plain RSA key"}},
+		{"RSA 1024", encodePEM("PRIVATE KEY", pkcs8(t, newSmallRSAKey(t))), []string{"1024 bits", "RSA needs at least 2048"}},
+		{"longer than any key", encodePEM("PRIVATE KEY", long), []string{"is too long", "at most 8192 bits"}},
 		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
 		{"two private keys", edText + edText, []string{"more than one private key", "keep only the one"}},
 		{"a plain and an encrypted key", edText + encrypted, decrypt},
@@ -207,21 +194,14 @@ func refusals(t testing.TB) []refusal {
 		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
 		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
 		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
-		{"PKCS#8 with a damaged RSA key", encodePEM("PRIVATE KEY", brokenPKCS8(t)), []string{"neither a valid RSA nor a valid Ed25519 key"}},
+		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), []string{"neither a valid RSA nor a valid Ed25519 key"}},
 	}
 }
 
-// brokenPKCS8 returns a valid PKCS#8 wrapper around a damaged RSA key.
-func brokenPKCS8(t testing.TB) []byte {
+// assertRefused asserts that ParsePrivateKey refuses texts, and quotes none.
+func assertRefused(t *testing.T, refusals []refusal) {
 	t.Helper()
-	der := pkcs8(t, testRSAKey())
-	der[len(der)-100] ^= 0xff
-	return der
-}
-
-func TestParsePrivateKey_refuses(t *testing.T) {
-	t.Parallel()
-	for _, r := range refusals(t) {
+	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			key, err := ParsePrivateKey([]byte(r.text))
@@ -233,76 +213,36 @@ func TestParsePrivateKey_refuses(t *testing.T) {
 	}
 }
 
+func TestParsePrivateKey_refuses(t *testing.T) {
+	t.Parallel()
+	assertRefused(t, refusals(t))
+}
+
+// Wherever a key is cut, at its start, its end or within its body, it is refused.
 func TestParsePrivateKey_cutOff(t *testing.T) {
 	t.Parallel()
 	for _, kt := range goodKeyTexts(t) {
-		first := strings.Index(kt.text, "\n") + 1
-		last := strings.LastIndex(kt.text, "-----END")
-		head, body, tail := kt.text[:first], kt.text[first:last], kt.text[last:]
-		check := func(t *testing.T, text string, place int) {
-			t.Helper()
-			key, err := ParsePrivateKey([]byte(text))
-			if err == nil || key != nil {
-				t.Fatalf("an incomplete key was accepted, cut at %d", place)
-			}
-			assertInvalid(t, err)
-			assertNoEcho(t, text, err)
-		}
 		t.Run(kt.name, func(t *testing.T) {
 			t.Parallel()
-			for i := range len(head) + len(body) {
-				check(t, kt.text[:i], i) // without its end
+			first, last := strings.Index(kt.text, "\n")+1, strings.LastIndex(kt.text, "-----END")
+			head, body, tail := kt.text[:first], kt.text[first:last], kt.text[last:]
+			var cuts []string
+			for i := range last {
+				cuts = append(cuts, kt.text[:i], kt.text[i+len("-----BEGIN"):])
 			}
-			for i := 1; i < len(kt.text)-len(tail); i++ {
-				check(t, kt.text[i+len("-----BEGIN"):], i) // without its start
+			body = strings.TrimRight(strings.ReplaceAll(body, "\n", ""), "=") // padding is not needed
+			for i := range body {
+				cuts = append(cuts, head+body[:i]+"\n"+tail)
 			}
-			compact := strings.ReplaceAll(body, "\n", "")
-			enough := len(strings.TrimRight(compact, "=")) // padding is not needed
-			for i := range enough {
-				check(t, head+compact[:i]+"\n"+tail, i) // with both lines and part of the body
+			for _, text := range cuts {
+				key, err := ParsePrivateKey([]byte(text))
+				if key != nil {
+					t.Fatalf("%d of %d characters were accepted as a key", len(text), len(kt.text))
+				}
+				assertInvalid(t, err)
+				assertNoEcho(t, text, err)
 			}
 		})
-	}
-}
-
-// Parsing an RSA key takes quadratic time, and the key may come from the
-// service.
-func TestParsePrivateKey_tooLong(t *testing.T) {
-	t.Parallel()
-	long := &pem.Block{Type: privateKeyMark, Bytes: append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)}
-	_, err := ParsePrivateKey(pem.EncodeToMemory(long))
-	assertInvalid(t, err, "is too long", "at most 8192 bits")
-}
-
-// largeRSAKey returns a key of 8200 bits. Its many primes make it cheap.
-func largeRSAKey(t testing.TB) *rsa.PrivateKey {
-	t.Helper()
-	const primes, bits = 20, 8200
-	one, phi := big.NewInt(1), big.NewInt(1)
-	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: big.NewInt(1), E: 65537}}
-	for range primes {
-		p, err := rand.Prime(rand.Reader, bits/primes)
-		require.NoError(t, err)
-		key.Primes = append(key.Primes, p)
-		key.N.Mul(key.N, p)
-		phi.Mul(phi, new(big.Int).Sub(p, one))
-	}
-	key.D = new(big.Int).ModInverse(big.NewInt(int64(key.E)), phi)
-	return key
-}
-
-func TestMarshalPublicKey(t *testing.T) {
-	t.Parallel()
-	for _, kt := range goodKeyTexts(t) {
-		text, err := MarshalPublicKey(kt.key.Public())
-		require.NoError(t, err, kt.name)
-		block, rest := pem.Decode([]byte(text))
-		require.NotNil(t, block, kt.name)
-		assert.Equal(t, "PUBLIC KEY", block.Type)
-		assert.Empty(t, rest)
-		got, err := x509.ParsePKIXPublicKey(block.Bytes)
-		require.NoError(t, err, kt.name)
-		assert.Equal(t, kt.key.Public(), got)
 	}
 }
 
@@ -312,25 +252,50 @@ func rsaPublicKey(bits int) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 }
 
-func TestMarshalPublicKey_limits(t *testing.T) {
+func TestMarshalPublicKey(t *testing.T) {
 	t.Parallel()
-	for _, bits := range []int{2048, 8192} {
-		_, err := MarshalPublicKey(rsaPublicKey(bits))
-		assert.NoError(t, err, bits)
+	for _, want := range []crypto.PublicKey{rsaPublicKey(2048), rsaPublicKey(8192), newEd25519Key(t).Public()} {
+		text, err := MarshalPublicKey(want)
+		require.NoError(t, err)
+		block, rest := pem.Decode([]byte(text))
+		require.NotNil(t, block)
+		assert.Equal(t, "PUBLIC KEY", block.Type)
+		assert.Empty(t, rest)
+		got, err := x509.ParsePKIXPublicKey(block.Bytes)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
 	}
-	for bits, word := range map[int]string{2047: "at least 2048", 8193: "at most 8192"} {
-		_, err := MarshalPublicKey(rsaPublicKey(bits))
-		assertInvalid(t, err, strconv.Itoa(bits)+" bits", word)
+}
+
+func TestMarshalPublicKey_refuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		key  crypto.PublicKey
+		want string
+	}{
+		{"nil", nil, "of type <nil> is neither"},
+		{"RSA private key", testRSAKey(), "is a private key: pass its Public()"},
+		{"Ed25519 private key", newEd25519Key(t), "is a private key: pass its Public()"},
+		{"RSA public key by value", testRSAKey().PublicKey, "of type rsa.PublicKey is neither"},
+		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "is an RSA key without a modulus"},
+		{"RSA too short", rsaPublicKey(2047), "has 2047 bits, and RSA needs at least 2048"},
+		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA may have at most 8192"},
+		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "is an Ed25519 key of 31 bytes"},
+		{"EC", newECKey(t).Public(), "is an EC key"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text, err := MarshalPublicKey(tt.key)
+			assert.Empty(t, text)
+			assertInvalid(t, err, "kalshi: public key "+tt.want)
+		})
 	}
 }
 
 // unusableSigners are keys that every function must reject.
 func unusableSigners(t testing.TB) map[string]crypto.Signer {
 	t.Helper()
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	rsa1024, err := rsa.GenerateKey(rand.Reader, 1024)
-	require.NoError(t, err)
 	return map[string]crypto.Signer{
 		"nil":                        nil,
 		"nil *rsa.PrivateKey":        (*rsa.PrivateKey)(nil),
@@ -341,70 +306,26 @@ func unusableSigners(t testing.TB) map[string]crypto.Signer {
 		"an Ed25519 seed":            newEd25519Key(t)[:ed25519.SeedSize],
 		"*ed25519.PrivateKey to nil": new(ed25519.PrivateKey),
 		"zero *rsa.PrivateKey":       new(rsa.PrivateKey),
-		"RSA 1024":                   rsa1024,
+		"RSA 1024":                   newSmallRSAKey(t),
 		"RSA 8193":                   &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
-		"EC":                         ecKey,
-	}
-}
-
-func TestMarshalPublicKey_refuses(t *testing.T) {
-	t.Parallel()
-	for name, key := range unusableSigners(t) {
-		t.Run(name, func(t *testing.T) {
-			text, err := MarshalPublicKey(key)
-			assert.Empty(t, text)
-			assertInvalid(t, err, "public key")
-		})
-	}
-	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
-	require.NoError(t, err)
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	tests := []struct {
-		name string
-		pub  crypto.PublicKey
-		word string
-	}{
-		{"RSA private key", testRSAKey(), "pass its Public()"},
-		{"Ed25519 private key", newEd25519Key(t), "pass its Public()"},
-		{"RSA public key by value", testRSAKey().PublicKey, "neither"},
-		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "modulus"},
-		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "31 bytes"},
-		{"EC", ecKey.Public(), "EC key"},
-		{"X25519", xKey.PublicKey(), "neither"},
-	}
-	for _, tt := range tests {
-		t.Run("public/"+tt.name, func(t *testing.T) {
-			text, err := MarshalPublicKey(tt.pub)
-			assert.Empty(t, text)
-			assertInvalid(t, err, tt.word)
-		})
+		"EC":                         newECKey(t),
 	}
 }
 
 func TestMarshalPrivateKey(t *testing.T) {
 	t.Parallel()
-	for _, kt := range goodKeyTexts(t) {
-		text, err := MarshalPrivateKey(kt.key)
-		require.NoError(t, err, kt.name)
+	edKey := newEd25519Key(t)
+	for _, want := range []crypto.Signer{testRSAKey(), edKey, &edKey} {
+		text, err := MarshalPrivateKey(want)
+		require.NoError(t, err)
 		block, rest := pem.Decode([]byte(text.Reveal()))
-		require.NotNil(t, block, kt.name)
+		require.NotNil(t, block)
 		assert.Equal(t, "PRIVATE KEY", block.Type)
 		assert.Empty(t, rest)
 		got, err := text.Parse()
-		require.NoError(t, err, kt.name)
-		assertSameKey(t, kt.key, got)
+		require.NoError(t, err)
+		assertSameKey(t, want, got)
 	}
-}
-
-func TestMarshalPrivateKey_pointer(t *testing.T) {
-	t.Parallel()
-	key := newEd25519Key(t)
-	text, err := MarshalPrivateKey(&key)
-	require.NoError(t, err)
-	got, err := text.Parse()
-	require.NoError(t, err)
-	assertSameKey(t, key, got)
 }
 
 func TestMarshalPrivateKey_refuses(t *testing.T) {
@@ -457,7 +378,6 @@ func TestParsePrivateKey_OpenSSL(t *testing.T) {
 		{"RSA in PKCS#8", rsaKey},
 		{"RSA in PKCS#1", openssl(t, rsaKey, "rsa", "-traditional")},
 		{"Ed25519", openssl(t, "", "genpkey", "-algorithm", "ed25519")},
-		{"PKCS#12 output, with text around", "Bag Attributes: <No Attributes>\nKey Attributes\n" + rsaKey},
 		{"printed as text too", openssl(t, rsaKey, "pkey", "-text")},
 	}
 	for _, tt := range tests {
@@ -483,26 +403,15 @@ func TestParsePrivateKey_refusesOpenSSL(t *testing.T) {
 		return openssl(t, "", append([]string{"genpkey", "-algorithm", algorithm}, args...)...)
 	}
 	rsaKey, edKey := gen("RSA", "-pkeyopt", "rsa_keygen_bits:2048"), gen("ed25519")
-	tests := []refusal{
-		{"encrypted PKCS#8", openssl(t, edKey, "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:test"), []string{"is encrypted"}},
+	assertRefused(t, []refusal{
+		{"encrypted PKCS#8", openssl(t, edKey, "pkcs8", "-topk8", "-passout", "pass:test"), []string{"is encrypted"}},
 		{"encrypted in the old form", openssl(t, rsaKey, "rsa", "-traditional", "-aes128", "-passout", "pass:test"), []string{"is encrypted"}},
 		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "prime256v1", "-genkey"), []string{"EC key"}},
-		{"EC in SEC1 on a curve that Go lacks", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey", "-noout"), []string{"EC key"}},
 		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
-		{"RSASSA-PSS with parameters", gen("RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_pss_keygen_md:sha256", "-pkeyopt", "rsa_pss_keygen_saltlen:32"), []string{"RSASSA-PSS"}},
+		{"RSASSA-PSS without parameters", gen("RSA-PSS"), []string{"RSASSA-PSS"}},
 		{"RSA 512", gen("RSA", "-pkeyopt", "rsa_keygen_bits:512"), []string{"512 bits"}},
 		{"Ed448", gen("ED448"), []string{"neither a valid RSA nor a valid Ed25519 key"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			key, err := ParsePrivateKey([]byte(tt.text))
-			assert.Nil(t, key)
-			require.Error(t, err)
-			assertInvalid(t, err, tt.words...)
-			assertNoEcho(t, tt.text, err)
-		})
-	}
+	})
 }
 
 func FuzzParsePrivateKey(f *testing.F) {

@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,77 +9,45 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPrivateKeyPEM(t *testing.T) {
+func TestPrivateKeyPEM_zeroValue(t *testing.T) {
 	t.Parallel()
-	want := goodKeyTexts(t)[2]
-
-	t.Run("zero value", func(t *testing.T) {
-		var key PrivateKeyPEM
-		assert.Empty(t, key.Reveal())
-		_, err := key.Parse()
-		assertInvalid(t, err, "is empty")
-	})
-	t.Run("text", func(t *testing.T) {
-		var key PrivateKeyPEM
-		text := []byte(want.text)
-		require.NoError(t, key.UnmarshalText(text))
-		clear(text) // the decoder reuses it
-		assert.Equal(t, want.text, key.Reveal())
-		got, err := key.Parse()
-		require.NoError(t, err)
-		assertSameKey(t, want.key, got)
-	})
-	t.Run("a copy keeps its text", func(t *testing.T) {
-		key := newPrivateKeyPEM(want.text)
-		copied := key
-		require.NoError(t, key.UnmarshalText(nil))
-		assert.Empty(t, key.Reveal())
-		assert.Equal(t, want.text, copied.Reveal())
-	})
-	t.Run("JSON", func(t *testing.T) {
-		body, err := json.Marshal(map[string]string{"api_key_id": "a", "key_type": "ed25519", "private_key": want.text, "warning": "w"})
-		require.NoError(t, err)
-		var got GenerateAPIKeyResponse
-		require.NoError(t, json.Unmarshal(body, &got))
-		assert.Equal(t, want.text, got.PrivateKey.Reveal())
-		assert.Equal(t, GenerateAPIKeyResponse{ID: "a", KeyType: KeyTypeEd25519, PrivateKey: got.PrivateKey, Warning: "w"}, got)
-	})
-	t.Run("JSON null and empty", func(t *testing.T) {
-		for _, text := range []string{`{}`, `{"private_key":null}`, `{"private_key":""}`} {
-			var got GenerateAPIKeyResponse
-			require.NoError(t, json.Unmarshal([]byte(text), &got))
-			assert.Equal(t, PrivateKeyPEM{}, got.PrivateKey, text)
-		}
-	})
-	t.Run("text that is not a key is kept", func(t *testing.T) {
-		var key PrivateKeyPEM
-		require.NoError(t, json.Unmarshal([]byte(`"a future format"`), &key))
-		assert.Equal(t, "a future format", key.Reveal())
-	})
+	var none PrivateKeyPEM
+	assert.Empty(t, none.Reveal())
+	_, err := none.Parse()
+	assertInvalid(t, err, "private key is empty")
 }
 
-func TestPrivateKeyPEM_WriteFile(t *testing.T) {
+// Neither a decoder that reuses its buffer nor a value that is decoded into
+// again changes what was decoded before.
+func TestPrivateKeyPEM_UnmarshalText(t *testing.T) {
 	t.Parallel()
-	texts := []string{"not a key", "line\r\nends\x00 stay"}
-	for _, kt := range goodKeyTexts(t) {
-		texts = append(texts, kt.text)
-	}
-	for _, text := range texts {
-		path := filepath.Join(t.TempDir(), "key.pem")
+	var key PrivateKeyPEM
+	text := []byte("a future format")
+	require.NoError(t, key.UnmarshalText(text))
+	clear(text)
+	assert.Equal(t, "a future format", key.Reveal())
+
+	copied := key
+	require.NoError(t, key.UnmarshalText(nil))
+	assert.Empty(t, key.Reveal())
+	assert.Equal(t, "a future format", copied.Reveal())
+}
+
+func TestPrivateKeyPEM_WriteFile(t *testing.T) { // not parallel: it changes the working directory
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for path, text := range map[string]string{
+		filepath.Join(dir, "a.pem"): goodKeyTexts(t)[0].text,
+		filepath.Join(dir, "b.pem"): "line\r\nends\x00 stay",
+		"bare.pem":                  "not a key", // its folder is synced too
+	} {
 		require.NoError(t, newPrivateKeyPEM(text).WriteFile(path))
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.Equal(t, text, string(got))
+		assert.True(t, text == string(got), "the text of %s", path)
 		assertMode0600(t, path)
-		assert.Equal(t, []string{"key.pem"}, names(t, filepath.Dir(path)))
 	}
-}
-
-// The folder of a bare name is synced too.
-func TestPrivateKeyPEM_WriteFile_bareName(t *testing.T) {
-	t.Chdir(t.TempDir())
-	require.NoError(t, newPrivateKeyPEM("text").WriteFile("key.pem"))
-	assertMode0600(t, "key.pem")
+	assert.Equal(t, []string{"a.pem", "b.pem", "bare.pem"}, names(t, dir))
 }
 
 func TestPrivateKeyPEM_WriteFile_refuses(t *testing.T) {
@@ -90,9 +57,8 @@ func TestPrivateKeyPEM_WriteFile_refuses(t *testing.T) {
 	assert.Error(t, key.WriteFile(filepath.Join(dir, "a\x00b")))
 	assertInvalid(t, key.WriteFile(""), "path", "is empty")
 
-	// No file is created for a missing key.
 	for _, none := range []PrivateKeyPEM{{}, newPrivateKeyPEM("")} {
 		assertInvalid(t, none.WriteFile(filepath.Join(dir, "key.pem")), "private key", "is missing")
 	}
-	assert.Empty(t, names(t, dir))
+	assert.Empty(t, names(t, dir), "no file is made for no key")
 }
