@@ -327,6 +327,7 @@ func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	assert.Len(t, sentFirst.requests, 1)
 
 	sending := client.HTTPClient()
+	assert.Equal(t, time.Minute, sending.Timeout)
 	for _, transport := range []*httpmock.MockTransport{first, second} { // here, too
 		hc.Transport = transport
 		sent := respondWith(transport, respond(302, "", "Location", "https://elsewhere.test/"))

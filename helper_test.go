@@ -194,6 +194,7 @@ type sentRequest struct {
 	path        string // as it goes over the wire
 	header      http.Header
 	body        []byte // nil: there was none
+	length      int64  // as announced
 	resendable  bool   // net/http itself may send the body again
 	at          time.Time
 }
@@ -217,7 +218,10 @@ func respondWith(mock *httpmock.MockTransport, responders ...httpmock.Responder)
 // add records a request and returns how many there have been.
 func (l *requestLog) add(req *http.Request) int {
 	path, _, _ := strings.Cut(req.URL.RequestURI(), "?")
-	sent := sentRequest{method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(), resendable: req.GetBody != nil, at: time.Now()}
+	sent := sentRequest{
+		method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(),
+		length: req.ContentLength, resendable: req.GetBody != nil, at: time.Now(),
+	}
 	if req.Body != nil {
 		sent.body, _ = io.ReadAll(req.Body)
 	}

@@ -178,7 +178,7 @@ func refusals(t testing.TB) []refusal {
 		{"public key", encodePEM("PUBLIC KEY", spki), public},
 		{"OpenSSH public key", "ssh-ed25519 " + base64.StdEncoding.EncodeToString(spki) + " me@host\n", public},
 		{"certificate", encodePEM("CERTIFICATE", spki), []string{"certificate", "use the private key"}},
-		{"EC in SEC1", encodePEM("EC PRIVATE KEY", sec1), ec},
+		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), ec},
 		{"EC in SEC1 under another label", encodePEM("PRIVATE KEY", sec1), ec},
 		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, ecKey)), ec},
 		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), []string{"RSASSA-PSS", "make a plain RSA key"}},
@@ -406,7 +406,7 @@ func TestParsePrivateKey_refusesOpenSSL(t *testing.T) {
 	assertRefused(t, []refusal{
 		{"encrypted PKCS#8", openssl(t, edKey, "pkcs8", "-topk8", "-passout", "pass:test"), []string{"is encrypted"}},
 		{"encrypted in the old form", openssl(t, rsaKey, "rsa", "-traditional", "-aes128", "-passout", "pass:test"), []string{"is encrypted"}},
-		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "prime256v1", "-genkey"), []string{"EC key"}},
+		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey"), []string{"EC key"}},
 		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
 		{"RSASSA-PSS without parameters", gen("RSA-PSS"), []string{"RSASSA-PSS"}},
 		{"RSA 512", gen("RSA", "-pkeyopt", "rsa_keygen_bits:512"), []string{"512 bits"}},

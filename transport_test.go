@@ -3,10 +3,9 @@ package kalshi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"testing"
@@ -15,8 +14,6 @@ import (
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // expired refuses a timestamp by a clock that is an hour ahead.
@@ -55,79 +52,55 @@ func TestClient_HTTPClient(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
 	log := respondWith(mock, expired, respond(200, "{}"))
+	const target = testBaseURL + "/portfolio/orders?a=b"
 	for i, header := range []http.Header{nil, {"Accept": {"text/plain"}, headerKey: {"stale"}, headerTimestamp: {"1"}}} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testBaseURL+"/portfolio/orders?a=b", strings.NewReader("order"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader("order"))
 		require.NoError(t, err)
-		req.Header = header
-		before, body := req.Clone(t.Context()), req.Body
+		req.Header = header.Clone()
+		body := req.Body
 		resp, err := client.HTTPClient().Transport.RoundTrip(req)
 		require.NoError(t, err)
-		defer resp.Body.Close()
 		assert.Equal(t, 200, resp.StatusCode)
-		assert.Equal(t, before.Header, req.Header)
-		assert.Equal(t, before.URL, req.URL)
-		assert.Equal(t, []any{before.Method, before.Host, before.ContentLength}, []any{req.Method, req.Host, req.ContentLength})
+		assert.Equal(t, header, req.Header)
+		assert.Equal(t, target, req.URL.String())
 		assert.True(t, body == req.Body)
 
 		sent := log.requests[i+1]
-		assert.Equal(t, []string{"POST", testBaseURL + "/portfolio/orders?a=b", "order"}, []string{sent.method, sent.url, string(sent.body)})
-		assert.WithinDuration(t, time.Now().Add(time.Hour), assertSigned(t, publicKey(client), sent.header, "POST/some/base/v2/portfolio/orders"), time.Minute)
+		assert.Equal(t, "POST "+target+" order", sent.method+" "+sent.url+" "+string(sent.body))
+		at := assertSigned(t, publicKey(client), sent.header, "POST/some/base/v2/portfolio/orders")
+		assert.WithinDuration(t, time.Now().Add(time.Hour), at, time.Minute, "by the service's clock")
 		assert.Equal(t, header.Get("Accept"), sent.header.Get("Accept"))
 		assert.Len(t, sent.header, max(3, len(header)+1))
 	}
 	log.assertAttempts(t, 3)
 }
 
-// A RoundTripper must close the body, whatever becomes of the request.
+// A RoundTripper must close the body of what it does not send.
 func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 	t.Parallel()
-	const good = testBaseURL + "/portfolio/orders"
-	broken, ended := errors.New("broken"), errors.New("ended")
-	dial := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, broken }}
-	tests := []struct {
-		name   string
-		change func(c *Client, req *http.Request) (*Client, *http.Request)
-		want   any // an error, or the type of one
+	for name, tt := range map[string]struct {
+		change func(*Client, *http.Request)
+		want   string
 	}{
-		{"another host", func(c *Client, req *http.Request) (*Client, *http.Request) {
-			req.URL.Host = "elsewhere.test"
-			return c, req
-		}, "request goes to https://elsewhere.test, but this client signs for"},
-		{"no URL", func(c *Client, req *http.Request) (*Client, *http.Request) {
-			req.URL = nil
-			return c, req
-		}, "request has no URL"},
-		{"no client", func(_ *Client, req *http.Request) (*Client, *http.Request) { return nil, req }, "client has no signer"},
-		{"zero client", func(_ *Client, req *http.Request) (*Client, *http.Request) { return new(Client), req }, "client has no signer"},
-		{"key that cannot sign", func(c *Client, req *http.Request) (*Client, *http.Request) {
-			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: broken})
-			return c, req
-		}, broken},
-		{"no connection", func(c *Client, req *http.Request) (*Client, *http.Request) {
-			c.httpClient = &http.Client{Transport: dial}
-			return c, req
-		}, broken},
-		{"context that has ended", func(c *Client, req *http.Request) (*Client, *http.Request) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			cancel(ended)
-			c.httpClient = &http.Client{Transport: dial}
-			return c, req.WithContext(ctx)
-		}, ended},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		"another host": {
+			func(_ *Client, req *http.Request) { req.URL.Host = "elsewhere.test" },
+			"request goes to https://elsewhere.test, but this client signs for https://exchange.test only",
+		},
+		"no URL":      {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
+		"zero client": {func(c *Client, _ *http.Request) { *c = Client{} }, "client has no signer"},
+		"a key that cannot sign": {func(c *Client, _ *http.Request) {
+			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
+		}, errConnectionLost.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
 			client, mock := newTestClient(t)
 			log := respondWith(mock, respond(200, ""))
-			req, body := newRequest(t, http.MethodPost, good, "order")
-			client, req = tt.change(client, req)
+			req, body := newRequest(t, http.MethodPost, testBaseURL, "order")
+			tt.change(client, req)
 			resp, err := client.HTTPClient().Transport.RoundTrip(req)
 			assert.Nil(t, resp)
-			if want, ok := tt.want.(error); ok {
-				assert.ErrorIs(t, err, want)
-			} else {
-				assertInvalid(t, err, "kalshi: "+tt.want.(string))
-			}
-			assert.NotZero(t, body.closed)
+			assert.ErrorContains(t, err, tt.want)
+			assert.Equal(t, 1, body.closed)
 			log.assertAttempts(t, 0)
 		})
 	}
@@ -157,17 +130,15 @@ func TestClient_HTTPClient_closesWhatItSendsAgain(t *testing.T) {
 // Who signs has his reasons. Header names have no case.
 func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"KALSHI-ACCESS-SIGNATURE", "Kalshi-Access-Signature", "kalshi-access-signature"} {
+	for _, name := range []string{headerSignature, "KALSHI-ACCESS-SIGNATURE"} {
 		client, mock := newTestClient(t)
 		log := respondWith(mock, expired)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testBaseURL, strings.NewReader("order"))
-		require.NoError(t, err)
-		req.Header = http.Header{name: {"own"}, "Kalshi-Access-Key": {"mine"}}
-		want := req.Header.Clone()
+		req, _ := newRequest(t, http.MethodPost, testBaseURL, "order")
+		req.Header = http.Header{name: {"own"}, headerKey: {"mine"}}
 		resp, err := client.HTTPClient().Transport.RoundTrip(req)
 		require.NoError(t, err)
 		assert.Equal(t, 401, resp.StatusCode)
-		assert.Equal(t, want, log.only(t).header)
+		assert.Equal(t, http.Header{name: {"own"}, headerKey: {"mine"}}, log.only(t).header)
 		assert.Equal(t, "order", string(log.only(t).body))
 		assert.Zero(t, client.signer.clockOffset(), "nothing is learned from the caller's own signature")
 
@@ -189,39 +160,39 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 		return resp, err
 	}
 	order := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("order")), nil }
-	for _, tt := range []struct {
-		name    string
-		body    bool
+	broken := func() (io.ReadCloser, error) { return nil, errConnectionLost }
+	for name, tt := range map[string]struct {
+		body    string
 		getBody func() (io.ReadCloser, error)
-		want    []string // the bodies sent
+		again   bool
 	}{
-		{"a body that can be had again", true, order, []string{"order", "order"}},
-		{"no body", false, nil, []string{"", ""}},
-		{"a body without GetBody", true, nil, []string{"order"}},
-		{"a GetBody that fails", true, func() (io.ReadCloser, error) { return nil, errConnectionLost }, []string{"order"}},
+		"a body that can be had again": {"order", order, true},
+		"no body":                      {"", nil, true},
+		"a body without GetBody":       {"order", nil, false},
+		"a GetBody that fails":         {"order", broken, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
 			log := respondWith(mock, refuse, respond(200, "done"))
-			req, _ := newRequest(t, http.MethodPost, testBaseURL, "order")
+			req, _ := newRequest(t, http.MethodPost, testBaseURL, tt.body)
 			req.GetBody = tt.getBody
-			if !tt.body {
-				req.Body, req.ContentLength = nil, 0
+			if tt.body == "" {
+				req.Body = nil
 			}
 			resp, err := client.HTTPClient().Do(req)
 			require.NoError(t, err)
 			got, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
-			var sent []string
-			for _, r := range log.requests {
-				sent = append(sent, string(r.body))
-			}
-			assert.Equal(t, tt.want, sent)
-			if len(tt.want) == 2 {
-				assert.Equal(t, "200 OK done", resp.Status+" "+string(got))
+			if tt.again {
+				log.assertAttempts(t, 2)
+				assert.Equal(t, "200 done", fmt.Sprint(resp.StatusCode, " ", string(got)))
 			} else {
+				log.assertAttempts(t, 1)
 				assert.True(t, resp.StatusCode == 401 && string(got) == long, "the 401, with all of its body")
+			}
+			for _, sent := range log.requests {
+				assert.Equal(t, tt.body, string(sent.body))
 			}
 		})
 	}
@@ -232,42 +203,28 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 func TestClient_HTTPClient_signsAgain(t *testing.T) {
 	t.Parallel()
 	unknown := respond(401, unknownKeyBody)
-	ids := []string{"second", "third", "fourth", "fifth"}
 	client, mock := newTestClient(t)
-	replaced := 0
+	ids := []string{"second", "third", "fourth", "fifth"}
 	replace := func(req *http.Request) (*http.Response, error) {
-		assert.NoError(t, client.signer.Replace(ids[replaced], newEd25519Key(t)))
-		replaced++
+		assert.NoError(t, client.signer.Replace(ids[0], newEd25519Key(t)))
+		ids = ids[1:]
 		return unknown(req)
 	}
 	log := respondWith(mock, replace, replace, expired, replace, replace, respond(200, ""))
 	resp, err := client.HTTPClient().Get(testBaseURL)
 	require.NoError(t, err)
 	assert.Equal(t, 200, resp.StatusCode)
-	var by []string
-	for _, r := range log.requests {
-		by = append(by, r.header.Get(headerKey))
+	for i, want := range []string{testKeyID, "second", "third", "third", "fourth", "fifth"} {
+		assert.Equal(t, want, log.requests[i].header.Get(headerKey))
 	}
-	assert.Equal(t, []string{testKeyID, "second", "third", "third", "fourth", "fifth"}, by)
 	assert.Equal(t, time.Hour, client.signer.clockOffset().Round(time.Minute))
 
-	for name, responders := range map[string][]httpmock.Responder{
-		"an unknown key":          {unknown},
-		"insufficient scope":      {respond(403, forbiddenBody)},
-		"too many requests":       {respond(429, "")},
-		"a gateway's error":       {respond(503, "")},
-		"a redirect":              {respond(302, "", "Location", testBaseURL+"/elsewhere")},
-		"a lost connection":       {drop},
-		"a clock that jumps once": {respond(401, expiredBody, "Date", time.Now().UTC().Format(http.TimeFormat)), expired},
+	for _, final := range []httpmock.Responder{
+		unknown, respond(403, forbiddenBody), respond(429, ""), respond(503, ""), respond(302, "", "Location", testBaseURL), drop,
 	} {
-		log := respondWith(mock, responders...)
-		resp, err := client.HTTPClient().Get(testBaseURL)
-		log.assertAttempts(t, len(responders), name)
-		want, wantErr := responders[len(responders)-1](getRequest(t))
-		assert.Equal(t, wantErr != nil, err != nil, name)
-		if err == nil {
-			assert.Equal(t, want.StatusCode, resp.StatusCode, name)
-		}
+		log := respondWith(mock, final)
+		_, _ = client.HTTPClient().Get(testBaseURL)
+		log.assertAttempts(t, 1)
 	}
 }
 
@@ -287,12 +244,10 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		sent     bool
 	}{
 		{testBaseURL, "https://exchange.test/", true},
-		{testBaseURL, "https://exchange.test:443/trade-api/v2/portfolio", true},
+		{testBaseURL, "https://exchange.test:443/portfolio", true},
 		{testBaseURL, "https://EXCHANGE.test/portfolio", true},
-		{testBaseURL, "HTTPS://exchange.test/portfolio", true},
 		{testBaseURL, "wss://exchange.test" + WebSocketPath, true},
 		{"https://exchange.test:443/v2", "https://exchange.test/portfolio", true},
-		{"https://exchange.test:8443/v2", "https://exchange.test:8443/portfolio", true},
 		{"https://exchange.test:8443/v2", "wss://exchange.test:8443" + WebSocketPath, true},
 		{local, "http://127.0.0.1:8080/trade-api/v2/portfolio", true},
 		{local, "ws://127.0.0.1:8080" + WebSocketPath, true},
@@ -306,31 +261,25 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{testBaseURL, "http://exchange.test:443/portfolio", false},
 		{testBaseURL, "https://exchange.test:80/portfolio", false},
 		{testBaseURL, "https://exchange.test:8443/portfolio", false},
-		{testBaseURL, "https://exchange.test./portfolio", false},
 		{testBaseURL, "https://exchange.test.elsewhere.test/portfolio", false},
 		{testBaseURL, "https://api.exchange.test/portfolio", false},
 		{testBaseURL, "https://exchange.test@elsewhere.test/portfolio", false},
-		{testBaseURL, "https://203.0.113.1/portfolio", false},
 		{testBaseURL, "https://[2001:db8::1]/portfolio", false},
 		{testBaseURL, "ftp://exchange.test/portfolio", false},
 		{testBaseURL, "//exchange.test/portfolio", false},
 		{testBaseURL, "/portfolio", false},
-		{local, "https://127.0.0.1:8080/portfolio", false},
 		{local, "http://127.0.0.1/portfolio", false},
-		{local, "http://127.0.0.2:8080/portfolio", false},
-		{local, "http://localhost:8080/portfolio", false},
 		{"http://localhost/v2", "http://localhost:443/v2", false},
 		{ExternalProductionBaseURL, "https://external-api-ws.demo.kalshi.co" + WebSocketPath, false},
 		{ExternalProductionBaseURL, ProductionBaseURL + "/portfolio", false},
 		{ProductionBaseURL, "https://external-api-ws.kalshi.com" + WebSocketPath, false},
-		{ProductionBaseURL, DemoBaseURL + "/portfolio", false},
 	}
 	for _, tt := range tests {
 		client, mock := newTestClient(t, WithBaseURL(tt.base))
 		log := respondWith(mock, respond(200, ""))
 		u, err := url.Parse(tt.to)
 		require.NoError(t, err)
-		_, err = client.HTTPClient().Transport.RoundTrip(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+		_, err = client.HTTPClient().Transport.RoundTrip(&http.Request{Method: http.MethodGet, URL: u})
 		if tt.sent {
 			require.NoError(t, err, tt)
 			log.only(t).assertSigned(t, publicKey(client))
@@ -354,7 +303,8 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 	} {
 		client, mock := newTestClient(t)
 		log := respondWith(mock, respond(200, ""))
-		_, err := client.HTTPClient().Do(&http.Request{URL: &url.URL{Scheme: "https", Host: "exchange.test", Opaque: opaque, RawQuery: "a=b"}})
+		u := &url.URL{Scheme: "https", Host: "exchange.test", Opaque: opaque, RawQuery: "a=b"}
+		_, err := client.HTTPClient().Do(&http.Request{URL: u})
 		if path == "" {
 			assertInvalid(t, err, "this client signs for")
 			log.assertAttempts(t, 0, opaque)
@@ -368,35 +318,12 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 	assert.Error(t, err, "no host")
 }
 
-// The caller's time-out and cookies hold here too.
-func TestClient_HTTPClient_timeoutAndJar(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		client, exchange := newExchange(t)
-		jar, err := cookiejar.New(nil)
-		require.NoError(t, err)
-		client.httpClient.Timeout, client.httpClient.Jar = 7*time.Second, jar
-		hc := client.HTTPClient()
-		exchange.Inject(kalshitest.Fault{Header: http.Header{"Set-Cookie": {"a=b"}}}, kalshitest.Fault{Delay: time.Hour})
-		resp, err := hc.Get(exchange.URL + "/api_keys")
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-
-		began := time.Now()
-		_, err = hc.Get(exchange.URL + "/api_keys")
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, 7*time.Second, time.Since(began))
-		assert.Equal(t, "a=b", exchange.Requests()[1].Header.Get("Cookie"))
-	})
-}
-
 // A context that ends before the request is sent again leaves the 401.
 func TestClient_HTTPClient_cancelled(t *testing.T) {
 	t.Parallel()
-	client, _ := newTestClient(t)
+	client, mock := newTestClient(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	attempts := 0
-	client.httpClient.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
-		attempts++
+	log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
 		cancel()
 		return expired(req)
 	})
@@ -404,8 +331,9 @@ func TestClient_HTTPClient_cancelled(t *testing.T) {
 	require.NoError(t, err)
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	assert.Equal(t, "401 "+expiredBody, strings.Fields(resp.Status)[0]+" "+string(body))
-	assert.Equal(t, 1, attempts)
+	assert.Equal(t, 401, resp.StatusCode)
+	assert.Equal(t, expiredBody, string(body))
+	log.assertAttempts(t, 1)
 }
 
 // What a server sent in the wrong place may be a private key.
@@ -423,38 +351,40 @@ func TestClient_HTTPClient_quotesNothing(t *testing.T) {
 	}
 }
 
-// The statuses of any endpoint are those of the client's own calls.
 func TestCheckResponse(t *testing.T) {
 	t.Parallel()
 	assertInvalid(t, CheckResponse(nil), "response is nil")
-	for status, want := range map[int]string{
-		200: "ok", 201: "ok", 204: "ok", 299: "ok", 101: "API", 302: "API", 400: "BadRequest", 401: "Unauthorized", 403: "Forbidden",
-		404: "NotFound", 409: "Conflict", 418: "API", 429: "RateLimit", 500: "Server", 503: "Server", 599: "Server", 600: "API",
+	for want, statuses := range map[string][]int{
+		"ok":           {200, 201, 204, 299},
+		"BadRequest":   {400},
+		"Unauthorized": {401},
+		"Forbidden":    {403},
+		"NotFound":     {404},
+		"Conflict":     {409},
+		"RateLimit":    {429},
+		"Server":       {500, 501, 503, 520, 599},
+		"API":          {101, 302, 399, 402, 418, 499, 600, 999},
 	} {
-		body := &countedBody{Reader: strings.NewReader(`{"error":{"code":"some_code","message":"some words"}}`)}
-		resp := &http.Response{StatusCode: status, Body: body, Header: http.Header{"Retry-After": {"7"}}, Request: getRequest(t)}
-		resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
-		err := CheckResponse(resp)
-		assert.Equal(t, want, kindOf(err), status)
-		assert.Zero(t, body.closed, "the caller closes it")
-		if want == "ok" {
-			assert.False(t, body.ended, "the body is the caller's")
-			continue
-		}
-		api := new(APIError)
-		require.ErrorAs(t, err, &api)
-		assert.Equal(t, []any{status, "GET", "/some/base/v2"}, []any{api.StatusCode, api.Method, api.Path})
-		if status == 101 {
-			assert.False(t, body.ended, "the body is the connection")
-			continue
-		}
-		assert.Equal(t, []any{"some_code", "some words"}, []any{api.Code, api.Message})
-		if refused, ok := errors.AsType[*UnauthorizedError](err); ok {
-			assert.Equal(t, time.Hour, refused.ClockSkew.Round(time.Minute))
-			assert.ErrorContains(t, err, "(the local clock is ")
-		}
-		if limited, ok := errors.AsType[*RateLimitError](err); ok {
-			assert.Equal(t, 7*time.Second, limited.RetryAfter)
+		for _, status := range statuses {
+			body := &countedBody{Reader: strings.NewReader(nestedBody("some_code", "some words", ""))}
+			resp := &http.Response{StatusCode: status, Body: body, Header: http.Header{}, Request: getRequest(t)}
+			resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+			err := CheckResponse(resp)
+			assert.Equal(t, want, kindOf(err), status)
+			assert.Zero(t, body.closed, "the caller closes it")
+			assert.Equal(t, want != "ok" && status != 101, body.ended, "a body is the caller's, and that of a 101 the connection")
+			if want == "ok" {
+				continue
+			}
+			api := new(APIError)
+			require.ErrorAs(t, err, &api)
+			assert.Equal(t, []any{status, "GET", "/some/base/v2"}, []any{api.StatusCode, api.Method, api.Path})
+			if status != 101 {
+				assert.Equal(t, "some_code: some words", api.Code+": "+api.Message)
+			}
+			if refused, ok := errors.AsType[*UnauthorizedError](err); ok {
+				assert.Equal(t, time.Hour, refused.ClockSkew.Round(time.Minute))
+			}
 		}
 	}
 }
@@ -466,12 +396,12 @@ func TestCheckResponse_bare(t *testing.T) {
 	assert.EqualError(t, CheckResponse(&http.Response{StatusCode: 404, Request: new(http.Request)}), "kalshi: 404 Not Found")
 	u, err := url.Parse("https://exchange.test/v2/a%2Fb?query=1")
 	require.NoError(t, err)
-	endless := &countedBody{Reader: io.MultiReader(strings.NewReader("words"), endlessReader{})}
+	endless := io.NopCloser(io.MultiReader(strings.NewReader("words"), endlessReader{}))
 	err = CheckResponse(&http.Response{StatusCode: 404, Request: &http.Request{URL: u}, Body: endless})
-	assert.ErrorContains(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words")
+	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words")
 	api := new(APIError)
 	require.ErrorAs(t, err, &api)
-	assert.Len(t, api.Body, maxErrorBody)
+	assert.Len(t, api.Body, 64<<10)
 }
 
 // An endlessReader reads as blanks.
@@ -491,10 +421,8 @@ func TestAuthenticator_recover(t *testing.T) {
 	expired := func(skew time.Duration) *UnauthorizedError {
 		return &UnauthorizedError{APIError: APIError{StatusCode: 401, Code: codeTimestampExpired}, ClockSkew: skew, dated: true}
 	}
-	undated := expired(0)
-	undated.dated = false
-	other := expired(time.Hour)
-	other.Code = "authentication_error"
+	undated, other := expired(0), expired(time.Hour)
+	undated.dated, other.Code = false, "authentication_error"
 	tests := []struct {
 		name     string
 		before   time.Duration // the offset that is known
@@ -525,9 +453,7 @@ func TestAuthenticator_recover(t *testing.T) {
 				signer := newTestSigner(t, newEd25519Key(t))
 				signer.setClockOffset(tt.before)
 				auth := authenticator{signer: signer}
-				req, err := http.NewRequest(http.MethodGet, testBaseURL, nil)
-				require.NoError(t, err)
-				require.NoError(t, auth.sign(req))
+				require.NoError(t, auth.sign(getRequest(t)))
 				again, err := auth.recover(t.Context(), tt.err, time.Now().Add(tt.underway))
 				assert.Equal(t, tt.again, again)
 				assert.Equal(t, tt.err, err)
