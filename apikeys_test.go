@@ -2,7 +2,6 @@ package kalshi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,23 +20,18 @@ import (
 
 func TestClient_GetAPIKeys_request(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name  string
-		opts  []GetAPIKeysOption
-		query string
-	}{
-		{"all keys", nil, ""},
-		{"of a subtrader", []GetAPIKeysOption{ForSubtrader("user1_desk2")}, "?fcm_subtrader_id=user1_desk2"},
-		{"characters that mean something in a URL", []GetAPIKeysOption{ForSubtrader("a b&c=d?e#f/g%h+i;j")}, "?fcm_subtrader_id=a+b%26c%3Dd%3Fe%23f%2Fg%25h%2Bi%3Bj"},
-		{"characters beyond ASCII", []GetAPIKeysOption{ForSubtrader("ü\n")}, "?fcm_subtrader_id=%C3%BC%0A"},
-		{"the last one counts", []GetAPIKeysOption{ForSubtrader("one"), ForSubtrader("two")}, "?fcm_subtrader_id=two"},
-	}
-	for _, tt := range tests {
+	for query, opts := range map[string][]GetAPIKeysOption{
+		"":                              nil,
+		"?fcm_subtrader_id=user1_desk2": {ForSubtrader("user1_desk2")},
+		"?fcm_subtrader_id=two":         {ForSubtrader("one"), ForSubtrader("two")},
+		"?fcm_subtrader_id=a+b%26c%3Dd%3Fe%23f%2Fg%25h%2Bi%3Bj": {ForSubtrader("a b&c=d?e#f/g%h+i;j")},
+		"?fcm_subtrader_id=%C3%BC%0A":                           {ForSubtrader("ü\n")},
+	} {
 		client, mock := newTestClient(t)
 		log := respondWith(mock, respond(200, `{"api_keys":[]}`))
-		_, err := client.GetAPIKeys(t.Context(), tt.opts...)
+		_, err := client.GetAPIKeys(t.Context(), opts...)
 		require.NoError(t, err)
-		assert.Equal(t, testBaseURL+"/api_keys"+tt.query, log.only(t).url, tt.name)
+		assert.Equal(t, testBaseURL+"/api_keys"+query, log.only(t).url)
 		log.only(t).assertSigned(t, publicKey(client)) // without the query
 	}
 }
@@ -47,26 +41,22 @@ func TestClient_createKey(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
 	log := respondWith(mock, respond(201, `{"api_key_id":"new","key_type":"x448","private_key":"text","warning":"bound"}`))
-	scopes, subaccount := []Scope{ScopeRead, "fly::moon"}, pointerTo(0)
-	created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "a\"\nü🔑", PublicKey: testPublicKey(), Scopes: scopes, Subaccount: subaccount})
+	create := CreateAPIKeyRequest{
+		Name: "a\"\nü🔑", PublicKey: testPublicKey(), Scopes: []Scope{ScopeRead, "fly::moon"}, Subaccount: pointerTo(0),
+	}
+	created, err := client.CreateAPIKey(t.Context(), create)
 	require.NoError(t, err)
 	assert.Equal(t, &CreateAPIKeyResponse{ID: "new", Warning: "bound"}, created)
-	generated, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot", KeyType: "x448", FCMSubtraderID: "user1_desk2"})
+	generate := GenerateAPIKeyRequest{Name: "bot", KeyType: "x448", FCMSubtraderID: "user1_desk2"}
+	generated, err := client.GenerateAPIKey(t.Context(), generate)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"new", "x448", "text", "bound"}, []string{generated.ID, string(generated.KeyType), generated.PrivateKey.Reveal(), generated.Warning})
-	assert.Equal(t, fmt.Sprintf(`{"name":"a\"\nü🔑","public_key":%q,"scopes":["read","fly::moon"],"subaccount":0}`, testPublicKey()), string(log.requests[0].body))
-	assert.Equal(t, `{"name":"bot","key_type":"x448","fcm_subtrader_id":"user1_desk2"}`, string(log.requests[1].body))
-}
-
-// The body of a deletion's response is of no interest.
-func TestClient_DeleteAPIKey_ignoresTheBody(t *testing.T) {
-	t.Parallel()
-	for _, body := range []string{"", "{}", "null", strings.Repeat(" ", 1<<20)} {
-		client, mock := newTestClient(t)
-		log := respondWith(mock, respond(200, body))
-		assert.NoError(t, client.DeleteAPIKey(t.Context(), "id"), "%d bytes", len(body))
-		log.assertAttempts(t, 1)
-	}
+	want := &GenerateAPIKeyResponse{ID: "new", KeyType: "x448", PrivateKey: generated.PrivateKey, Warning: "bound"}
+	assert.Equal(t, want, generated)
+	assert.Equal(t, "text", generated.PrivateKey.Reveal())
+	body := fmt.Sprintf(`{"name":"a\"\nü🔑","public_key":%q,"scopes":["read","fly::moon"],"subaccount":0}`, testPublicKey())
+	assert.Equal(t, body, string(log.requests[0].body))
+	body = `{"name":"bot","key_type":"x448","fcm_subtrader_id":"user1_desk2"}`
+	assert.Equal(t, body, string(log.requests[1].body))
 }
 
 // Bad input must not cost a request.
@@ -81,12 +71,10 @@ func TestClient_rejectsInput(t *testing.T) {
 	assertInvalid(t, err, "kalshi: PublicKey is empty")
 	_, err = client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{})
 	assertInvalid(t, err, "kalshi: Name is empty")
-	key, err := MarshalPrivateKey(newEd25519Key(t))
-	require.NoError(t, err)
-	inOneLine := strings.ReplaceAll(key.Reveal(), "\n", `\n`)
-	assertInvalid(t, client.DeleteAPIKey(t.Context(), inOneLine), "kalshi: API key ID is a private key")
 	const dots, control = "is a dot segment", "has control characters"
-	for id, want := range map[string]string{"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control} {
+	for id, want := range map[string]string{
+		"": "is empty", privateKeyMark: "is a private key", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
+	} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
 	}
 	assert.Zero(t, mock.GetTotalCallCount())
@@ -101,9 +89,7 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 			t.Parallel()
 			client, exchange := newExchange(t)
 			path := filepath.Join(t.TempDir(), "bot.pem")
-			req := botRequest
-			req.KeyType = keyType
-			got, err := client.GenerateAPIKeyToFile(t.Context(), req, path)
+			got, err := client.GenerateAPIKeyToFile(t.Context(), GenerateAPIKeyRequest{Name: "bot", KeyType: keyType}, path)
 			require.NoError(t, err)
 			require.Len(t, exchange.Keys(), 3)
 			assert.Equal(t, exchange.Keys()[2].ID, got.ID)
@@ -112,14 +98,8 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			assert.True(t, "KALSHI_API_KEY_ID="+got.ID+"\n"+got.PrivateKey.Reveal() == string(text), "the file is a key file")
-			if runtime.GOOS != "windows" {
-				info, err := os.Lstat(path)
-				require.NoError(t, err)
-				assert.Equal(t, fs.FileMode(0o600), info.Mode())
-			}
-			key, err := LoadPrivateKey(path)
-			require.NoError(t, err)
-			client.signer, err = NewSigner(got.ID, key)
+			assertMode0600(t, path)
+			client.signer, err = NewSignerFromPEM(got.ID, text)
 			require.NoError(t, err)
 			requireWorks(t, client)
 		})
@@ -130,41 +110,40 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 // overwritten, as by WriteFile.
 func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name string
-		path string
-		want error
-	}{
-		{"existing file", "file", fs.ErrExist},
-		{"existing folder", "folder", fs.ErrExist},
-		{"symbolic link to a file", "link", fs.ErrExist},
-		{"symbolic link to nothing", "dangling", fs.ErrExist},
-		{"missing folder", filepath.Join("missing", "key"), fs.ErrNotExist},
-		{"below a file", filepath.Join("file", "key"), nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for path, want := range map[string]error{
+		"file":                          fs.ErrExist,
+		"folder":                        fs.ErrExist,
+		"link":                          fs.ErrExist,
+		"dangling":                      fs.ErrExist,
+		filepath.Join("missing", "key"): fs.ErrNotExist,
+		filepath.Join("file", "key"):    nil, // the system's own error
+	} {
+		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("precious"), 0o600))
+			file := filepath.Join(dir, "file")
+			require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
 			symlink(t, "file", filepath.Join(dir, "link"))
 			symlink(t, "target", filepath.Join(dir, "dangling"))
-			before := tree(t, dir)
+
 			client, mock := newTestClient(t)
-			path := filepath.Join(dir, tt.path)
-			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, path))
 			assert.Nil(t, got)
-			for _, err := range []error{err, newPrivateKeyPEM("new text").WriteFile(path)} {
-				require.ErrorContains(t, err, tt.path)
+			for _, err := range []error{err, newPrivateKeyPEM("new text").WriteFile(filepath.Join(dir, path))} {
+				require.ErrorContains(t, err, path)
 				assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
 				assert.ErrorAs(t, err, new(*fs.PathError))
-				if tt.want != nil {
-					assert.ErrorIs(t, err, tt.want)
+				if want != nil {
+					assert.ErrorIs(t, err, want)
 				}
 			}
 			assert.Zero(t, mock.GetTotalCallCount())
-			assert.Equal(t, before, tree(t, dir), "what was there stays as it was")
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, "precious", string(text))
+			assert.Equal(t, []string{"dangling", "file", "folder", "link"}, names(t, dir))
+			assert.Empty(t, names(t, filepath.Join(dir, "folder")))
 		})
 	}
 }
@@ -214,69 +193,48 @@ func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
 	}
 }
 
-// A private key that was masked on the way is lost. The key exists, so the
-// response comes back, and nothing is saved or deleted.
-func TestClient_GenerateAPIKeyToFile_maskedKey(t *testing.T) {
+// A key that a key file cannot keep: its private half was masked on the way, or
+// its ID has a line end, behind which another would be read. The key exists, so
+// the response comes back, and nothing is saved or deleted.
+func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
 	t.Parallel()
-	client, mock := newTestClient(t)
-	log := respondWith(mock, respond(201, `{"api_key_id":"new","private_key":"***"}`))
-	path := filepath.Join(t.TempDir(), "key")
-	got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-	assert.Equal(t, "Validation", kindOf(err))
-	assert.ErrorContains(t, err, "the new key new exists")
-	require.NotNil(t, got)
-	assert.Equal(t, []string{"new", "***"}, []string{got.ID, got.PrivateKey.Reveal()})
-	assert.NoFileExists(t, path)
-	log.assertAttempts(t, 1)
-}
-
-// A file cannot name an ID with a line end: it would be read as another ID.
-func TestClient_GenerateAPIKeyToFile_noID(t *testing.T) {
-	t.Parallel()
-	key, err := MarshalPrivateKey(newEd25519Key(t))
-	require.NoError(t, err)
-	body, err := json.Marshal(map[string]string{"api_key_id": "new\nline", "private_key": key.Reveal()})
-	require.NoError(t, err)
-	client, mock := newTestClient(t)
-	log := respondWith(mock, respond(201, string(body)))
-	path := filepath.Join(t.TempDir(), "key")
-	got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-	assert.Equal(t, "Validation", kindOf(err))
-	require.NotNil(t, got)
-	assert.Equal(t, "new\nline", got.ID)
-	assert.NoFileExists(t, path)
-	log.assertAttempts(t, 1)
+	good := generatedKey(t).PrivateKey.Reveal()
+	for id, text := range map[string]string{"new": "***", "new\nline": good} {
+		client, mock := newTestClient(t)
+		log := respondWith(mock, respond(201, fmt.Sprintf(`{"api_key_id":%q,"private_key":%q}`, id, text)))
+		path := filepath.Join(t.TempDir(), "key")
+		got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		assert.Equal(t, "Validation", kindOf(err))
+		assert.ErrorContains(t, err, "the new key new")
+		require.NotNil(t, got)
+		assert.Equal(t, id, got.ID)
+		assert.True(t, text == got.PrivateKey.Reveal(), "the private key's text, which is not printed here")
+		assert.NoFileExists(t, path)
+		log.assertAttempts(t, 1)
+	}
 }
 
 // A response to a create that has the ID of the key that signs does not name a
 // new key: who deletes what it names would lock the account out.
 func TestClient_createKey_ownID(t *testing.T) {
 	t.Parallel()
+	const id = `{"api_key_id":"` + testKeyID + `"`
 	for _, status := range []int{201, 500} {
-		for _, body := range []string{
-			`{"api_key_id":"` + testKeyID + `","private_key":"text"}`,
-			`{"api_key_id":"` + testKeyID + `"}`,
-			`{"api_key_id":"` + testKeyID + `","private_key":"te`, // cut off
-		} {
+		for _, rest := range []string{`,"private_key":"text"}`, `}`, `,"private_key":"te`} {
 			client, mock := newTestClient(t)
-			log := respondWith(mock, respond(status, body))
-			check := func(err error) {
-				t.Helper()
+			log := respondWith(mock, respond(status, id+rest))
+			path := filepath.Join(t.TempDir(), "key")
+			created, createErr := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
+			generated, generateErr := client.GenerateAPIKey(t.Context(), botRequest)
+			saved, saveErr := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+			for _, err := range []error{createErr, generateErr, saveErr} {
 				var unknown *OutcomeUnknownError
 				require.ErrorAs(t, err, &unknown)
 				assert.Empty(t, unknown.KeyID)
-				assert.NotContains(t, err.Error(), ", ID ")
 			}
-			created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
 			assert.Nil(t, created)
-			check(err)
-			generated, err := client.GenerateAPIKey(t.Context(), botRequest)
 			assert.Nil(t, generated)
-			check(err)
-			path := filepath.Join(t.TempDir(), "key")
-			generated, err = client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-			assert.Nil(t, generated)
-			check(err)
+			assert.Nil(t, saved)
 			assert.NoFileExists(t, path)
 			log.assertAttempts(t, 3, "nothing is deleted")
 		}
@@ -324,7 +282,9 @@ func TestClient_GenerateAPIKeyToFile_cancelledOnceCreated(t *testing.T) {
 	t.Parallel()
 	client, _ := newExchange(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) { return onceRead(cancel)(send(req)) })
+	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+		return onceRead(cancel)(send(req))
+	})
 	path := filepath.Join(t.TempDir(), "key")
 	got, err := client.GenerateAPIKeyToFile(ctx, botRequest, path)
 	require.Error(t, ctx.Err())
@@ -337,20 +297,22 @@ func TestClient_GenerateAPIKeyToFile_cancelledOnceCreated(t *testing.T) {
 func TestClient_CurrentAPIKey(t *testing.T) {
 	t.Parallel()
 	const other = `{"api_key_id":"other","name":"bot","scopes":["read"]}`
+	const own = `{"api_key_id":"` + testKeyID + `","name":"bot","scopes":["read","read::tomorrow"],"subaccount":0}`
 	client, mock := newTestClient(t)
-	log := respondWith(mock, respond(200, `{"api_keys":[`+other+`,{"api_key_id":"`+testKeyID+`","name":"bot","scopes":["read","read::tomorrow"],"subaccount":0}]}`),
-		respond(200, `{"api_keys":[`+other+`]}`), respond(403, ""))
+	respondWith(mock,
+		respond(200, `{"api_keys":[`+other+`,`+own+`]}`),
+		respond(200, `{"api_keys":[`+other+`]}`),
+		respond(403, ""),
+	)
 	got, err := client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: pointerTo(0)}, got)
+	want := &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: pointerTo(0)}
+	assert.Equal(t, want, got)
 
 	_, err = client.CurrentAPIKey(t.Context())
-	assert.EqualError(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: it may have been deleted just now")
+	assert.ErrorContains(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: ")
 	_, err = client.CurrentAPIKey(t.Context())
 	assert.Equal(t, "Forbidden", kindOf(err))
-	log.assertAttempts(t, 3)
-	_, err = new(Client).CurrentAPIKey(t.Context())
-	assertInvalid(t, err, "kalshi: client")
 }
 
 // The list that the new key signs does not hold the old one any more.
@@ -371,32 +333,17 @@ func TestClient_CurrentAPIKey_rotatedMeanwhile(t *testing.T) {
 	assert.Equal(t, exchange.Keys()[1].ID, got.ID)
 }
 
-// tree is what a folder holds: names, kinds and the texts of files.
-func tree(t testing.TB, dir string) string {
-	t.Helper()
-	var all strings.Builder
-	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		all.WriteString(path + " " + entry.Type().String())
-		if err == nil && entry.Type().IsRegular() {
-			var text []byte
-			text, err = os.ReadFile(path)
-			all.WriteString(" " + string(text))
-		}
-		all.WriteString("\n")
-		return err
-	}))
-	return all.String()
-}
-
 // The key that signed the list is the current one, also when another, which
 // still exists, was refused first.
 func TestClient_CurrentAPIKey_replacedUnderWay(t *testing.T) {
 	t.Parallel()
+	const oldKey = `{"api_key_id":"` + testKeyID + `","name":"old"}`
+	const newKey = `{"api_key_id":"` + otherKeyID + `","name":"new"}`
 	client, mock := newTestClient(t)
 	respondWith(mock, func(req *http.Request) (*http.Response, error) {
 		assert.NoError(t, client.signer.Replace(otherKeyID, newEd25519Key(t)))
 		return respond(401, "")(req)
-	}, respond(200, `{"api_keys":[{"api_key_id":"`+testKeyID+`","name":"old"},{"api_key_id":"`+otherKeyID+`","name":"new"}]}`))
+	}, respond(200, `{"api_keys":[`+oldKey+`,`+newKey+`]}`))
 	got, err := client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "new", got.Name)
