@@ -97,20 +97,24 @@ type yardstickCase struct {
 	sdk, floor func() error
 }
 
-// yardstick pairs the calls of apiCalls with the same ones by hand.
+// yardstick pairs the calls of apiCalls, and calls to other endpoints through
+// HTTPClient, with the same ones by hand.
 func yardstick(client *Client, f *floor) (cases []yardstickCase) {
 	ctx := context.Background()
-	create := CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()}
-	floors := map[string]func(method, path string) error{
-		"GetAPIKeys": func(method, path string) error { return f.call(ctx, method, path, nil, new(GetAPIKeysResponse)) },
+	byHand := map[string]func(method, path string) error{
+		"GetAPIKeys": func(method, path string) error {
+			return f.call(ctx, method, path, nil, new(GetAPIKeysResponse))
+		},
 		"CreateAPIKey": func(method, path string) error {
+			create := CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()}
 			if err := checkPublicKeyPEM(create.PublicKey); err != nil {
 				return err
 			}
 			return f.call(ctx, method, path, create, new(CreateAPIKeyResponse))
 		},
 		"GenerateAPIKey": func(method, path string) error {
-			return f.call(ctx, method, path, GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519}, new(GenerateAPIKeyResponse))
+			generate := GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519}
+			return f.call(ctx, method, path, generate, new(GenerateAPIKeyResponse))
 		},
 		"DeleteAPIKey": func(method, path string) error { // by hand, too, the path is made of the ID
 			id := strings.TrimPrefix(path, pathAPIKeys+"/")
@@ -118,30 +122,21 @@ func yardstick(client *Client, f *floor) (cases []yardstickCase) {
 		},
 	}
 	for _, call := range apiCalls() {
-		floor := floors[call.name]
 		cases = append(cases, yardstickCase{call.name,
 			func() error { return call.do(ctx, client) },
-			func() error { return floor(call.method, call.path) }})
+			func() error { return byHand[call.name](call.method, call.path) }})
 	}
-	return cases
-}
-
-// botCalls pairs calls to other endpoints through HTTPClient with the same ones
-// signed by hand.
-func botCalls(client *Client, f *floor) (cases []yardstickCase) {
+	order := map[string]string{"ticker": "TEST-26OCT15", "side": "yes"}
+	get := func(f *floor) error {
+		return f.call(ctx, http.MethodGet, "/portfolio/balance", nil, new(GetAPIKeysResponse))
+	}
+	post := func(f *floor) error {
+		return f.call(ctx, http.MethodPost, "/portfolio/orders", order, new(CreateAPIKeyResponse))
+	}
 	through := &floor{hc: client.HTTPClient(), baseURL: f.baseURL}
-	get := func(f *floor) func() error {
-		return func() error {
-			return f.call(context.Background(), http.MethodGet, "/portfolio/balance", nil, new(GetAPIKeysResponse))
-		}
-	}
-	post := func(f *floor) func() error {
-		order := map[string]string{"ticker": "TEST-26OCT15", "side": "yes"}
-		return func() error {
-			return f.call(context.Background(), http.MethodPost, "/portfolio/orders", order, new(CreateAPIKeyResponse))
-		}
-	}
-	return []yardstickCase{{"HTTPClient GET", get(through), get(f)}, {"HTTPClient POST", post(through), post(f)}}
+	return append(cases,
+		yardstickCase{"HTTPClient GET", func() error { return get(through) }, func() error { return get(f) }},
+		yardstickCase{"HTTPClient POST", func() error { return post(through) }, func() error { return post(f) }})
 }
 
 // canned responds as the service does, without its work, with a list of that
@@ -149,13 +144,14 @@ func botCalls(client *Client, f *floor) (cases []yardstickCase) {
 func canned(keys int) http.HandlerFunc {
 	list := make([]APIKey, keys)
 	for i := range list {
-		list[i] = APIKey{ID: fmt.Sprintf("11111111-2222-4333-8444-%012d", i), Name: fmt.Sprintf("bot %d", i), Scopes: []Scope{ScopeRead, ScopeWrite}}
+		id := fmt.Sprintf("11111111-2222-4333-8444-%012d", i)
+		list[i] = APIKey{ID: id, Name: "bot " + strconv.Itoa(i), Scopes: []Scope{ScopeRead, ScopeWrite}}
 	}
 	listing, err := json.Marshal(GetAPIKeysResponse{APIKeys: list})
 	if err != nil {
 		panic(err)
 	}
-	created := []byte(`{"api_key_id":"` + otherKeyID + `","key_type":"ed25519","private_key":"` + strings.Repeat("k", 119) + `"}`)
+	created := fmt.Sprintf(`{"api_key_id":%q,"key_type":"ed25519","private_key":%q}`, otherKeyID, strings.Repeat("k", 119))
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.Method {
@@ -165,14 +161,9 @@ func canned(keys int) http.HandlerFunc {
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			w.WriteHeader(http.StatusCreated)
-			_, _ = w.Write(created)
+			_, _ = io.WriteString(w, created)
 		}
 	}
-}
-
-// benchKeys are the keys to compare, Ed25519 first.
-func benchKeys(tb testing.TB) []crypto.Signer {
-	return []crypto.Signer{newEd25519Key(tb), testRSAKey()}
 }
 
 func newBenchPair(tb testing.TB, hc *http.Client, baseURL string, key crypto.Signer) (*Client, *floor) {
@@ -244,28 +235,15 @@ func benchOne(b *testing.B, f func() error) {
 	}
 }
 
-// BenchmarkCall compares each call with the same one by hand.
+// BenchmarkCall compares each call, and those through HTTPClient, with the same
+// ones by hand.
 //
 //	go test -run '^$' -bench Call -benchmem -benchtime 20000x .
 func BenchmarkCall(b *testing.B) {
-	for _, key := range benchKeys(b) {
+	for _, key := range testKeys(b) {
 		baseURL, hc := newBenchServer(b, 10)
 		client, f := newBenchPair(b, hc, baseURL, key)
 		for _, c := range yardstick(client, f) {
-			compare(b, fmt.Sprintf("%s/%s", client.Signer().KeyType(), c.name), c.sdk, c.floor)
-		}
-	}
-}
-
-// BenchmarkHTTPClient compares calls through HTTPClient with the same ones signed
-// by hand.
-//
-//	go test -run '^$' -bench HTTPClient -benchmem -benchtime 20000x .
-func BenchmarkHTTPClient(b *testing.B) {
-	for _, key := range benchKeys(b) {
-		baseURL, hc := newBenchServer(b, 10)
-		client, f := newBenchPair(b, hc, baseURL, key)
-		for _, c := range botCalls(client, f) {
 			compare(b, fmt.Sprintf("%s/%s", client.Signer().KeyType(), c.name), c.sdk, c.floor)
 		}
 	}
@@ -275,7 +253,7 @@ func BenchmarkHTTPClient(b *testing.B) {
 //
 //	go test -run '^$' -bench Sign -benchmem -benchtime 20000x .
 func BenchmarkSign(b *testing.B) {
-	for _, key := range benchKeys(b) {
+	for _, key := range testKeys(b) {
 		signer, f := newTestSigner(b, key), &floor{key: key}
 		compare(b, string(signer.KeyType()), signCase(signer), f.signCase)
 	}
@@ -338,13 +316,11 @@ func TestAllocations(t *testing.T) {
 			}
 		})
 	}
-	for _, key := range benchKeys(t) {
+	for _, key := range testKeys(t) {
 		hc := &http.Client{Transport: memoryTransport{canned(10)}}
 		client, f := newBenchPair(t, hc, testBaseURL, key)
 		keyType := client.Signer().KeyType()
-		cases := append(yardstick(client, f), yardstickCase{"signing", signCase(newTestSigner(t, key)), f.signCase})
-		cases = append(cases, botCalls(client, f)...)
-		for _, c := range cases {
+		for _, c := range append(yardstick(client, f), yardstickCase{"signing", signCase(client.signer), f.signCase}) {
 			sdk, floor := count(c.sdk), count(c.floor)
 			t.Logf("%-8s %-15s %3.0f, by hand %3.0f", keyType, c.name, sdk, floor)
 			switch {

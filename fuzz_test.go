@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -28,17 +28,17 @@ func FuzzErrorBody(f *testing.F) {
 	}
 	f.Add(401, date, "", []byte(`{"code":"header_timestamp_expired"}`))
 	f.Add(401, "Mon, 01 Jan 0001 00:00:00 GMT", "-1", []byte("\xff\xfe{"))
-	for _, value := range []string{"99999999999999999999", "9223372037", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"} {
-		f.Add(429, "Fri, 31 Dec 9999 23:59:59 GMT", value, []byte(nil))
-		f.Add(429, "Mon, 01 Jan 0001 00:00:00 GMT", value, []byte(nil))
+	const first, last = "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"
+	for _, value := range []string{"99999999999999999999", "9223372037", first, last} {
+		f.Add(429, first, value, []byte(nil))
+		f.Add(429, last, value, []byte(nil))
 	}
 	received := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, status int, date, retryAfter string, body []byte) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{"Date": {date}, "Retry-After": {retryAfter}}}
 		err := statusError(http.MethodDelete, "/trade-api/v2/api_keys/x", resp, bytes.Clone(body), received)
 		assertClean(t, err.Error())
-		assertClean(t, (&OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "bot", KeyID: string(body), Err: err}).Error())
-
+		assertClean(t, (&OutcomeUnknownError{"GenerateAPIKey", "bot", string(body), err}).Error())
 		if limited, ok := errors.AsType[*RateLimitError](err); ok {
 			assert.GreaterOrEqual(t, limited.RetryAfter, time.Duration(0))
 		}
@@ -60,17 +60,18 @@ func FuzzErrorBody(f *testing.F) {
 // one quotes nothing of what was sent.
 func FuzzDecodeList(f *testing.F) {
 	for _, body := range []string{
-		``, `null`, `{}`, `[]`, `{"api_keys":null}`, `{"api_keys":[]}`, `{"api_keys":[null]}`, `{"API_KEYS":[{}]}`, `{"api_keys":[],"api_keys":null}`,
-		`{"api_keys":[{"api_key_id":"id","name":"bot","scopes":["read"],"subaccount":0,"fcm_subtrader_id":"u_d"}],"api_key_region_expiration_ts":1}`,
+		``, `null`, `{}`, `[]`, `{"api_keys":null}`, `{"api_keys":[]}`, `{"api_keys":[null]}`, `{"API_KEYS":[{}]}`,
+		`{"api_keys":[],"api_keys":null}`, `{"api_keys":[],"api_key_region_expiration_ts":1}`,
+		`{"api_keys":[{"api_key_id":"id","name":"bot","scopes":["read"],"subaccount":0,"fcm_subtrader_id":"u_d"}]}`,
 		`{"api_keys":[{"subaccount":1e400}]}`, `{"api_keys":{"0":{}}}`, `{"api_keys":[{"api_key_id":1}]}`, `{"api_keys":[`, "\xff",
 	} {
 		f.Add([]byte(body))
 	}
-	reasons := []string{"it lacks api_keys", "it is not the JSON object", "its field ", "it has more values"}
+	reason := regexp.MustCompile(`^(it lacks api_keys|it is not the JSON object|its field |it has more values)`)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got := keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}}
 		if err := got.decode(body); err != nil {
-			assert.True(t, slices.ContainsFunc(reasons, func(reason string) bool { return strings.HasPrefix(err.Error(), reason) }), err.Error())
+			assert.Regexp(t, reason, err.Error())
 			assert.Nil(t, errors.Unwrap(err), "the cause may quote the body")
 			return
 		}
@@ -99,8 +100,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 // but one key, or makes the signature hold for another path than the one sent.
 func FuzzKeyIDPath(f *testing.F) {
 	for _, id := range []string{
-		testKeyID, "", ".", "..", "...", "../..", "a/../b", `..\..`, "%2e%2e", "..%2f", "%", "%zz", "?", "a?b#c", "a b", "a+b", ";x", "a;b=c", ":", "//", "//evil.test/x",
-		"@evil.test", "\r\nHost: evil.test", "\x00", "\u202e", "\u2028", "\u00ad", "ü", "\xff", "generate", "*", "~", "a%00b", " ", "\u00a0", strings.Repeat("x", 4096),
+		testKeyID, "", ".", "..", "...", "../..", "a/../b", `..\..`, "%2e%2e", "..%2f", "%", "%zz", "?", "a?b#c", "a b", "a+b",
+		";x", "a;b=c", ":", "//", "//evil.test/x", "@evil.test", "\r\nHost: evil.test", "\x00", "\u202e", "\u2028", "\u00ad",
+		"ü", "\xff", "generate", "*", "~", "a%00b", " ", "\u00a0", strings.Repeat("x", 4096),
 	} {
 		f.Add(id)
 	}

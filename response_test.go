@@ -3,7 +3,6 @@ package kalshi
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +19,9 @@ import (
 
 // errorBodies are the shapes of error bodies, and what is understood of them.
 var errorBodies = []struct{ name, body, code, message, details string }{
-	{"nested", `{"error":{"code":"not_found","message":"not found","details":"no such key"}}`, "not_found", "not found", "no such key"},
-	{"nested with service", `{"error":{"code":"service_unavailable","message":"service_unavailable","service":"exchange"}}`, "service_unavailable", "service_unavailable", ""},
-	{"flat", `{"code":"bad_request","message":"bad request","details":"json: cannot unmarshal"}`, "bad_request", "bad request", "json: cannot unmarshal"},
+	{"nested", `{"error":{"code":"not_found","message":"not found","details":"no key"}}`, "not_found", "not found", "no key"},
+	{"nested with service", `{"error":{"code":"busy","message":"busy","service":"exchange"}}`, "busy", "busy", ""},
+	{"flat", `{"code":"bad_request","message":"bad request","details":"no JSON"}`, "bad_request", "bad request", "no JSON"},
 	{"msg", `{"msg":"Parameter validation failed for x"}`, "", "Parameter validation failed for x", ""},
 	{"nested msg", `{"error":{"msg":"no"}}`, "", "no", ""},
 	{"error as text", `{"error":"too many requests"}`, "", "too many requests", ""},
@@ -38,8 +37,8 @@ var errorBodies = []struct{ name, body, code, message, details string }{
 	{"error as an array", `{"error":["a","b"]}`, "", `["a","b"]`, ""},
 	{"error and flat", `{"error":"text","code":"c"}`, "c", "text", ""},
 	{"JSON text", `"try later"`, "", `"try later"`, ""},
-	{"control characters in JSON", `{"error":{"code":"a\r\nb","message":"a\u001b[31m","details":"a\u202eb"}}`, "a b", "a [31m", "a b"},
-	{"control characters in text", "a\r\nb\x1b[31m\u202e", "", "a b [31m", ""},
+	{"no text", `{"error":{"code":"a\r\nb","message":"a\u001b[31m","details":"a\u202eb"}}`, "a b", "a [31m", "a b"},
+	{"no plain text", "a\r\nb\x1b[31m\u202e", "", "a b [31m", ""},
 }
 
 func TestAPIError_parse(t *testing.T) {
@@ -55,18 +54,11 @@ func TestAPIError_parse(t *testing.T) {
 func TestAPIError_parse_withholdsAPrivateKey(t *testing.T) {
 	t.Parallel()
 	const secret = "c2VjcmV0"
-	block := "-----BEGIN " + privateKeyMark + "-----\n" + secret + "\n-----END " + privateKeyMark + "-----\n"
-	quoted, err := json.Marshal(block)
-	require.NoError(t, err)
 	for _, body := range []string{
-		block,
-		"<html>" + strings.ReplaceAll(block, privateKeyMark, "RSA "+privateKeyMark),
-		`{"error":{"code":"c","message":` + string(quoted) + `}}`,
-		`{"code":"c","message":"m","details":{"private_key":` + string(quoted) + `}}`,
-		`{"private_key":` + string(quoted) + `}`,
+		"-----BEGIN RSA " + privateKeyMark + "-----\n" + secret + "\n-----END RSA " + privateKeyMark + "-----\n",
 		`{"private_key":"-----BEGIN ` + privateKeyMark + `-----\n` + secret, // cut off
 		`{"msg":"BEGIN PRIVATE\u0020KEY ` + secret + `"}`,
-		`{"error":"cannot store ` + base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t))) + `"}`, // without its PEM lines
+		`{"error":"cannot store ` + base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t))) + `"}`,
 	} {
 		e := APIError{StatusCode: 400, Body: []byte(body)}
 		e.parse(e.Body)
@@ -164,41 +156,47 @@ func TestReadBody(t *testing.T) {
 
 func TestGetAPIKeysResponse_decode(t *testing.T) {
 	t.Parallel()
-	noKeys := GetAPIKeysResponse{APIKeys: []APIKey{}}
+	keys := func(keys ...APIKey) GetAPIKeysResponse {
+		return GetAPIKeysResponse{APIKeys: append([]APIKey{}, keys...)}
+	}
 	tests := []struct {
 		name, body string
 		want       GetAPIKeysResponse
 	}{
-		{"every field", `{"api_keys":[{"api_key_id":"id1","name":"bot","scopes":["read","write::trade"],"subaccount":7,"fcm_subtrader_id":null},
-			{"api_key_id":"id2","name":"fcm","scopes":["read"],"subaccount":null,"fcm_subtrader_id":"user1_desk2"}],"api_key_region_expiration_ts":1790000000}`,
-			GetAPIKeysResponse{
-				APIKeys: []APIKey{
-					{ID: "id1", Name: "bot", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: pointerTo(7)},
-					{ID: "id2", Name: "fcm", Scopes: []Scope{ScopeRead}, FCMSubtraderID: "user1_desk2"},
-				},
-				RegionExpirationTS: pointerTo(int64(1790000000)),
-			}},
-		{"sub-account 0, null and absent", `{"api_keys":[{"api_key_id":"zero","subaccount":0},{"api_key_id":"null","subaccount":null},{"api_key_id":"absent"}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "zero", Subaccount: pointerTo(0)}, {ID: "null"}, {ID: "absent"}}}},
-		{"unknown fields and scopes", `{"next":{"a":[1]},"api_keys":[{"api_key_id":"id","created":"2026","scopes":["read","fly::moon",""]}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "id", Scopes: []Scope{"read", "fly::moon", ""}}}}},
-		{"scopes empty, null and absent", `{"api_keys":[{"api_key_id":"empty","scopes":[]},{"api_key_id":"null","scopes":null},{"api_key_id":"absent"}]}`,
-			GetAPIKeysResponse{APIKeys: []APIKey{{ID: "empty", Scopes: []Scope{}}, {ID: "null"}, {ID: "absent"}}}},
-		// One odd field costs that field alone.
-		{"fields of odd types", `{"api_keys":[{"api_key_id":"odd","name":7,"scopes":["read",{},"write"],"subaccount":"3","fcm_subtrader_id":"user1_desk2"},{"api_key_id":"even","name":"bot","scopes":["read"],"subaccount":3}],"api_key_region_expiration_ts":1790000000}`,
-			GetAPIKeysResponse{
-				APIKeys: []APIKey{
-					{ID: "odd", Scopes: []Scope{"read", "", "write"}, FCMSubtraderID: "user1_desk2"},
-					{ID: "even", Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: pointerTo(3)},
-				},
-				RegionExpirationTS: pointerTo(int64(1790000000)),
-			}},
-		{"a key that is none", `{"api_keys":[7,{"api_key_id":"id"}]}`, GetAPIKeysResponse{APIKeys: []APIKey{{}, {ID: "id"}}}},
-		{"attestation of an odd type", `{"api_keys":[{"api_key_id":"id"}],"api_key_region_expiration_ts":"soon"}`, GetAPIKeysResponse{APIKeys: []APIKey{{ID: "id"}}}},
-		{"no keys", `{"api_keys":[]}`, noKeys},
-		{"null for the keys", `{"api_keys":null}`, noKeys},
-		{"attestation at the epoch", `{"api_keys":[],"api_key_region_expiration_ts":0}`, GetAPIKeysResponse{APIKeys: []APIKey{}, RegionExpirationTS: pointerTo(int64(0))}},
-		{"attestation beyond 32 bits", `{"api_keys":[],"api_key_region_expiration_ts":9223372036854775807}`, GetAPIKeysResponse{APIKeys: []APIKey{}, RegionExpirationTS: pointerTo(int64(1<<63 - 1))}},
+		{
+			"every field",
+			`{"api_keys":[{"api_key_id":"a","name":"bot","scopes":["read","write::trade"],"subaccount":7,"fcm_subtrader_id":"u_d"}],
+				"api_key_region_expiration_ts":9223372036854775807}`,
+			GetAPIKeysResponse{[]APIKey{{"a", "bot", []Scope{ScopeRead, ScopeWriteTrade}, pointerTo(7), "u_d"}}, pointerTo(int64(1<<63 - 1))},
+		},
+		{
+			"sub-account 0, null and absent",
+			`{"api_keys":[{"api_key_id":"zero","subaccount":0},{"api_key_id":"null","subaccount":null},{"api_key_id":"absent"}]}`,
+			keys(APIKey{ID: "zero", Subaccount: pointerTo(0)}, APIKey{ID: "null"}, APIKey{ID: "absent"}),
+		},
+		{
+			"scopes empty, null and absent",
+			`{"api_keys":[{"api_key_id":"empty","scopes":[]},{"api_key_id":"null","scopes":null},{"api_key_id":"absent"}]}`,
+			keys(APIKey{ID: "empty", Scopes: []Scope{}}, APIKey{ID: "null"}, APIKey{ID: "absent"}),
+		},
+		{
+			"unknown fields and scopes",
+			`{"next":{"a":[1]},"api_keys":[{"api_key_id":"id","created":"2026","scopes":["read","fly::moon",""]}]}`,
+			keys(APIKey{ID: "id", Scopes: []Scope{"read", "fly::moon", ""}}),
+		},
+		{
+			"fields of odd types, which cost those fields alone",
+			`{"api_keys":[{"api_key_id":"odd","name":7,"scopes":["read",{},"write"],"subaccount":"3","fcm_subtrader_id":"u_d"},
+				{"api_key_id":"even","name":"bot","scopes":["read"],"subaccount":3}],"api_key_region_expiration_ts":1790000000}`,
+			GetAPIKeysResponse{[]APIKey{
+				{ID: "odd", Scopes: []Scope{"read", "", "write"}, FCMSubtraderID: "u_d"},
+				{ID: "even", Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: pointerTo(3)},
+			}, pointerTo(int64(1790000000))},
+		},
+		{"a key that is none", `{"api_keys":[7,{"api_key_id":"id"}]}`, keys(APIKey{}, APIKey{ID: "id"})},
+		{"attestation of an odd type", `{"api_keys":[{}],"api_key_region_expiration_ts":"soon"}`, keys(APIKey{})},
+		{"no keys", `{"api_keys":[]}`, keys()},
+		{"null for the keys", `{"api_keys":null}`, keys()},
 	}
 	for _, tt := range tests {
 		client, mock := newTestClient(t)
@@ -213,16 +211,14 @@ func TestGetAPIKeysResponse_decode(t *testing.T) {
 // its type is read from the key where the response does not give it.
 func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 	t.Parallel()
-	texts := map[KeyType]string{"": "some text"}
-	for keyType, key := range testKeys(t) {
-		text, err := MarshalPrivateKey(key)
-		require.NoError(t, err)
-		texts[keyType] = text.Reveal()
+	texts := map[KeyType]string{
+		KeyTypeRSA:     encodePEM("PRIVATE KEY", pkcs8(t, testRSAKey())),
+		KeyTypeEd25519: encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t))),
+		"":             "some text",
 	}
 	tests := []struct {
 		name, fields string
-		key          KeyType
-		keyType      KeyType
+		key, keyType KeyType
 		warning      string
 	}{
 		{"every field", `"key_type":"rsa","warning":"bound",`, KeyTypeRSA, KeyTypeRSA, "bound"},
@@ -240,9 +236,9 @@ func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
 			respondWith(mock, respond(201, fmt.Sprintf(`{%s"api_key_id":"new","private_key":%q}`, tt.fields, texts[tt.key])))
-			generated, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
+			generated, err := client.GenerateAPIKey(t.Context(), botRequest)
 			require.NoError(t, err)
-			assert.Equal(t, []string{"new", string(tt.keyType), tt.warning}, []string{generated.ID, string(generated.KeyType), generated.Warning})
+			assert.Equal(t, &GenerateAPIKeyResponse{"new", tt.keyType, generated.PrivateKey, tt.warning}, generated)
 			assert.True(t, texts[tt.key] == generated.PrivateKey.Reveal(), "the private key's text, which is not printed here")
 
 			created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
@@ -264,38 +260,34 @@ func TestInvalidResponse(t *testing.T) {
 	tests := []struct{ name, body, reason, keyID string }{
 		{"empty", "", notJSON, ""},
 		{"null", "null", noID, ""},
-		{"HTML", "<html>s3cret</html>", notJSON, ""},
 		{"array", `["s3cret"]`, notJSON, ""},
 		{"two objects", `{"api_key_id":"id1","private_key":"s3cret"} {}`, notJSON, "id1"},
 		{"no private key", `{"api_key_id":"id1","more":"s3cret"}`, noKey, "id1"},
 		{"private key null", `{"api_key_id":"id1","private_key":null,"more":"s3cret"}`, noKey, "id1"},
 		{"private key empty", `{"api_key_id":"id1","private_key":"","more":"s3cret"}`, noKey, "id1"},
 		{"private key a number", `{"api_key_id":"id1","private_key":123456}`, "its field private_key has the wrong type", "id1"},
-		{"private key an object, ID behind it", `{"private_key":{"s3cret":1},"api_key_id":"id1"}`, "its field private_key has the wrong type", "id1"},
+		{"private key an object", `{"private_key":{"s3cret":1},"api_key_id":"id1"}`, "its field private_key has the wrong type", "id1"},
 		{"no ID", `{"private_key":"s3cret"}`, noID, ""},
-		{"ID empty", `{"api_key_id":"","private_key":"s3cret"}`, noID, ""},
 		{"ID a number", `{"api_key_id":123456,"private_key":"s3cret"}`, "its field api_key_id has the wrong type", ""},
 		{"cut off in the private key", `{"api_key_id":"id1","private_key":"s3cret`, notJSON, "id1"},
-		{"cut off before the ID", `{"private_key":"s3cret","api_key_id":"id`, notJSON, ""},
+		{"cut off in the ID", `{"private_key":"s3cret","api_key_id":"id`, notJSON, ""},
 		{"raw line end in the private key", "{\"api_key_id\":\"id1\",\"private_key\":\"s3cret\n\"}", notJSON, "id1"},
 		{"ID below another field", `{"key":{"api_key_id":"s3cret"}}`, noID, ""},
-		{"over 8 MiB", `{"api_key_id":"id1","private_key":"s3cret","more":"` + strings.Repeat("x", maxBody) + `"}`, "it is longer than 8 MiB", "id1"},
+		{"over 8 MiB", `{"api_key_id":"id1","more":"` + strings.Repeat("x", maxBody) + `"}`, "it is longer than 8 MiB", "id1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
 			log := respondWith(mock, respond(201, tt.body))
-			key, err := client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{Name: "bot"})
+			key, err := client.GenerateAPIKey(t.Context(), botRequest)
 			assert.Nil(t, key)
 			log.assertAttempts(t, 1, "a second request could create a second key")
-			var unknown *OutcomeUnknownError
-			require.ErrorAs(t, err, &unknown)
-			assert.Equal(t, []string{"GenerateAPIKey", "bot", tt.keyID}, []string{unknown.Operation, unknown.KeyName, unknown.KeyID})
 			var invalid *InvalidResponseError
 			require.ErrorAs(t, err, &invalid)
-			assert.Equal(t, "201 POST /some/base/v2/api_keys/generate", fmt.Sprint(invalid.StatusCode, " ", invalid.Method, " ", invalid.Path))
+			assert.Equal(t, &InvalidResponseError{201, "POST", "/some/base/v2/api_keys/generate", invalid.Err}, invalid)
 			assert.EqualError(t, invalid.Err, tt.reason)
+			assert.Equal(t, &OutcomeUnknownError{"GenerateAPIKey", "bot", tt.keyID, invalid}, err)
 			for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 				for _, verb := range []string{"%v", "%+v", "%#v"} {
 					text := fmt.Sprintf(verb, cause)
@@ -311,9 +303,9 @@ func TestInvalidResponse(t *testing.T) {
 func TestInvalidResponse_list(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t, WithMaxRetries(0))
+	cut := io.NopCloser(io.MultiReader(strings.NewReader(`{"api_keys":[`), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	respondWith(mock, respond(200, `{"api_key_region_expiration_ts":1}`), func(*http.Request) (*http.Response, error) {
-		body := io.MultiReader(strings.NewReader(`{"api_keys":[`), iotest.ErrReader(io.ErrUnexpectedEOF))
-		return &http.Response{StatusCode: 200, Body: io.NopCloser(body), ContentLength: -1}, nil
+		return &http.Response{StatusCode: 200, Body: cut, ContentLength: -1}, nil
 	})
 	_, err := client.GetAPIKeys(t.Context())
 	assert.Equal(t, "Invalid", kindOf(err))
