@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -334,24 +333,13 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// An idle client is little more than what it was given.
-func TestIdleClientMemory(t *testing.T) {
+// A client is little more than what it was given.
+func TestNewClient_memory(t *testing.T) {
 	signer := newTestSigner(t, newEd25519Key(t))
-	clients := make([]*Client, 10_000)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range clients {
-		client, err := NewClient(signer)
-		require.NoError(t, err)
-		clients[i] = client
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / int64(len(clients))
-	t.Logf("%d bytes a client", each)
-	if each > 8<<10 {
-		t.Errorf("an idle client keeps %d bytes", each)
-	}
-	runtime.KeepAlive(clients)
+	made := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			_, _ = NewClient(signer)
+		}
+	})
+	assert.Less(t, made.AllocedBytesPerOp(), int64(8<<10))
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,26 +157,4 @@ func TestCallError_connectionClosed(t *testing.T) {
 		}
 		assert.ErrorContains(t, err, want+cause.Error())
 	}
-}
-
-// Each attempt sends all of the request, signed anew: an old timestamp would
-// be refused after a long wait.
-func TestClient_do_signsEachAttempt(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		synctest.Test(t, func(t *testing.T) {
-			client, mock := newTestClient(t)
-			tooMany := respond(429, "", "Retry-After", "20")
-			log := respondWith(mock, tooMany, tooMany, call.success())
-			require.NoError(t, call.do(t.Context(), client))
-			log.assertAttempts(t, 3)
-			for i, sent := range log.requests {
-				sent.assertSigned(t, publicKey(client))
-				assert.Equal(t, strconv.FormatInt(sent.at.UnixMilli(), 10), sent.header.Get(headerTimestamp))
-				assert.Equal(t, time.Duration(i)*20*time.Second, sent.at.Sub(log.requests[0].at))
-				assert.Equal(t, string(log.requests[0].body), string(sent.body))
-			}
-			assert.Equal(t, call.creates(), len(log.requests[0].body) > 0)
-		})
-	})
 }

@@ -309,11 +309,7 @@ func testKeys(t testing.TB) map[KeyType]crypto.Signer {
 
 // testPublicKey is a public key in the form that a CreateAPIKeyRequest takes.
 var testPublicKey = sync.OnceValue(func() string {
-	public, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	text, err := MarshalPublicKey(public)
+	text, err := MarshalPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize))
 	if err != nil {
 		panic(err)
 	}
@@ -353,9 +349,7 @@ func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 	t.Cleanup(transport.CloseIdleConnections)
 	exchange.AddKey(kalshitest.Key{ID: otherKeyID})
 
-	key, err := ParsePrivateKey([]byte(exchange.PrivateKey))
-	require.NoError(t, err)
-	signer, err := NewSigner(exchange.KeyID, key)
+	signer, err := NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey))
 	require.NoError(t, err)
 	opts = append([]Option{WithBaseURL(exchange.URL), WithHTTPClient(&http.Client{Transport: transport})}, opts...)
 	client, err := NewClient(signer, opts...)
@@ -481,9 +475,9 @@ func symlink(t *testing.T, target, path string) {
 // generatedKey returns a response of GenerateAPIKey with a new key.
 func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
 	t.Helper()
-	return &GenerateAPIKeyResponse{
-		ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: newPrivateKeyPEM(encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))),
-	}
+	text, err := MarshalPrivateKey(newEd25519Key(t))
+	require.NoError(t, err)
+	return &GenerateAPIKeyResponse{ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: text}
 }
 
 // A remoteKey hides a key as a KMS does, keeps what it was asked to sign and

@@ -313,9 +313,6 @@ func TestClient_HTTPClient_opaque(t *testing.T) {
 		require.NoError(t, err, opaque)
 		assertSigned(t, publicKey(client), log.only(t).header, "GET"+path)
 	}
-	client, _ := newTestClient(t)
-	_, err := client.HTTPClient().Do(&http.Request{URL: &url.URL{Scheme: "https", Opaque: "//exchange.test/v2"}})
-	assert.Error(t, err, "no host")
 }
 
 // A context that ends before the request is sent again leaves the 401.
@@ -463,26 +460,4 @@ func TestAuthenticator_recover(t *testing.T) {
 			})
 		})
 	}
-}
-
-// What the current credential is refused for is final, also after it was
-// replaced; and a call with a credential of its own keeps it.
-func TestClient_do_credentialReplacedInVain(t *testing.T) {
-	t.Parallel()
-	client, mock := newTestClient(t)
-	next, err := newCredential(otherKeyID, newEd25519Key(t))
-	require.NoError(t, err)
-	log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
-		client.signer.cred.Store(next)
-		return respond(401, "{}")(req)
-	})
-	own := client.signer.cred.Load()
-	_, err = client.GetAPIKeys(t.Context())
-	assert.Equal(t, "Unauthorized", kindOf(err))
-	log.assertAttempts(t, 2)
-
-	_, err = client.list(t.Context(), own)
-	assert.Equal(t, "Unauthorized", kindOf(err))
-	log.assertAttempts(t, 3)
-	assert.Equal(t, testKeyID, log.requests[2].header.Get(headerKey))
 }
