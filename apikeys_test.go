@@ -2,7 +2,6 @@ package kalshi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -153,19 +152,14 @@ func TestClient_GenerateAPIKeyToFile_rejectsInput(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key")
 	client, mock := newTestClient(t)
-	for _, tt := range []struct {
-		path, want string
-		ctx        context.Context
-		req        GenerateAPIKeyRequest
-	}{
-		{"", "path is empty", t.Context(), botRequest},
-		{path, "Name is empty", t.Context(), GenerateAPIKeyRequest{}},
-		{path, "context is nil", nil, botRequest},
-	} {
-		_, err := client.GenerateAPIKeyToFile(tt.ctx, tt.req, tt.path)
-		assertInvalid(t, err, "kalshi: "+tt.want)
-		assert.NoFileExists(t, path)
-	}
+	_, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, "")
+	assertInvalid(t, err, "kalshi: path is empty")
+	_, err = client.GenerateAPIKeyToFile(t.Context(), GenerateAPIKeyRequest{}, path)
+	assertInvalid(t, err, "kalshi: Name is empty")
+	var none context.Context
+	_, err = client.GenerateAPIKeyToFile(none, botRequest, path)
+	assertInvalid(t, err, "kalshi: context is nil")
+	assert.NoFileExists(t, path)
 	assert.Zero(t, mock.GetTotalCallCount())
 }
 
@@ -249,33 +243,23 @@ func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file keeps its name there")
 	}
-	for _, succeeds := range []bool{false, true} {
-		client, exchange := newExchange(t)
-		path := filepath.Join(t.TempDir(), "key")
-		var replaced error
-		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-			if req.Method == http.MethodPost {
-				replaced = errors.Join(os.WriteFile(path+".other", []byte("precious"), 0o600), os.Rename(path+".other", path))
-				if !succeeds {
-					return respond(403, "")(req)
-				}
-			}
-			return send(req)
-		})
-		before := exchange.Keys()
-		key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-		require.NoError(t, replaced)
-		assert.Nil(t, key)
-		if succeeds {
-			assert.ErrorContains(t, err, "was deleted again")
-		} else {
-			assert.ErrorAs(t, err, new(*ForbiddenError))
+	client, exchange := newExchange(t)
+	path := filepath.Join(t.TempDir(), "key")
+	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+		if req.Method == http.MethodPost {
+			assert.NoError(t, os.WriteFile(path+".other", []byte("precious"), 0o600))
+			assert.NoError(t, os.Rename(path+".other", path))
 		}
-		assert.Equal(t, before, exchange.Keys())
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, "precious", string(text))
-	}
+		return send(req)
+	})
+	before := exchange.Keys()
+	key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+	assert.Nil(t, key)
+	assert.ErrorContains(t, err, "was deleted again")
+	assert.Equal(t, before, exchange.Keys())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "precious", string(text))
 }
 
 // Once the key is created, it is kept.

@@ -201,16 +201,13 @@ func comparePairs(b *testing.B, sdk, floor func() error) {
 		timed(sdk)
 		timed(floor)
 	}
+	sides := []func() error{sdk, floor}
 	for i := 0; b.Loop(); i++ {
-		var s, f time.Duration
-		if i%2 == 0 {
-			s = timed(sdk)
-			f = timed(floor)
-		} else {
-			f = timed(floor)
-			s = timed(sdk)
+		var took [2]time.Duration
+		for _, side := range []int{i % 2, 1 - i%2} {
+			took[side] = timed(sides[side])
 		}
-		ratios = append(ratios, float64(s)/float64(f))
+		ratios = append(ratios, float64(took[0])/float64(took[1]))
 	}
 	slices.Sort(ratios)
 	b.ReportMetric(ratios[len(ratios)/2], "x_floor")

@@ -354,14 +354,10 @@ var isOpenSSL = sync.OnceValue(func() bool {
 // test if OpenSSL is not installed.
 func openssl(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not on PATH")
-	}
 	if !isOpenSSL() {
-		t.Skip("this openssl is LibreSSL, which lacks some key types")
+		t.Skip("OpenSSL is not on PATH, or is LibreSSL, which lacks some key types")
 	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), "openssl", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
