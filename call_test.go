@@ -80,8 +80,6 @@ func TestClient_send_failure(t *testing.T) {
 func TestClient_ready(t *testing.T) {
 	t.Parallel()
 	forEachCall(t, func(t *testing.T, call apiCall) {
-		assertInvalid(t, call.do(t.Context(), new(Client)), "kalshi: client", "NewClient")
-		assertInvalid(t, call.do(t.Context(), nil), "kalshi: client", "NewClient")
 		client, mock := newTestClient(t)
 		var none context.Context
 		assertInvalid(t, call.do(none, client), "kalshi: context is nil")

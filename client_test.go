@@ -289,24 +289,17 @@ func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	assert.Equal(t, 1, asked)
 }
 
-// A caller who mocks Go's default transport can do so at any time.
-func TestClient_withDefaultTransportMocked(t *testing.T) { // not parallel: it changes http.DefaultTransport
-	signer := newTestSigner(t, newEd25519Key(t))
-	early, err := NewClient(signer, WithBaseURL(testBaseURL))
+// A caller can mock Go's default transport at any time.
+func TestClient_defaultTransport(t *testing.T) { // not parallel: it changes http.DefaultTransport
+	client, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(testBaseURL))
 	require.NoError(t, err)
-	earlier := early.HTTPClient()
+	sending := client.HTTPClient()
 	httpmock.Activate(t)
-	late, err := NewClient(signer, WithBaseURL(testBaseURL))
-	require.NoError(t, err)
 	httpmock.RegisterNoResponder(respond(200, `{"api_keys":[]}`))
-	for name, client := range map[string]*Client{"made before": early, "made after": late} {
-		requireWorks(t, client)
-		for _, hc := range []*http.Client{client.HTTPClient(), earlier} {
-			_, err := hc.Get(testBaseURL)
-			assert.NoError(t, err, name)
-		}
-	}
-	assert.Equal(t, 6, httpmock.GetTotalCallCount())
+	requireWorks(t, client)
+	_, err = sending.Get(testBaseURL)
+	require.NoError(t, err)
+	assert.Equal(t, 2, httpmock.GetTotalCallCount())
 }
 
 func TestClient_zeroValue(t *testing.T) {
@@ -318,6 +311,9 @@ func TestClient_zeroValue(t *testing.T) {
 			assert.Nil(t, client.Signer())
 			assert.Empty(t, client.BaseURL())
 			assert.Empty(t, client.WebSocketURL())
+			for _, call := range apiCalls() {
+				assertInvalid(t, call.do(t.Context(), client), "kalshi: client has no signer: make it with NewClient")
+			}
 			_, err := client.HTTPClient().Get(testBaseURL) //nolint:bodyclose // there is no response
 			assertInvalid(t, err, "client has no signer")
 			_, err = client.CurrentAPIKey(t.Context())

@@ -9,14 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPrivateKeyPEM_zeroValue(t *testing.T) {
-	t.Parallel()
-	var none PrivateKeyPEM
-	assert.Empty(t, none.Reveal())
-	_, err := none.Parse()
-	assertInvalid(t, err, "private key is empty")
-}
-
 // Neither a decoder that reuses its buffer nor a value that is decoded into
 // again changes what was decoded before.
 func TestPrivateKeyPEM_UnmarshalText(t *testing.T) {

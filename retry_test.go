@@ -144,18 +144,6 @@ func TestClassifyStatus(t *testing.T) {
 	}
 }
 
-// The loop around decide makes exactly the attempts that it may.
-func TestWithMaxRetries(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{0, 1, 7} {
-		client, mock := newTestClient(t, WithMaxRetries(n))
-		log := respondWith(mock, respond(429, ""))
-		_, err := client.GenerateAPIKey(t.Context(), botRequest)
-		assert.Equal(t, "RateLimit", kindOf(err))
-		log.assertAttempts(t, n+1)
-	}
-}
-
 // Jitter is full: the waits are spread from 0 to the ceiling, so that clients
 // which failed together do not come back together.
 func TestClient_do_jitter(t *testing.T) {
@@ -273,16 +261,22 @@ func failDials(c *Client, numbers ...int) {
 }
 
 // What was not sent cannot have deleted the key: the 404 is the truth, unless
-// another attempt may have.
+// another attempt may have. A connection that is used again is one, too.
 func TestClient_DeleteAPIKey_notSent(t *testing.T) {
 	t.Parallel()
 	client, _ := newExchange(t)
 	failDials(client, 1)
 	assert.Equal(t, "NotFound", kindOf(client.DeleteAPIKey(t.Context(), "unknown")))
 
+	lost := kalshitest.Fault{Drop: true, Process: true}
 	client, exchange := newExchange(t)
 	failDials(client, 2)
-	exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
+	exchange.Inject(lost)
+	assert.NoError(t, client.DeleteAPIKey(t.Context(), otherKeyID))
+
+	client, exchange = newExchange(t)
+	requireWorks(t, client)
+	exchange.Inject(lost)
 	assert.NoError(t, client.DeleteAPIKey(t.Context(), otherKeyID))
 }
 
@@ -303,22 +297,6 @@ func TestClient_send_cancelledWhileDialing(t *testing.T) {
 		assert.Equal(t, "Canceled", kindOf(err))
 		assert.ErrorIs(t, err, cause)
 		assert.Empty(t, exchange.Requests())
-	})
-}
-
-// A connection that is used again is one: what is lost on it may have been
-// processed.
-func TestClient_send_lostOnAReusedConnection(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t)
-		requireWorks(t, client)
-		exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
-		want := "ok"
-		if call.creates() {
-			want = "Unknown"
-		}
-		assert.Equal(t, want, kindOf(call.do(t.Context(), client)))
 	})
 }
 
