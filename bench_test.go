@@ -96,8 +96,8 @@ type yardstickCase struct {
 	sdk, floor func() error
 }
 
-// yardstick pairs the calls of apiCalls, and calls to other endpoints through
-// HTTPClient, with the same ones by hand.
+// yardstick pairs the calls of apiCalls, calls to other endpoints through
+// HTTPClient, and signing alone, with the same by hand.
 func yardstick(client *Client, f *floor) (cases []yardstickCase) {
 	ctx := context.Background()
 	byHand := map[string]func(method, path string) error{
@@ -132,10 +132,16 @@ func yardstick(client *Client, f *floor) (cases []yardstickCase) {
 	post := func(f *floor) error {
 		return f.call(ctx, http.MethodPost, "/portfolio/orders", order, new(CreateAPIKeyResponse))
 	}
+	signed := httptest.NewRequest(http.MethodGet, "https://exchange.test/trade-api/v2/api_keys", nil)
+	signByHand := func() error {
+		_, err := f.sign("1795378769559GET/trade-api/v2/api_keys")
+		return err
+	}
 	through := &floor{hc: client.HTTPClient(), baseURL: f.baseURL}
 	return append(cases,
 		yardstickCase{"HTTPClient GET", func() error { return get(through) }, func() error { return get(f) }},
-		yardstickCase{"HTTPClient POST", func() error { return post(through) }, func() error { return post(f) }})
+		yardstickCase{"HTTPClient POST", func() error { return post(through) }, func() error { return post(f) }},
+		yardstickCase{"signing", func() error { return client.signer.SignRequest(signed) }, signByHand})
 }
 
 // canned responds as the service does, without its work, with a list of that
@@ -231,8 +237,7 @@ func benchOne(b *testing.B, f func() error) {
 	}
 }
 
-// BenchmarkCall compares each call, and those through HTTPClient, with the same
-// ones by hand.
+// BenchmarkCall compares each case of the yardstick with the same by hand.
 //
 //	go test -run '^$' -bench Call -benchmem -benchtime 20000x .
 func BenchmarkCall(b *testing.B) {
@@ -243,28 +248,6 @@ func BenchmarkCall(b *testing.B) {
 			compare(b, fmt.Sprintf("%s/%s", client.Signer().KeyType(), c.name), c.sdk, c.floor)
 		}
 	}
-}
-
-// BenchmarkSign compares signing alone with the bare signature.
-//
-//	go test -run '^$' -bench Sign -benchmem -benchtime 20000x .
-func BenchmarkSign(b *testing.B) {
-	for _, key := range testKeys(b) {
-		signer, f := newTestSigner(b, key), &floor{key: key}
-		compare(b, string(signer.KeyType()), signCase(signer), f.signCase)
-	}
-}
-
-const signedText = "1795378769559GET/trade-api/v2/api_keys"
-
-func (f *floor) signCase() error {
-	_, err := f.sign(signedText)
-	return err
-}
-
-func signCase(signer *Signer) func() error {
-	req := httptest.NewRequest(http.MethodGet, "https://exchange.test/trade-api/v2/api_keys", nil)
-	return func() error { return signer.SignRequest(req) }
 }
 
 // BenchmarkList shows the cost per key as a list grows.
@@ -316,7 +299,7 @@ func TestAllocations(t *testing.T) {
 		hc := &http.Client{Transport: memoryTransport{canned(10)}}
 		client, f := newBenchPair(t, hc, testBaseURL, key)
 		keyType := client.Signer().KeyType()
-		for _, c := range append(yardstick(client, f), yardstickCase{"signing", signCase(client.signer), f.signCase}) {
+		for _, c := range yardstick(client, f) {
 			sdk, floor := count(c.sdk), count(c.floor)
 			t.Logf("%-8s %-15s %3.0f, by hand %3.0f", keyType, c.name, sdk, floor)
 			switch {

@@ -4,6 +4,7 @@ package kalshi
 // responses, keys, clients and the check of a signature.
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -86,6 +87,7 @@ func (call apiCall) lostKind() string {
 // apiCalls are the four calls. New keys are named "bot"; the delete removes
 // otherKeyID.
 func apiCalls() []apiCall {
+	const generated = `{"api_key_id":"new","private_key":"text"}`
 	return []apiCall{
 		{"GetAPIKeys", http.MethodGet, "/api_keys", 200, `{"api_keys":[]}`, func(ctx context.Context, c *Client) error {
 			_, err := c.GetAPIKeys(ctx)
@@ -95,7 +97,7 @@ func apiCalls() []apiCall {
 			_, err := c.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
 			return err
 		}},
-		{"GenerateAPIKey", http.MethodPost, "/api_keys/generate", 201, `{"api_key_id":"new","private_key":"text"}`, func(ctx context.Context, c *Client) error {
+		{"GenerateAPIKey", http.MethodPost, "/api_keys/generate", 201, generated, func(ctx context.Context, c *Client) error {
 			_, err := c.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519})
 			return err
 		}},
@@ -367,27 +369,18 @@ func intercept(c *Client, handle func(req *http.Request, send roundTripper) (*ht
 	c.httpClient = &hc
 }
 
-// onceRead calls f when a response has been read to its end.
+// onceRead calls f when a response has arrived whole.
 func onceRead(f func()) func(*http.Response, error) (*http.Response, error) {
 	return func(resp *http.Response, err error) (*http.Response, error) {
-		if err == nil {
-			resp.Body = &readToEnd{resp.Body, f}
+		if err != nil {
+			return nil, err
 		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		f()
 		return resp, err
 	}
-}
-
-type readToEnd struct {
-	io.ReadCloser
-	then func()
-}
-
-func (b *readToEnd) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.then()
-	}
-	return n, err
 }
 
 // requireWorks requires that the key that the client signs with works.

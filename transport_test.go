@@ -368,29 +368,19 @@ func TestCheckResponse(t *testing.T) {
 	}
 }
 
-// A response need not have a request, a method, a body or an end.
+// A response need not have a request, a method or a body.
 func TestCheckResponse_bare(t *testing.T) {
 	t.Parallel()
 	assert.EqualError(t, CheckResponse(&http.Response{StatusCode: 404}), "kalshi: 404 Not Found")
 	assert.EqualError(t, CheckResponse(&http.Response{StatusCode: 404, Request: new(http.Request)}), "kalshi: 404 Not Found")
 	u, err := url.Parse("https://exchange.test/v2/a%2Fb?query=1")
 	require.NoError(t, err)
-	endless := io.NopCloser(io.MultiReader(strings.NewReader("words"), endlessReader{}))
-	err = CheckResponse(&http.Response{StatusCode: 404, Request: &http.Request{URL: u}, Body: endless})
+	long := io.NopCloser(strings.NewReader("words" + strings.Repeat(" ", 2*maxErrorBody)))
+	err = CheckResponse(&http.Response{StatusCode: 404, Request: &http.Request{URL: u}, Body: long})
 	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words")
 	api := new(APIError)
 	require.ErrorAs(t, err, &api)
 	assert.Len(t, api.Body, 64<<10)
-}
-
-// An endlessReader reads as blanks.
-type endlessReader struct{}
-
-func (endlessReader) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
-	return len(p), nil
 }
 
 // What is learned from a refused timestamp, and whether it is worth signing
