@@ -87,9 +87,8 @@ func TestClient_ready(t *testing.T) {
 	})
 }
 
-// The transport's error stays within reach; its text is not repeated. Without
-// a report to traces the request may have been sent, whatever the error says,
-// so a create is not sent again.
+// Without a report to traces the request may have been sent, whatever the error
+// says, so a create is not sent again.
 func TestCallError(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("connection\nrefused: %w", syscall.ECONNREFUSED)}

@@ -144,8 +144,7 @@ func TestClassifyStatus(t *testing.T) {
 	}
 }
 
-// Jitter is full: the waits are spread from 0 to the ceiling, so that clients
-// which failed together do not come back together.
+// Jitter is full, so that clients which failed together do not come back together.
 func TestClient_do_jitter(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(1))
@@ -166,8 +165,7 @@ func TestClient_do_jitter(t *testing.T) {
 	})
 }
 
-// A wait that would outlast the context's deadline is not begun: what the
-// service said is worth more than "deadline exceeded".
+// What the service said is worth more than "deadline exceeded".
 func TestClient_do_deadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
