@@ -73,9 +73,14 @@ func TestClient_rejectsInput(t *testing.T) {
 	assertInvalid(t, err, "kalshi: Name is empty")
 	const dots, control = "is a dot segment", "has control characters"
 	for id, want := range map[string]string{
-		"": "is empty", privateKeyMark: "is a private key", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
+		"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
+		privateKeyMark: "is a private key",
 	} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
+	}
+	for _, call := range apiCalls() {
+		var none context.Context
+		assertInvalid(t, call.do(none, client), "kalshi: context is nil")
 	}
 	assert.Zero(t, mock.GetTotalCallCount())
 }

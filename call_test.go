@@ -77,16 +77,6 @@ func TestClient_send_failure(t *testing.T) {
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 
-func TestClient_ready(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, mock := newTestClient(t)
-		var none context.Context
-		assertInvalid(t, call.do(none, client), "kalshi: context is nil")
-		assert.Zero(t, mock.GetTotalCallCount())
-	})
-}
-
 // Without a report to traces the request may have been sent, whatever the error
 // says, so a create is not sent again.
 func TestCallError(t *testing.T) {

@@ -159,7 +159,8 @@ func refusals(t testing.TB) []refusal {
 	edDER := pkcs8(t, newEd25519Key(t))
 	edText := encodePEM("PRIVATE KEY", edDER)
 	encrypted := encodePEM("ENCRYPTED PRIVATE KEY", edDER)
-	legacy := strings.Replace(encodePEM("RSA PRIVATE KEY", edDER), "\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1)
+	const header = "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"
+	legacy := strings.Replace(encodePEM("RSA PRIVATE KEY", edDER), "\n", header, 1)
 	rsaDER := pkcs8(t, testRSAKey())
 	pssOnly := bytes.Replace(rsaDER, []byte("\x0d\x01\x01\x01"), []byte("\x0d\x01\x01\x0a"), 1) // the algorithm's number
 	damaged := slices.Clone(rsaDER)
@@ -168,7 +169,8 @@ func refusals(t testing.TB) []refusal {
 
 	cut, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"no BEGIN PRIVATE KEY line", "name of its file"}
 	public := []string{"public key", "use the private key"}
-	ec, decrypt := []string{"EC key", "genpkey -algorithm ed25519"}, []string{"is encrypted", "decrypt it with `openssl pkey"}
+	ec := []string{"EC key", "genpkey -algorithm ed25519"}
+	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
 	return []refusal{
 		{"empty", "", []string{"is empty", "use the PEM text"}},
 		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
@@ -398,10 +400,11 @@ func TestParsePrivateKey_refusesOpenSSL(t *testing.T) {
 	gen := func(algorithm string, args ...string) string {
 		return openssl(t, "", append([]string{"genpkey", "-algorithm", algorithm}, args...)...)
 	}
-	rsaKey, edKey := gen("RSA", "-pkeyopt", "rsa_keygen_bits:2048"), gen("ed25519")
+	edKey := openssl(t, gen("ed25519"), "pkcs8", "-topk8", "-passout", "pass:test")
+	rsaKey := openssl(t, gen("RSA"), "rsa", "-traditional", "-aes128", "-passout", "pass:test")
 	assertRefused(t, []refusal{
-		{"encrypted PKCS#8", openssl(t, edKey, "pkcs8", "-topk8", "-passout", "pass:test"), []string{"is encrypted"}},
-		{"encrypted in the old form", openssl(t, rsaKey, "rsa", "-traditional", "-aes128", "-passout", "pass:test"), []string{"is encrypted"}},
+		{"encrypted PKCS#8", edKey, []string{"is encrypted"}},
+		{"encrypted in the old form", rsaKey, []string{"is encrypted"}},
 		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey"), []string{"EC key"}},
 		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
 		{"RSASSA-PSS without parameters", gen("RSA-PSS"), []string{"RSASSA-PSS"}},

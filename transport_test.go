@@ -323,10 +323,7 @@ func TestClient_HTTPClient_cancelled(t *testing.T) {
 	})
 	resp, err := client.HTTPClient().Transport.RoundTrip(getRequest(t).WithContext(ctx))
 	require.NoError(t, err)
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
 	assert.Equal(t, 401, resp.StatusCode)
-	assert.Equal(t, expiredBody, string(body))
 	log.assertAttempts(t, 1)
 }
 
@@ -351,7 +348,7 @@ func TestCheckResponse(t *testing.T) {
 			err := CheckResponse(resp)
 			assert.Equal(t, want, kindOf(err), status)
 			assert.Zero(t, body.closed, "the caller closes it")
-			assert.Equal(t, want != "ok" && status != 101, body.ended, "a body is the caller's, and that of a 101 the connection")
+			assert.Equal(t, want != "ok" && status != 101, body.ended, "the body of a 101 is the connection")
 			if want == "ok" {
 				continue
 			}
