@@ -15,30 +15,6 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A clockRun is a call to make against an exchange whose clock differs. It has
-// no retries but those of the clock.
-type clockRun struct {
-	*exchange
-	client *kalshi.Client
-	call   call
-}
-
-func forEachClock(t *testing.T, test func(t *testing.T, run *clockRun)) {
-	forEachCall(t, func(t *testing.T, call call) {
-		x := inMemory(t)
-		test(t, &clockRun{x, x.client(t, kalshi.WithMaxRetries(0)), call})
-	})
-}
-
-// do makes the call. A delete finds its key however often it is made.
-func (run *clockRun) do(t testing.TB) error {
-	t.Helper()
-	if !slices.Contains(run.keyIDs(), spareKeyID) {
-		run.AddKey(kalshitest.Key{ID: spareKeyID})
-	}
-	return run.call.do(t.Context(), run.client)
-}
-
 // offset is by how much a signer's timestamps differ from the local clock.
 func offset(t testing.TB, signer *kalshi.Signer) time.Duration {
 	t.Helper()
@@ -49,11 +25,6 @@ func offset(t testing.TB, signer *kalshi.Signer) time.Duration {
 	return time.Until(time.UnixMilli(ms))
 }
 
-// date is the Date header of a server whose clock is off by skew.
-func date(skew time.Duration) string {
-	return time.Now().Add(skew).UTC().Format(http.TimeFormat)
-}
-
 // delayed has the next requests arrive late.
 func (x *exchange) delayed(transit ...time.Duration) {
 	for _, d := range transit {
@@ -61,44 +32,53 @@ func (x *exchange) delayed(transit ...time.Duration) {
 	}
 }
 
+// makesRequests makes a call that has to succeed with so many requests. A
+// delete finds its key however often it is made.
+func (x *exchange) makesRequests(t testing.TB, call call, client *kalshi.Client, want int) {
+	t.Helper()
+	if !slices.Contains(x.keyIDs(), spareKeyID) {
+		x.AddKey(kalshitest.Key{ID: spareKeyID})
+	}
+	before := len(x.Requests())
+	require.NoError(t, call.do(t.Context(), client))
+	x.assertRequests(t, before+want)
+}
+
 // A clock that is off costs the first call one more attempt, and later ones
 // nothing: creates too, and with retries turned off. The signer keeps it, for
 // everything that signs with it.
 func TestClock_offsetIsLearned(t *testing.T) {
-	forEachClock(t, func(t *testing.T, run *clockRun) {
-		signer, requests := run.client.Signer(), 0
+	forEachCall(t, func(t *testing.T, call call) {
+		x := inMemory(t)
+		client := x.client(t, kalshi.WithMaxRetries(0))
 		for _, skew := range []time.Duration{11 * time.Second, -time.Minute, 23 * time.Hour} {
-			run.SetClockOffset(skew)
-			require.NoError(t, run.do(t))
-			requests += 2
-			run.assertRequests(t, requests)
-			assert.Equal(t, skew, offset(t, signer))
-
-			require.NoError(t, run.do(t))
-			require.NoError(t, run.do(t))
-			requests += 2
-			run.assertRequests(t, requests)
+			x.SetClockOffset(skew)
+			x.makesRequests(t, call, client, 2)
+			assert.Equal(t, skew, offset(t, client.Signer()))
+			x.makesRequests(t, call, client, 1)
 		}
 	})
 }
 
 // A request that took long to arrive expired with the clocks in step: it is
-// retried once, and nothing is learned or unlearned from it.
+// retried once, and nothing is learned or unlearned from it. That holds for any
+// request through HTTPClient, too.
 func TestClock_slowDial(t *testing.T) {
-	forEachClock(t, func(t *testing.T, run *clockRun) {
+	forEachCall(t, func(t *testing.T, call call) {
+		x := inMemory(t)
+		client := x.client(t, kalshi.WithMaxRetries(0))
 		for _, skew := range []time.Duration{0, time.Minute} {
-			run.SetClockOffset(skew)
-			_, err := run.client.GetAPIKeys(t.Context())
+			x.SetClockOffset(skew)
+			_, err := client.GetAPIKeys(t.Context())
 			require.NoError(t, err)
-			requests := len(run.Requests())
-			run.delayed(12 * time.Second)
-			require.NoError(t, run.do(t))
-			run.assertRequests(t, requests+2)
-			assert.Equal(t, skew, offset(t, run.client.Signer()))
+			x.delayed(12 * time.Second)
+			x.makesRequests(t, call, client, 2)
+			x.delayed(12 * time.Second)
+			require.NoError(t, checked(client.HTTPClient().Get(x.URL+"/api_keys")))
+			assert.Equal(t, skew, offset(t, client.Signer()))
 
-			run.delayed(12*time.Second, 12*time.Second)
-			assert.Equal(t, "Unauthorized", kindOf(run.do(t)))
-			run.assertRequests(t, requests+4)
+			x.delayed(12*time.Second, 12*time.Second)
+			assert.Equal(t, "Unauthorized", kindOf(call.do(t.Context(), client)))
 		}
 	})
 }
@@ -110,8 +90,7 @@ func TestClock_besideRetries(t *testing.T) {
 		x := inMemory(t)
 		x.SetClockOffset(time.Minute)
 		x.Inject(kalshitest.Fault{Status: 429}, kalshitest.Fault{}, kalshitest.Fault{Status: 429})
-		assert.NoError(t, call.do(t.Context(), x.client(t, kalshi.WithMaxRetries(2))))
-		x.assertRequests(t, 4)
+		x.makesRequests(t, call, x.client(t, kalshi.WithMaxRetries(2)), 4)
 	})
 }
 
@@ -119,19 +98,21 @@ func TestClock_besideRetries(t *testing.T) {
 // one has taught the signer the offset.
 func TestClock_parallelCallers(t *testing.T) {
 	const callers = 50
-	forEachClock(t, func(t *testing.T, run *clockRun) {
-		run.SetClockOffset(-time.Hour)
+	forEachCall(t, func(t *testing.T, call call) {
+		x := inMemory(t)
+		client := x.client(t, kalshi.WithMaxRetries(0))
+		x.SetClockOffset(-time.Hour)
 		for i := range callers { // the first attempts are all under way before one is refused
-			run.delayed(time.Duration(1+i%7) * time.Second)
+			x.delayed(time.Duration(1+i%7) * time.Second)
 		}
 		var wg sync.WaitGroup
 		for range callers {
 			wg.Go(func() {
-				err := run.call.do(t.Context(), run.client)
+				err := call.do(t.Context(), client)
 				assert.True(t, err == nil || isA[*kalshi.NotFoundError](err), "%v", err) // another one deleted the key
 			})
 		}
 		wg.Wait()
-		run.assertRequests(t, 2*callers)
+		x.assertRequests(t, 2*callers)
 	})
 }

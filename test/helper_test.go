@@ -8,13 +8,16 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,6 +141,44 @@ func calls(keyName string) []call {
 			return c.DeleteAPIKey(ctx, spareKeyID)
 		}},
 	}
+}
+
+const order = `{"ticker":"TEST-26OCT15","side":"yes","count":1}`
+
+// handleBot serves what a bot calls all day, and counts the orders that were
+// placed.
+func (x *exchange) handleBot() (orders *atomic.Int64) {
+	orders = new(atomic.Int64)
+	x.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	x.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err != nil || string(body) != order {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		orders.Add(1)
+	}))
+	return orders
+}
+
+// getBalance and placeOrder are such calls, as a bot makes them.
+func getBalance(hc *http.Client, baseURL string) error {
+	return checked(hc.Get(baseURL + "/portfolio/balance?subaccount=1"))
+}
+
+func placeOrder(hc *http.Client, baseURL string) error {
+	return checked(hc.Post(baseURL+"/portfolio/orders", "application/json", strings.NewReader(order)))
+}
+
+func checked(resp *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := kalshi.CheckResponse(resp); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // forEachCall runs a test for each call, in parallel, each in a bubble of its

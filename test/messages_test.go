@@ -58,7 +58,9 @@ func TestMessages(t *testing.T) {
 
 		// The service refuses, fails, or is not to be reached.
 		skewed := func(skew time.Duration) fault {
-			return fault{Status: 401, Body: expiredBody, Times: always, Header: http.Header{"Date": {date(skew)}}}
+			date := time.Now().Add(skew).UTC().Format(http.TimeFormat)
+			const body = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
+			return fault{Status: 401, Body: body, Times: always, Header: http.Header{"Date": {date}}}
 		}
 		badKey := func(details string) fault {
 			return fault{Status: 401, Body: `{"error":{"code":"authentication_error","message":"authentication_error","details":"` + details + `"}}`}

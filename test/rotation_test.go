@@ -2,9 +2,10 @@ package test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"runtime"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,79 +24,67 @@ func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyRes
 	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
 }
 
-// Calls of all kinds without a pause, from two clients that share the signer,
-// through rotation after rotation: not one of them fails.
+// Calls of all kinds without a pause, through rotation after rotation: not one
+// of them fails, and no order is placed twice.
 func TestRotation_underLoad(t *testing.T) {
 	t.Parallel()
-	const callers, rotations = 16, 20
+	callers, rotations := 64, 50
+	if testing.Short() {
+		callers, rotations = 16, 10
+	}
 	x := onLoopback(t)
 	x.transport.MaxIdleConnsPerHost = callers
-	signer := newSigner(t, x.KeyID, x.PrivateKey)
-	clients := []*kalshi.Client{x.clientOf(t, signer), x.clientOf(t, signer)}
-
-	underLoad(t, callers, func(i int) error { return load(i, clients[i%2]) }, func() {
-		for range rotations {
-			if _, err := rotate(t.Context(), clients[0]); !assert.NoError(t, err) {
-				break
+	orders := x.handleBot()
+	client := x.client(t)
+	other := x.clientOf(t, client.Signer())
+	var placed atomic.Int64
+	kinds := []func() error{
+		func() error { return getBalance(client.HTTPClient(), x.URL) },
+		func() error {
+			placed.Add(1)
+			return placeOrder(client.HTTPClient(), x.URL)
+		},
+		func() error {
+			_, err := other.GetAPIKeys(t.Context())
+			return err
+		},
+		func() error {
+			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
+			if err != nil {
+				return err
 			}
-		}
-	})
-	x.logOvertaken(t)
-}
+			return other.DeleteAPIKey(t.Context(), key.ID)
+		},
+	}
 
-// underLoad has callers call without a pause while a function runs, each at
-// least once before. None of the calls may fail.
-func underLoad(t testing.TB, callers int, call func(i int) error, during func()) {
-	t.Helper()
-	var running sync.WaitGroup
 	var stop atomic.Bool
-	failed, started := make([]error, callers), make(chan struct{}, callers)
+	var started, running sync.WaitGroup
 	for i := range callers {
+		started.Add(1)
+		begun := sync.OnceFunc(started.Done)
 		running.Go(func() {
-			for n := 0; !stop.Load() && failed[i] == nil; n++ {
-				failed[i] = call(i)
-				if n == 0 {
-					started <- struct{}{}
-				}
+			defer begun()
+			for !stop.Load() && assert.NoError(t, kinds[i%len(kinds)](), "caller %d", i) {
+				begun()
 			}
 		})
 	}
-	for range callers {
-		<-started
+	started.Wait()
+	for range rotations {
+		if _, err := rotate(t.Context(), client); !assert.NoError(t, err) {
+			break
+		}
 	}
-	during()
 	stop.Store(true)
 	running.Wait()
-	for i, err := range failed {
-		assert.NoError(t, err, "caller %d", i)
-	}
-}
-
-// logOvertaken logs how many requests were refused with an old key, of those
-// that the exchange remembers.
-func (x *exchange) logOvertaken(t testing.TB) {
-	t.Helper()
-	requests, overtaken := x.Requests(), 0
-	for _, r := range requests {
+	assert.Equal(t, placed.Load(), orders.Load(), "orders")
+	overtaken := 0
+	for _, r := range x.Requests() {
 		if r.Status == http.StatusUnauthorized {
 			overtaken++
 		}
 	}
-	t.Logf("of the last %d requests, %d were overtaken by a rotation", len(requests), overtaken)
-}
-
-// load is what caller i calls: mostly listings, and two make and delete keys.
-func load(i int, client *kalshi.Client) error {
-	ctx := context.Background()
-	if i > 1 {
-		_, err := client.GetAPIKeys(ctx)
-		return err
-	}
-	key, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
-	if err != nil {
-		return err
-	}
-	return client.DeleteAPIKey(ctx, key.ID)
+	t.Logf("of the last %d requests, %d were overtaken by a rotation", len(x.Requests()), overtaken)
 }
 
 // A call that a rotation overtakes on its way is signed again by the new key,
@@ -187,40 +176,42 @@ func TestRotation_goexitInSave(t *testing.T) {
 	})
 }
 
-// Whatever else holds the signer follows the switch: another client, and a
-// program that signs and sends by itself. What was signed before the switch
-// works for as long as the old key lives.
-func TestRotation_signerFollows(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		x.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-		client := x.client(t)
-		other := x.clientOf(t, client.Signer())
-		signed := func() *http.Request {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, x.URL+"/portfolio/balance?a=b", nil)
-			require.NoError(t, err)
-			require.NoError(t, client.Signer().SignRequest(req))
-			return req
+// A WebSocket is dialled by the same client: signed at the handshake, again
+// after a rotation, and the connection is handed on as it is.
+func TestRotation_webSocket(t *testing.T) {
+	t.Parallel()
+	x := onLoopback(t)
+	x.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
 		}
-		send := func(req *http.Request) int {
-			resp, err := x.transport.RoundTrip(req)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			return resp.StatusCode
-		}
-		for _, keepOld := range []bool{false, true} {
-			before := signed()
-			got, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave, KeepOld: keepOld})
-			require.NoError(t, err)
-			assert.Equal(t, got.NewKeyID, client.Signer().KeyID())
-			assert.Equal(t, keepOld, slices.Contains(x.keyIDs(), got.OldKeyID))
-			assert.Equal(t, map[bool]int{false: 401, true: 200}[keepOld], send(before))
-			assert.Equal(t, 200, send(signed()))
-
-			requests := len(x.Requests())
-			_, err = other.GetAPIKeys(t.Context())
-			require.NoError(t, err)
-			x.assertRequests(t, requests+1)
-		}
-	})
+		defer conn.Close()
+		_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+		_, _ = io.CopyN(conn, buffered, int64(len("echo")))
+	}))
+	client := x.client(t)
+	hc := client.HTTPClient()
+	hc.Timeout = 0 // with one, net/http hides the connection; WebSocket libraries know that
+	dial := func() {
+		handshake := strings.Replace(client.WebSocketURL(), "ws", "http", 1)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, handshake, nil)
+		require.NoError(t, err)
+		req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+		resp, err := hc.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+		conn, ok := resp.Body.(io.ReadWriteCloser)
+		require.True(t, ok, "the connection is a %T", resp.Body)
+		_, err = conn.Write([]byte("echo"))
+		require.NoError(t, err)
+		echo, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		assert.Equal(t, "echo", string(echo))
+	}
+	dial()
+	_, err := rotate(t.Context(), client)
+	require.NoError(t, err)
+	dial()
 }
