@@ -225,6 +225,13 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
+// pemText is a private key as PEM text.
+func pemText(key crypto.Signer) string {
+	text, err := kalshi.MarshalPrivateKey(key)
+	must(err)
+	return text.Reveal()
+}
+
 // pemOf returns the text as a response to GenerateAPIKey holds it.
 func pemOf(text string) (key kalshi.PrivateKeyPEM) {
 	_ = key.UnmarshalText([]byte(text)) // never fails

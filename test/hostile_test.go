@@ -7,18 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
@@ -32,7 +28,6 @@ type watchedTransport struct {
 
 func watch(t testing.TB, transport *http.Transport) *watchedTransport {
 	w := &watchedTransport{Transport: transport}
-	transport.MaxResponseHeaderBytes = 1 << 20 // a tenth of the default, to be sooner there
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		w.dials.Add(1)
@@ -46,18 +41,18 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	resp, err := w.Transport.RoundTrip(req)
 	if err == nil {
 		w.open.Add(1)
-		resp.Body = &watchedBody{ReadCloser: resp.Body, closed: sync.OnceFunc(func() { w.open.Add(-1) })}
+		resp.Body = &watchedBody{resp.Body, &w.open}
 	}
 	return resp, err
 }
 
 type watchedBody struct {
 	io.ReadCloser
-	closed func()
+	open *atomic.Int64
 }
 
 func (b *watchedBody) Close() error {
-	b.closed()
+	b.open.Add(-1)
 	return b.ReadCloser.Close()
 }
 
@@ -91,9 +86,7 @@ func assertErrorText(t testing.TB, err error) {
 // host: every request goes to the exchange, once, and the status is the error.
 func TestHostile_redirects(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
-		for _, location := range []string{
-			"", "/trade-api/v2/api_keys", "https://elsewhere.test/", "ftp://127.0.0.1/", "?again", "/" + strings.Repeat("a", 100_000), "/\xff",
-		} {
+		for _, location := range []string{"", "/trade-api/v2/api_keys", "https://elsewhere.test/"} {
 			for _, status := range []int{301, 302, 303, 307, 308} {
 				client, x, transport := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
 					if location != "" {
@@ -103,7 +96,7 @@ func TestHostile_redirects(t *testing.T) {
 				}, kalshi.WithMaxRetries(2))
 				err := call.do(t.Context(), client)
 				assertErrorText(t, err)
-				assert.Equal(t, statusKind(call, status), kindOf(err), "%d to %.40q", status, location)
+				assert.Equal(t, statusKind(call, status), kindOf(err), "%d to %q", status, location)
 				x.assertRequests(t, 1)
 				assert.EqualValues(t, 1, transport.dials.Load())
 			}
@@ -114,32 +107,21 @@ func TestHostile_redirects(t *testing.T) {
 // Bodies that no client should take at their word. Whatever comes of a 2xx, a
 // failure is typed, and the connection serves the next call.
 func TestHostile_bodies(t *testing.T) {
-	nested := func(open, end string, n int) string { return strings.Repeat(open, n) + strings.Repeat(end, n) }
+	const nesting = 20_000
 	tests := []struct {
 		name, contentType, body string
 		ok                      string // the call that takes it in a 2xx, beside a delete that takes blank and JSON
 	}{
 		{"empty", "", "", ""},
-		{"null", "application/json", "null", ""},
 		{"HTML", "text/html", "<html><script>alert(1)</script>", ""},
-		{"a string", "application/json", `"api_keys"`, ""},
-		{"a number over any type", "application/json", "1e999999", ""},
 		{"JSON as an image", "image/png", `{"api_keys":[]}`, "GetAPIKeys"},
 		{"a content type that is none", ";;;", `{"api_key_id":"x"}`, "CreateAPIKey"},
 		{"two objects", "application/json", `{"api_keys":[]}{"api_keys":[]}`, ""},
-		{"null after the list", "application/json", `{"api_keys":[],"api_keys":null,"error":null}`, "GetAPIKeys"},
-		{"null for all", "application/json", `{"api_keys":null,"api_key_id":null,"private_key":null,"error":null}`, "GetAPIKeys"},
-		{"wrong types", "application/json", `{"api_keys":{"a":1},"api_key_id":[],"private_key":{},"error":[{}]}`, ""},
 		{"list of nulls", "application/json", `{"api_keys":[null,null]}`, "GetAPIKeys"},
-		{"deeply nested arrays", "application/json", `{"api_keys":` + nested("[", "]", 20_000) + `}`, ""},
-		{"nested, under the limit", "application/json", `{"error":` + nested("[", "]", 9_000) + `}`, ""},
+		{"wrong types", "application/json", `{"api_keys":{"a":1},"api_key_id":[],"private_key":{},"error":[{}]}`, ""},
+		{"deep", "application/json", strings.Repeat("[", nesting) + strings.Repeat("]", nesting), ""},
 		{"a long text", "text/plain", strings.Repeat("long ", 20_000), ""},
-		{"a long message", "application/json", `{"error":{"code":"` + strings.Repeat("c", 20_000) + `","message":"` + strings.Repeat("m", 20_000) + `"}}`, ""},
-		{"NUL in JSON", "application/json", `{"error":"a\u0000b\u001b[31m"}`, ""},
-		{"control characters", "text/plain", "\x00\x1b[2J\r\nHTTP/1.1 200 OK\r\n\u2028\u202e", ""},
-		{"no UTF-8", "application/json", "{\"error\":{\"code\":\"\xff\xfe\",\"message\":\"\xc3\x28\"}}", ""},
-		{"half a surrogate", "application/json", `{"error":"\ud800"}`, ""},
-		{"byte order mark", "application/json", "\ufeff{\"api_keys\":[]}", ""},
+		{"control characters", "text/plain", "\x00\x1b[2J\r\nHTTP/1.1 200 OK\r\n\u2028\u202e\xff", ""},
 		{"format verbs", "application/json", `{"error":{"code":"%s%n%!v","message":"%d"}}`, ""},
 	}
 	forEachCall(t, func(t *testing.T, call call) {
@@ -151,7 +133,8 @@ func TestHostile_bodies(t *testing.T) {
 					_, _ = io.WriteString(w, tt.body)
 				})
 				err := call.do(t.Context(), client)
-				if status == 200 && (call.name == tt.ok || call.method == http.MethodDelete && (tt.body == "" || json.Valid([]byte(tt.body)))) {
+				deleted := call.method == http.MethodDelete && (tt.body == "" || json.Valid([]byte(tt.body)))
+				if status == 200 && (call.name == tt.ok || deleted) {
 					assert.NoError(t, err, tt.name)
 				} else {
 					assertErrorText(t, err)
@@ -167,40 +150,30 @@ func TestHostile_bodies(t *testing.T) {
 	})
 }
 
-// Responses that are no HTTP, or only just. After each of them the client
-// serves the next call.
+// JSON that is whole counts, however the transfer ended: it has the key. After
+// each of these responses the client serves the next call.
 func TestHostile_wire(t *testing.T) {
 	const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
-	fine := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	zipped := string(gzipMember(t, body))
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	zipped := gzipMember(t, body)
+	withLength := func(length int, body string) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, body)
+	}
 	tests := []struct{ name, wire, want string }{ // want is the kind of a list's and a delete's result
-		{"nothing", "", "Transport"},
-		{"text", "hello\r\n\r\n", "Transport"},
 		{"head cut off", "HTTP/1.1 200 OK\r\nContent-Le", "Transport"},
 		{"status 099", "HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", "API"},
-		{"length over all", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n" + body, "ok"},
-		{"length too short", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n" + body, "Invalid"},
-		{"bad chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "Invalid"},
-		{"no length, closed", "HTTP/1.1 200 OK\r\n\r\n" + body, "ok"},
-		// JSON that is whole counts, however the transfer ended: it has the key.
-		{"last chunk missing", fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(body), body), "ok"},
-		{"chunk shorter than its length", fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", len(body)+1, body), "ok"},
-		{"gzip without its checksum", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(zipped), zipped[:len(zipped)-8]), "ok"},
-		{"gzip with another checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + zipped[:len(zipped)-8] + "12345678", "ok"},
-		{"last brace missing", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:len(body)-1]), "Invalid"},
-		{"early hints first", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + fine, "ok"},
-		{"flood of early hints", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </"+strings.Repeat("x", 900)+">\r\n\r\n", 2_000), "Transport"},
-		{"two responses", fine + fine, "ok"},
-		{"headers over all", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2<<20) + "\r\n\r\n", "Transport"},
-		{"huge headers", fmt.Sprintf("HTTP/1.1 503 No\r\nRetry-After: %s\r\nDate: %[1]s\r\nX: %[1]s\r\nContent-Length: 0\r\n\r\n", strings.Repeat("9", 300_000)), "Server"},
-		{"many headers", "HTTP/1.1 401 No\r\n" + strings.Repeat("Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 20_000) + "Content-Length: 0\r\n\r\n", "Unauthorized"},
+		{"length over all", withLength(1<<63-1, body), "ok"},
+		{"last brace missing", withLength(len(body), body[:len(body)-1]), "Invalid"},
+		{"last chunk missing", fmt.Sprintf("%s%x\r\n%s\r\n", chunked, len(body), body), "ok"},
+		{"bad chunk", chunked + "xyz\r\n", "Invalid"},
+		{"gzip without its checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + string(zipped[:len(zipped)-8]), "ok"},
 	}
 	forEachCall(t, func(t *testing.T, call call) {
 		for _, tt := range tests {
 			client, x, _ := hostile(t, hijack(tt.wire))
 			err := call.do(t.Context(), client)
 			want := tt.want
-			if call.creates() && !slices.Contains([]string{"ok", "API", "Unauthorized"}, want) {
+			if call.creates() && (want == "Transport" || want == "Invalid") {
 				want = "Unknown"
 			}
 			assert.Equal(t, want, kindOf(err), "%s: %v", tt.name, err)
@@ -214,22 +187,25 @@ func TestHostile_wire(t *testing.T) {
 	})
 }
 
-// A proxy that frames a response wrongly makes parts of the body headers, and
-// net/http quotes those in its errors. They may be the private key.
+// A proxy that frames a response wrongly makes parts of the body headers, or
+// the next response, and net/http quotes those. They may be the private key.
 func TestHostile_misframedKey(t *testing.T) {
 	t.Parallel()
 	const part = "s3cret-half-of-a-key-that-is-none-s3cret"
-	const chunked = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
 	body := `{"api_key_id":"x","private_key":"` + part + `"}`
 	for name, wire := range map[string]string{
-		"body for headers":    "HTTP/1.1 201 Created\r\n" + body + "\r\n\r\n",
-		"key for a header":    "HTTP/1.1 201 Created\r\n" + part + "\r\n\r\n",
-		"body for a status":   body + "\r\n\r\n",
+		"body for headers":    head + body + "\r\n\r\n",
+		"key for a header":    head + part + "\r\n\r\n",
+		"words for a header":  head + "s3cret-half-of-a-key of words\r\n\r\n",
+		"body for a response": body + "\r\n\r\n",
+		"key for a response":  part + part + "\r\n\r\n",
+		"key for a status":    "HTTP/1.1 " + part + "\r\n\r\n",
 		"body for a trailer":  chunked + "0\r\n" + body + "\r\n\r\n",
 		"key for a trailer":   chunked + "0\r\n" + part + "\r\n\r\n",
 		"key for a chunk":     chunked + part + "\r\n\r\n",
-		"key for a length":    "HTTP/1.1 201 Created\r\nContent-Length: " + part + "\r\n\r\n",
-		"key for an encoding": "HTTP/1.1 201 Created\r\nTransfer-Encoding: " + part + "\r\n\r\n",
+		"key for a length":    head + "Content-Length: " + part + "\r\n\r\n",
+		"key for an encoding": head + "Transfer-Encoding: " + part + "\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -239,59 +215,6 @@ func TestHostile_misframedKey(t *testing.T) {
 				assertHides(t, err, part[:20])
 			})
 		})
-	}
-}
-
-// Behind a Content-Length that is too short stands the rest of a private key,
-// which net/http takes for the next response and quotes.
-func TestHostile_keyInTheNextResponse(t *testing.T) {
-	t.Parallel()
-	for _, rest := range []string{
-		"s3cret half of a key\r\n\r\n",
-		"s3cret-half-of-a-key-in-one-long-word-of-more-than-forty-characters\r\n\r\n",
-		"HTTP/1.1 200 s3cret\r\ns3cret half of a key\r\n\r\n",
-		"HTTP/1.1 s3cret\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: s3cret\r\n\r\n",
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			x := inMemory(t)
-			client := x.client(t, kalshi.WithMaxRetries(0))
-			x.Inject(kalshitest.Fault{Answer: misframed(rest)})
-			_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
-			require.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
-			assertHides(t, err, "s3cret")
-			_, err = client.GetAPIKeys(t.Context())
-			require.Error(t, err)
-			assertHides(t, err, "s3cret")
-			x.Inject(kalshitest.Fault{Answer: hijack(rest)})
-			resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
-			if err == nil { // this one is a response
-				err = resp.Body.Close()
-			}
-			assertHides(t, err, "s3cret")
-
-			x.Inject(kalshitest.Fault{Method: http.MethodGet}, kalshitest.Fault{Method: http.MethodGet, Answer: hijack(rest), Times: always})
-			_, err = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave})
-			var rotation *kalshi.RotationError
-			require.ErrorAs(t, err, &rotation)
-			assert.Equal(t, kalshi.StageVerify, rotation.Stage)
-			assertHides(t, err, "s3cret")
-		})
-	}
-}
-
-// misframed announces a response that is shorter than it is, and sends the rest
-// when the next request comes.
-func misframed(rest string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 20\r\n\r\n"+`{"api_key_id":"x","p`)
-		_, _ = conn.Read(make([]byte, 4096))
-		_, _ = io.WriteString(conn, rest)
-		_ = conn.Close()
 	}
 }
 
@@ -314,27 +237,19 @@ func assertHides(t testing.TB, err error, text string) {
 	}
 }
 
-// A caller may ask for compression by itself, and net/http then leaves the
-// response compressed.
+// net/http leaves a response compressed unless it has asked for that itself.
 func TestHostile_gzipByTheCallersChoice(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
-		const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
-		for status, text := range map[int]string{200: body, 401: `{"error":{"message":"told you"}}`} {
-			_, x, transport := hostile(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get("Accept-Encoding") != "gzip" {
-					text = "it was not asked for"
-				}
-				w.Header().Set("Content-Encoding", "gzip")
-				w.WriteHeader(status)
-				_, _ = w.Write(gzipMember(t, text))
+		x := inMemory(t)
+		x.transport.DisableCompression = true
+		for status, body := range map[int]string{
+			200: `{"api_keys":[],"api_key_id":"x","private_key":"-"}`,
+			401: `{"error":{"message":"told you"}}`,
+		} {
+			x.Inject(kalshitest.Fault{
+				Status: status, Body: string(gzipMember(t, body)), Header: http.Header{"Content-Encoding": {"gzip"}},
 			})
-			transport.DisableCompression = true
-			client := x.client(t, kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-				req = req.Clone(req.Context())
-				req.Header.Set("Accept-Encoding", "gzip")
-				return transport.RoundTrip(req)
-			})}))
-			err := call.do(t.Context(), client)
+			err := call.do(t.Context(), x.client(t))
 			if status == 200 {
 				assert.NoError(t, err)
 			} else {
@@ -344,44 +259,35 @@ func TestHostile_gzipByTheCallersChoice(t *testing.T) {
 	})
 }
 
-// A server that switches protocols keeps the connection for itself. The call
-// ends all the same.
-func TestHostile_switchingProtocols(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: magic\r\n\r\n")
-			_, _ = conn.Read(make([]byte, 1)) // until the client closes it
-			_ = conn.Close()
-		})
-		began := time.Now()
-		assertErrorText(t, call.do(t.Context(), client))
-		assert.Zero(t, time.Since(began))
-	})
-}
-
-// A body that never comes does not hold a call longer than its context.
+// A body that never comes does not hold a call longer than its context. That of
+// a 101 is the connection, for which nobody waits.
 func TestHostile_slowBody(t *testing.T) {
+	const noResponse = 0
 	forEachCall(t, func(t *testing.T, call call) {
-		for _, status := range []int{200, 400, 503} {
+		for _, status := range []int{noResponse, 101, 200, 400, 503} {
 			client, x, _ := hostile(t, func(w http.ResponseWriter, r *http.Request) {
-				w.WriteHeader(status)
-				_, _ = io.WriteString(w, `{"api_`)
-				_ = http.NewResponseController(w).Flush()
+				w.Header().Set("Connection", "Upgrade") // as a 101 needs
+				w.Header().Set("Upgrade", "magic")
+				if status != noResponse {
+					w.WriteHeader(status)
+					_, _ = io.WriteString(w, `{"api_`)
+					_ = http.NewResponseController(w).Flush()
+				}
 				<-r.Context().Done()
 			}, kalshi.WithMaxRetries(2))
 			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			time.AfterFunc(time.Second, cancel)
 			began := time.Now()
 			err := call.do(ctx, client)
-			assert.Equal(t, time.Second, time.Since(began))
-			want := statusKind(call, status)
-			if status == 200 {
+			want, took := statusKind(call, status), time.Second
+			switch status {
+			case noResponse, 200:
 				want = map[bool]string{true: "Unknown", false: "Canceled"}[call.creates()]
+			case 101:
+				took = 0
 			}
+			assert.Equal(t, took, time.Since(began), status)
 			assert.Equal(t, want, kindOf(err), "%d: %v", status, err)
 			x.assertRequests(t, 1)
 		}
