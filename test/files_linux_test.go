@@ -1,12 +1,14 @@
 package test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -21,43 +23,17 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// These limits hold for a whole process, so each is set in one of its own.
+// Limits hold for a whole process, so each is set in one of its own.
 func init() {
-	children["umask"] = writeUnderUmask
-	children["size limit"] = writePastSizeLimit
-	children["full disk"] = writeToFullDisk
-	children["read-only folder"] = writeToReadOnlyFolder
+	children["save and fail"] = saveAndFail
+	children["save until killed"] = saveUntilKilled
 	children["generate past size limit"] = generatePastSizeLimit
 }
 
-// runChild runs a child that has to come to its end. Without the rights for
-// its attributes the test is skipped.
-func runChild(t testing.TB, attr *syscall.SysProcAttr, name string, args ...string) {
-	t.Helper()
-	cmd := childCommand(t, name, args...)
-	if attr != nil { // another user may not look into the folder that this program is in
-		cmd.Path, cmd.Dir, cmd.SysProcAttr = "/proc/self/exe", "/", attr
-	}
-	out, err := cmd.CombinedOutput()
-	if attr != nil && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC)) {
-		t.Skipf("this user may not: %v", err)
-	}
-	require.NoError(t, err, "%s", out)
-}
-
-// wantError ends a child unless err is of that kind and hides the key.
-func wantError(s *secret, err, want error) {
-	if !errors.Is(err, want) {
-		log.Fatalf("got %v, want %v", err, want)
-	}
-	if _, shown := s.shownIn(err.Error()); shown {
-		log.Fatalf("%v shows the key", err)
-	}
-}
-
-func newFileSecret() *secret {
-	key := newKey()
-	return newSecret("the key", pemText(key), key)
+// save saves a key of that ID as the service returns it.
+func save(path, keyID string) error {
+	key := &kalshi.GenerateAPIKeyResponse{ID: keyID, PrivateKey: pemOf(pemText(newKey()))}
+	return kalshi.KeyFile(path).Save(context.Background(), key)
 }
 
 // names returns what is in a folder.
@@ -71,95 +47,173 @@ func names(t testing.TB, dir string) (names []string) {
 	return names
 }
 
-func TestFiles_umask(t *testing.T) {
-	t.Parallel()
-	for _, mask := range []string{"000", "022", "077", "177"} {
-		t.Run(mask, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "key.pem")
-			runChild(t, nil, "umask", mask, path)
-			info, err := os.Stat(path)
-			require.NoError(t, err)
-			assert.Equal(t, fs.FileMode(0o600), info.Mode())
-		})
-	}
-}
-
-func writeUnderUmask(args []string) {
-	mask, err := strconv.ParseInt(args[0], 8, 0)
-	must(err)
-	syscall.Umask(int(mask))
-	must(pemOf("text").WriteFile(args[1]))
-}
-
-// A write that fails half-way: the system takes 64 bytes and no more.
-func TestFiles_sizeLimit(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	runChild(t, nil, "size limit", filepath.Join(dir, "key.pem"))
-	assert.Empty(t, names(t, dir))
-}
-
-func writePastSizeLimit(args []string) {
-	path, s := args[0], newFileSecret()
-	limitFileSize(64)
-	probe := path + ".probe" // shows that half of it does get written
-	wantError(s, os.WriteFile(probe, []byte(s.text), 0o600), syscall.EFBIG)
-	half, err := os.ReadFile(probe)
-	must(err)
-	if len(half) != 64 {
-		log.Fatalf("%d bytes were written", len(half))
-	}
-	must(os.Remove(probe))
-	wantError(s, pemOf(s.text).WriteFile(path), syscall.EFBIG)
-}
-
 func limitFileSize(bytes uint64) {
 	signal.Ignore(syscall.SIGXFSZ) // which would end the process
 	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}))
 }
 
-// A disk without room for the key, in a namespace where a child may mount one.
-func TestFiles_fullDisk(t *testing.T) {
+// A rotation keeps a key file's mode, but for the access of others.
+func TestFiles_saveKeepsMode(t *testing.T) {
 	t.Parallel()
-	runChild(t, &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}, "full disk", t.TempDir())
-}
-
-func writeToFullDisk(args []string) {
-	dir, s := args[0], newFileSecret()
-	must(syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", os.Getpagesize())))
-	filler := filepath.Join(dir, "filler")
-	must(os.WriteFile(filler, make([]byte, os.Getpagesize()), 0o600))
-	wantError(s, pemOf(s.text).WriteFile(filepath.Join(dir, "key.pem")), syscall.ENOSPC)
-	entries, err := os.ReadDir(dir)
-	must(err)
-	if len(entries) != 1 {
-		log.Fatalf("left behind: %v", entries)
+	for mode, want := range map[fs.FileMode]fs.FileMode{0o644: 0o640, 0o666: 0o660, 0o400: 0o400, 0o755: 0o750} {
+		path := filepath.Join(t.TempDir(), "bot.key")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chmod(path, mode))
+		require.NoError(t, save(path, "new"))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, want, info.Mode())
 	}
 }
 
-// Root may write everywhere, so that another user has to try.
-func TestFiles_readOnlyFolder(t *testing.T) {
+// A rotation run by root must not lock out the bots of another user.
+func TestFiles_saveKeepsOwner(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "kalshi-go-test-") // t.TempDir lies in a folder that no one else may enter
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o555))
-	var attr *syscall.SysProcAttr
-	if os.Geteuid() == 0 {
-		attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
 	}
-	runChild(t, attr, "read-only folder", filepath.Join(dir, "key.pem"))
-	assert.Empty(t, names(t, dir))
+	for _, owner := range [][2]uint32{{65534, 65533}, {65534, 0}, {0, 65533}} {
+		dir := t.TempDir()
+		path, link := filepath.Join(dir, "bot.key"), filepath.Join(dir, "link")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chown(path, int(owner[0]), int(owner[1])))
+		require.NoError(t, os.Chmod(path, 0o640))
+		require.NoError(t, os.Symlink(path, link))
+		for _, name := range []string{path, link} {
+			require.NoError(t, save(name, "new"))
+			info, err := os.Stat(name)
+			require.NoError(t, err)
+			stat, ok := info.Sys().(*syscall.Stat_t)
+			require.True(t, ok)
+			assert.Equal(t, owner, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
+			assert.Equal(t, fs.FileMode(0o640), info.Mode())
+		}
+	}
 }
 
-func writeToReadOnlyFolder(args []string) {
-	s := newFileSecret()
-	wantError(s, pemOf(s.text).WriteFile(args[0]), fs.ErrPermission)
+// Each failure leaves the old file as it was, and no other.
+func TestFiles_saveFails(t *testing.T) {
+	t.Parallel()
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	tests := []struct {
+		how  string
+		mode fs.FileMode // of the folder
+		attr *syscall.SysProcAttr
+	}{
+		{"read-only folder", 0o555, nobody},
+		{"another's file", 0o777, nobody},
+		{"size limit", 0o700, nil},
+		{"mounted file", 0o700, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.how, func(t *testing.T) {
+			t.Parallel()
+			if os.Geteuid() != 0 && tt.how != "size limit" {
+				t.Skip("needs root, to become another user or to mount")
+			}
+			dir, err := os.MkdirTemp("", "kalshi-go-test-") // t.TempDir lies in a folder that no one else may enter
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			path := filepath.Join(dir, "bot.key")
+			require.NoError(t, save(path, "old"))
+			require.NoError(t, os.Chmod(path, 0o644))
+			require.NoError(t, os.Chmod(dir, tt.mode))
+			before, err := os.Stat(path)
+			require.NoError(t, err)
+
+			cmd := childCommand(t, "save and fail", tt.how, path)
+			if tt.attr != nil { // another user may not look into the folder that this program is in
+				cmd.Path, cmd.Dir, cmd.SysProcAttr = "/proc/self/exe", "/", tt.attr
+			}
+			if tt.how == "mounted file" {
+				mountOverItself(t, cmd, path)
+			}
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState.ExitCode() == noMount || strings.Contains(string(out), "unshare failed") {
+				t.Skip("this root cannot mount")
+			}
+			require.NoError(t, err, "%s", out)
+
+			after, err := os.Stat(path)
+			require.NoError(t, err)
+			assert.True(t, os.SameFile(before, after))
+			assert.Equal(t, before.Mode(), after.Mode())
+			keyID, _, err := kalshi.KeyFile(path).Load(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, "old", keyID)
+			assert.Equal(t, []string{"bot.key"}, names(t, dir))
+		})
+	}
+}
+
+// noMount is how a child ends that may not mount.
+const noMount = 77
+
+// mountOverItself has a child see the file mounted over itself, as a container
+// has a single file.
+func mountOverItself(t *testing.T, cmd *exec.Cmd, path string) {
+	t.Helper()
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Skip("needs unshare to mount a file")
+	}
+	script := fmt.Sprintf(`mount --bind "$0" "$0" || exit %d; exec "$@"`, noMount)
+	cmd.Args = append([]string{unshare, "-m", "sh", "-c", script, path}, cmd.Args...)
+	cmd.Path = unshare
+}
+
+func saveAndFail(args []string) {
+	how, path := args[0], args[1]
+	want := map[string]error{
+		"read-only folder": fs.ErrPermission,
+		"another's file":   fs.ErrPermission,
+		"size limit":       syscall.EFBIG,
+		"mounted file":     syscall.EBUSY,
+	}[how]
+	if how == "size limit" {
+		limitFileSize(64)
+	}
+	err := save(path, "new")
+	if !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "kalshi: save the key file: ") {
+		log.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// Whenever a process that saves is killed, the file loads.
+func TestFiles_saveIsKilled(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	path := filepath.Join(t.TempDir(), "bot.key")
+	for round := range 10 {
+		cmd := childCommand(t, "save until killed", path)
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		saved := 0
+		for lines := bufio.NewScanner(stdout); saved <= round && lines.Scan(); {
+			saved++
+		}
+		require.NoError(t, cmd.Process.Kill()) // during the next one
+		require.Error(t, cmd.Wait())
+		require.Equal(t, round+1, saved)
+		_, _, err = kalshi.KeyFile(path).Load(t.Context())
+		require.NoError(t, err)
+	}
+	for _, name := range names(t, filepath.Dir(path)) {
+		assert.Regexp(t, `^bot\.key(\.\d+\.tmp)?$`, name)
+		info, err := os.Stat(filepath.Join(filepath.Dir(path), name))
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o600), info.Mode())
+	}
+}
+
+func saveUntilKilled(args []string) {
+	for {
+		must(save(args[0], "new"))
+		fmt.Println("saved")
+	}
 }
 
 // A file that takes the first bytes of a generated key and no more: the key is
@@ -182,7 +236,9 @@ func TestFiles_generatePastSizeLimit(t *testing.T) {
 			tt.deleting.Method, tt.deleting.Times = "DELETE", always
 			x.Inject(tt.deleting)
 			before, dir := x.keyIDs(), t.TempDir()
-			runChild(t, nil, "generate past size limit", x.URL, x.KeyID, x.PrivateKey, filepath.Join(dir, "new"), strconv.FormatBool(tt.returned))
+			args := []string{x.URL, x.KeyID, x.PrivateKey, filepath.Join(dir, "new"), strconv.FormatBool(tt.returned)}
+			out, err := childCommand(t, "generate past size limit", args...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
 			assert.Empty(t, names(t, dir), "no half of a key stays behind")
 			want := len(before)
 			if tt.returned {
@@ -192,6 +248,15 @@ func TestFiles_generatePastSizeLimit(t *testing.T) {
 			assert.Subset(t, x.keyIDs(), before)
 		})
 	}
+}
+
+// childClient is the client of a child.
+func childClient(baseURL, keyID, privateKey string) *kalshi.Client {
+	signer, err := signerOf(keyID, privateKey)
+	must(err)
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
+	must(err)
+	return client
 }
 
 func generatePastSizeLimit(args []string) {

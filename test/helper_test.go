@@ -340,15 +340,6 @@ func childCommand(t testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// childClient is the client of a child.
-func childClient(baseURL, keyID, privateKey string) *kalshi.Client {
-	signer, err := signerOf(keyID, privateKey)
-	must(err)
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
-	must(err)
-	return client
-}
-
 // must ends a child that cannot go on.
 func must(err error) {
 	if err != nil {
