@@ -100,9 +100,9 @@ func checkFault(t *testing.T, x *exchange, fault kalshitest.Fault, call call, ru
 	err := call.do(t.Context(), x.client(t))
 	requests, change := x.Requests(), len(x.Keys())-before
 
-	want := map[string]string{http.MethodGet: rule.list, http.MethodPost: rule.create, http.MethodDelete: rule.delete}[call.method]
+	rules := map[string]string{http.MethodGet: rule.list, http.MethodPost: rule.create, http.MethodDelete: rule.delete}
 	kind := kindOf(err)
-	assert.Equal(t, want, fmt.Sprintf("%d %s", len(requests), kind), "%v", err)
+	assert.Equal(t, rules[call.method], fmt.Sprintf("%d %s", len(requests), kind), "%v", err)
 	switch {
 	case call.creates() && kind == "ok":
 		assert.Equal(t, 1, change, "keys made")

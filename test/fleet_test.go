@@ -28,7 +28,7 @@ func TestFleet(t *testing.T) {
 	x := onLoopback(t)
 	x.handleBot()
 	path := filepath.Join(t.TempDir(), "bot.key")
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}))
+	x.saveKey(t, path)
 	signer, err := kalshi.NewSignerFromSource(t.Context(), kalshi.KeyFile(path).Load)
 	require.NoError(t, err)
 	client := x.clientOf(t, signer)
@@ -69,7 +69,8 @@ type workerReport struct {
 func startWorker(t testing.TB, path, baseURL string) *worker {
 	t.Helper()
 	cmd := childCommand(t, "follow")
-	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
+	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL)
+	cmd.Env = append(cmd.Env, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,6 +101,13 @@ func signerOf(keyID, privateKey string) (*kalshi.Signer, error) {
 func (x *exchange) assertRequests(t testing.TB, want int) {
 	t.Helper()
 	assert.Equal(t, want, len(x.Requests()), "requests that arrived") // Len would print their headers
+}
+
+// saveKey saves the exchange's first key in a key file.
+func (x *exchange) saveKey(t testing.TB, path string) {
+	t.Helper()
+	key := &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), key))
 }
 
 // keyIDs returns the IDs of the keys that exist now.
@@ -276,23 +282,6 @@ func kindOf(err error) string {
 		}
 	}
 	return fmt.Sprintf("untyped %T", err)
-}
-
-// statusKind is what a call returns for a status that is not 2xx and has no
-// further meaning.
-func statusKind(call call, status int) string {
-	if mayBeProcessed := status >= 500 || slices.Contains([]int{303, 408, 499}, status); call.creates() && mayBeProcessed {
-		return "Unknown"
-	}
-	kinds := map[int]string{400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 429: "RateLimit"}
-	switch kind, ok := kinds[status]; {
-	case ok:
-		return kind
-	case status/100 == 5:
-		return "Server"
-	default:
-		return "API"
-	}
 }
 
 // respond responds with a status and a body.

@@ -82,6 +82,20 @@ func assertErrorText(t testing.TB, err error) {
 	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, text)
 }
 
+// statusKind is what a call returns for such a status.
+func statusKind(call call, status int) string {
+	switch {
+	case call.creates() && (status == http.StatusSeeOther || status >= 500):
+		return "Unknown"
+	case status >= 500:
+		return "Server"
+	case status == http.StatusBadRequest:
+		return "BadRequest"
+	default:
+		return "API"
+	}
+}
+
 // No redirect is followed, since net/http would carry the signature to any
 // host: every request goes to the exchange, once, and the status is the error.
 func TestHostile_redirects(t *testing.T) {
@@ -155,7 +169,7 @@ func TestHostile_bodies(t *testing.T) {
 func TestHostile_wire(t *testing.T) {
 	const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	zipped := gzipMember(t, body)
+	zipped := string(gzipMember(t, body))
 	withLength := func(length int, body string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, body)
 	}
@@ -166,7 +180,7 @@ func TestHostile_wire(t *testing.T) {
 		{"last brace missing", withLength(len(body), body[:len(body)-1]), "Invalid"},
 		{"last chunk missing", fmt.Sprintf("%s%x\r\n%s\r\n", chunked, len(body), body), "ok"},
 		{"bad chunk", chunked + "xyz\r\n", "Invalid"},
-		{"gzip without its checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + string(zipped[:len(zipped)-8]), "ok"},
+		{"gzip without its checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + zipped[:len(zipped)-8], "ok"},
 	}
 	forEachCall(t, func(t *testing.T, call call) {
 		for _, tt := range tests {

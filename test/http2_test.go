@@ -52,7 +52,8 @@ func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi
 	t.Cleanup(transport.CloseIdleConnections)
 	signer, err := kalshi.NewSigner("id", newKey())
 	require.NoError(t, err)
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL("https://"+listener.Addr().String()), kalshi.WithHTTPClient(&http.Client{Transport: transport}))
+	base, hc := "https://"+listener.Addr().String(), &http.Client{Transport: transport}
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(base), kalshi.WithHTTPClient(hc))
 	require.NoError(t, err)
 	return client
 }

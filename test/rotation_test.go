@@ -49,7 +49,8 @@ func TestRotation_underLoad(t *testing.T) {
 			return err
 		},
 		func() error {
-			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
+			req := kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519}
+			key, err := other.GenerateAPIKey(t.Context(), req)
 			if err != nil {
 				return err
 			}
@@ -117,10 +118,11 @@ func TestRotation_oneAtATime(t *testing.T) {
 		saving := make(chan struct{})
 		first, third := make(chan error), make(chan error)
 		go func() {
-			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			save := func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
 				<-saving
 				return nil
-			}})
+			}
+			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Save: save})
 			first <- err
 		}()
 		synctest.Wait() // the first is in Save now
@@ -160,10 +162,11 @@ func TestRotation_goexitInSave(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_, _ = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			save := func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
 				runtime.Goexit()
 				return nil
-			}})
+			}
+			_, _ = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: save})
 		}()
 		<-ended
 		assert.Equal(t, x.KeyID, client.Signer().KeyID())
