@@ -209,12 +209,8 @@ func ExampleWithHTTPClient() {
 	transport.MaxIdleConns = 100
 	transport.MaxIdleConnsPerHost = 100
 
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL),
-		kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: 10 * time.Second}))
-	if err != nil {
-		log.Fatal(err)
-	}
-	_, err = client.GetAPIKeys(ctx)
+	client := newClient(signer, kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: 10 * time.Second}))
+	_, err := client.GetAPIKeys(ctx)
 	fmt.Println(err)
 	// Output: <nil>
 }
@@ -236,8 +232,7 @@ func ExampleWithUserAgent() {
 }
 
 func ExampleClient_GetAPIKeys() {
-	keys := must(client.GetAPIKeys(ctx))
-	key := keys.APIKeys[0]
+	key := must(client.GetAPIKeys(ctx)).APIKeys[0]
 	fmt.Println(key.Name, key.Scopes, key.Subaccount == nil)
 	// Output: kalshitest [read write] true
 }
@@ -248,10 +243,8 @@ func ExampleForSubtrader() {
 	exchange.AddKey(kalshitest.Key{Name: "desk 7", FCMSubtraderID: "1234_desk7"})
 	client := newClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
 	keys := must(client.GetAPIKeys(ctx, kalshi.ForSubtrader("1234_desk7")))
-	for _, key := range keys.APIKeys {
-		fmt.Println(key.Name, key.FCMSubtraderID)
-	}
-	// Output: desk 7 1234_desk7
+	fmt.Println(len(keys.APIKeys), "key:", keys.APIKeys[0].Name)
+	// Output: 1 key: desk 7
 }
 
 func ExampleGetAPIKeysResponse_RegionExpiration() {
@@ -259,25 +252,19 @@ func ExampleGetAPIKeysResponse_RegionExpiration() {
 	defer exchange.Close()
 	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	keys := must(client.GetAPIKeys(ctx))
-	t, ok := keys.RegionExpiration()
-	fmt.Println(t.UTC(), ok)
-	// Output: 2030-01-02 03:04:05 +0000 UTC true
+	if t, ok := keys.RegionExpiration(); ok {
+		fmt.Println("renew the location attestation before", t.UTC())
+	}
+	// Output: renew the location attestation before 2030-01-02 03:04:05 +0000 UTC
 }
 
 func ExampleClient_CreateAPIKey() {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	publicPEM := must(kalshi.MarshalPublicKey(public))
-	created, err := client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{
+	public, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	created := must(client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{
 		Name:      "my bot",
-		PublicKey: publicPEM,
+		PublicKey: must(kalshi.MarshalPublicKey(public)),
 		Scopes:    []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
+	}))
 	signer := must(kalshi.NewSigner(created.ID, private))
 	current := must(newClient(signer).CurrentAPIKey(ctx)) // the first call that it signs
 	fmt.Println(current.Name, current.Scopes)
@@ -320,29 +307,15 @@ func ExampleClient_DeleteAPIKey() {
 }
 
 func ExampleClient_CurrentAPIKey() {
-	key, err := client.CurrentAPIKey(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(client.CurrentAPIKey(ctx))
 	fmt.Println(key.Name, key.Scopes)
-
-	keys, err := client.GetAPIKeys(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if t, ok := keys.RegionExpiration(); ok && time.Until(t) < 24*time.Hour {
-		fmt.Println("renew the location attestation before", t)
-	}
 	// Output: kalshitest [read write]
 }
 
 // A bot's check at start-up: may it do what it is here for?
 func ExampleAPIKey_Missing() {
 	reader := exchange.AddKey(kalshitest.Key{Scopes: []string{"read"}})
-	key, err := newClient(newSigner(reader.ID, reader.PrivateKey)).CurrentAPIKey(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	key := must(newClient(newSigner(reader.ID, reader.PrivateKey)).CurrentAPIKey(ctx))
 	fmt.Println("missing:", key.Missing(kalshi.ScopeReadPortfolioBalance, kalshi.ScopeWriteTrade))
 	// Output: missing: [write::trade]
 }
@@ -396,23 +369,15 @@ func ExampleUnauthorizedError() {
 }
 
 func ExampleOutcomeUnknownError() {
-	exchange := kalshitest.NewServer()
+	exchange, client := newExchange()
 	defer exchange.Close()
 	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the response is lost
-	client, err := kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
 
 	name := "my bot " + time.Now().UTC().Format(time.RFC3339Nano) // names need not be unique; this one is
-	_, err = client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
+	_, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
 	var unknown *kalshi.OutcomeUnknownError
 	if errors.As(err, &unknown) {
-		keys, err := client.GetAPIKeys(ctx)
-		if err != nil {
-			log.Fatal(err)
-		}
-		for _, key := range keys.APIKeys {
+		for _, key := range must(client.GetAPIKeys(ctx)).APIKeys {
 			if key.Name == unknown.KeyName {
 				fmt.Println("made, its private half lost: delete it") // client.DeleteAPIKey(ctx, key.ID)
 			}
@@ -445,11 +410,7 @@ func ExampleSigner_KeyType() {
 }
 
 func ExampleSigner_Headers() {
-	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
-	if err != nil {
-		log.Fatal(err)
-	}
-	// Hand the header to the dial of a WebSocket library.
+	header := must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)) // for the dial of a WebSocket library
 	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
 	// Output: true
 }
@@ -462,10 +423,7 @@ func ExampleSigner_SignText() {
 
 func ExampleSigner_SignFIXLogon() {
 	sendingTime := time.Now().UTC().Format("20060102-15:04:05.000") // tag 52, too
-	rawData, err := signer.SignFIXLogon(sendingTime, 1, "KalshiRT")
-	if err != nil {
-		log.Fatal(err)
-	}
+	rawData := must(signer.SignFIXLogon(sendingTime, 1, "KalshiRT"))
 	fmt.Println(len(rawData), "characters of base64") // tag 96
 	// Output: 88 characters of base64
 }
@@ -476,10 +434,7 @@ func ExampleSigner_SignRequest() {
 	}))
 
 	// Any endpoint of the exchange, with your own HTTP client.
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil))
 	if err := signer.SignRequest(req); err != nil {
 		log.Fatal(err)
 	}
@@ -528,13 +483,10 @@ func ExampleSigner_Reload() {
 // longer accepts the key.
 func ExampleNewSignerFromSource() {
 	secret := exchange.AddKey(kalshitest.Key{Name: "in the vault"}) // what the secret manager holds
-	signer, err := kalshi.NewSignerFromSource(ctx, func(context.Context) (string, crypto.Signer, error) {
+	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (string, crypto.Signer, error) {
 		key, err := kalshi.ParsePrivateKey([]byte(secret.PrivateKey))
 		return secret.ID, key, err
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
+	}))
 	bot := newClient(signer)
 
 	old := secret.ID // an administrator replaces the key
@@ -542,12 +494,7 @@ func ExampleNewSignerFromSource() {
 	if err := client.DeleteAPIKey(ctx, old); err != nil {
 		log.Fatal(err)
 	}
-
-	key, err := bot.CurrentAPIKey(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("the bot goes on with", key.Name)
+	fmt.Println("the bot goes on with", must(bot.CurrentAPIKey(ctx)).Name)
 	// Output: the bot goes on with the new one
 }
 
@@ -570,9 +517,8 @@ func ExampleLoadPrivateKey() {
 }
 
 func ExampleMarshalPublicKey() {
-	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	text := must(kalshi.MarshalPublicKey(private.Public()))
-	fmt.Println(text[:26])
+	public, _, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	fmt.Println(must(kalshi.MarshalPublicKey(public))[:26])
 	// Output: -----BEGIN PUBLIC KEY-----
 }
 
@@ -586,30 +532,22 @@ func ExampleMarshalPrivateKey() {
 func ExampleKeyFile_Load() {
 	file := kalshi.KeyFile(newFile())
 	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
-
-	signer, err := kalshi.NewSignerFromSource(ctx, file.Load) // reads it again when the key is refused
-	if err != nil {
-		log.Fatal(err)
-	}
+	signer := must(kalshi.NewSignerFromSource(ctx, file.Load)) // reads it again when the key is refused
 	fmt.Println(signer.KeyType())
 	// Output: ed25519
 }
 
 func ExampleGenerateAPIKeyResponse_Signer() {
 	key := must(client.GenerateAPIKey(ctx, botKey))
-	signer := must(key.Signer())
-	fmt.Println(signer.KeyID() == key.ID)
+	fmt.Println(must(key.Signer()).KeyID() == key.ID)
 	// Output: true
 }
 
 func ExamplePrivateKeyPEM() {
 	key := must(client.GenerateAPIKey(ctx, botKey))
-	fmt.Printf("%v %+v %q\n", key.PrivateKey, key.PrivateKey, key.PrivateKey)
 	_, err := json.Marshal(key)
-	fmt.Println(err != nil)
-	// Output:
-	// [REDACTED] [REDACTED] [REDACTED]
-	// true
+	fmt.Printf("%v %+v %q, encoded: %t\n", key.PrivateKey, key.PrivateKey, key.PrivateKey, err == nil)
+	// Output: [REDACTED] [REDACTED] [REDACTED], encoded: false
 }
 
 func ExamplePrivateKeyPEM_Reveal() {
@@ -629,11 +567,8 @@ func ExamplePrivateKeyPEM_Parse() {
 func ExamplePrivateKeyPEM_WriteFile() {
 	key := must(client.GenerateAPIKey(ctx, botKey))
 	path := newFile()
-	fmt.Println(key.PrivateKey.WriteFile(path))
-	fmt.Println(errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites
-	// Output:
-	// <nil>
-	// true
+	fmt.Println(key.PrivateKey.WriteFile(path), errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites
+	// Output: <nil> true
 }
 
 func ExamplePrivateKeyPEM_UnmarshalText() {
