@@ -8,7 +8,7 @@
 //	http2_test.go             what net/http sends again over HTTP/2
 //	secrets_test.go           no private key is ever shown, with proof that one would be found
 //	clock_test.go             clocks that differ
-//	load_test.go              1,000 callers at once, and random faults under load
+//	load_test.go              random faults under load, after which each key is accounted for
 //	rotation_test.go          rotation while other calls are under way
 //	rotation_keys_test.go     rotation of keys of all rights, by themselves and by an admin key
 //	rotation_failures_test.go what each failure of a rotation leaves behind: a table
@@ -17,12 +17,10 @@
 //	rotation_run_test.go      what the suites of rotations share
 //	source_test.go            calls whose signer has a key source
 //	source_wait_test.go       which question to the source a call waits for
-//	httpclient_test.go        a bot's other requests: rotations, clocks and redirects on sockets
 //	fleet_test.go             processes that follow one key file through rotations
 //	crash_test.go             rotation in a process that is killed
-//	files_linux_test.go       full disks, size limits and folders of other users
+//	files_linux_test.go       what writes to files leave behind: modes, owners, limits, SIGKILL
 //	keyfile_test.go           key files behind links, and in other programs
-//	keyfile_linux_test.go     what KeyFile.Save keeps, when it fails and when it is killed
 //	schema_test.go            requests and responses against the documented schema
 //	messages_test.go          the text of each error
 //	docs_test.go              the exported API, its documentation and README

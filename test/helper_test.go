@@ -284,6 +284,11 @@ func kindOf(err error) string {
 	return fmt.Sprintf("untyped %T", err)
 }
 
+// roundTripper is a transport that reports nothing to traces.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 // respond responds with a status and a body.
 func respond(req *http.Request, status int, body string) (*http.Response, error) {
 	resp := httpmock.NewStringResponse(status, body)
