@@ -42,7 +42,7 @@ func TestClient_createKey(t *testing.T) {
 	client, mock := newTestClient(t)
 	log := respondWith(mock, respond(201, `{"api_key_id":"new","key_type":"x448","private_key":"text","warning":"bound"}`))
 	create := CreateAPIKeyRequest{
-		Name: "a\"\nü🔑", PublicKey: testPublicKey(), Scopes: []Scope{ScopeRead, "fly::moon"}, Subaccount: pointerTo(0),
+		Name: "a\"\nü🔑", PublicKey: testPublicKey(), Scopes: []Scope{ScopeRead, "fly::moon"}, Subaccount: new(0),
 	}
 	created, err := client.CreateAPIKey(t.Context(), create)
 	require.NoError(t, err)
@@ -296,7 +296,7 @@ func TestClient_CurrentAPIKey(t *testing.T) {
 	)
 	got, err := client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
-	want := &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: pointerTo(0)}
+	want := &APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, "read::tomorrow"}, Subaccount: new(0)}
 	assert.Equal(t, want, got)
 
 	_, err = client.CurrentAPIKey(t.Context())

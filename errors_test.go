@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -176,6 +177,12 @@ func TestSanitize(t *testing.T) {
 func TestRedactHTTPError(t *testing.T) {
 	t.Parallel()
 	assert.NoError(t, redactHTTPError(nil))
+	for _, safe := range []error{
+		&net.OpError{Op: "dial", Net: "tcp", Err: errors.New(`lookup "exchange.test"`)}, // quotes no response
+		errors.New("net/http: " + strings.Repeat("x", maxID)),
+	} {
+		assert.Equal(t, safe, redactHTTPError(safe))
+	}
 	assert.Equal(t, errConnectionLost, redactHTTPError(errConnectionLost))
 	for text, want := range map[string]string{
 		`malformed HTTP response "s3cret"`:          "malformed HTTP response",

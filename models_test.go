@@ -80,10 +80,10 @@ func TestRequests_validate(t *testing.T) {
 	}{
 		{"name alone", GenerateAPIKeyRequest{Name: "a"}, ""},
 		{"any text as a name", GenerateAPIKeyRequest{Name: " \n\"ключ\" "}, ""},
-		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(0)}, ""},
+		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: new(0)}, ""},
 		{"a subtrader", GenerateAPIKeyRequest{Name: "a", FCMSubtraderID: "u_1"}, ""},
 		// The service may change these rules.
-		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(64)}, ""},
+		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: new(64)}, ""},
 		{"a scope unknown today", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{"made::up"}}, ""},
 		{"write without read", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{ScopeWrite}}, ""},
 		{"a key type unknown today", GenerateAPIKeyRequest{Name: "a", KeyType: "post-quantum"}, ""},
@@ -91,10 +91,10 @@ func TestRequests_validate(t *testing.T) {
 		{"no name", GenerateAPIKeyRequest{}, "Name is empty"},
 		{"a name that is not UTF-8", GenerateAPIKeyRequest{Name: "a\xff"}, "Name is not valid UTF-8"},
 		{"an empty list of scopes", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{}}, "Scopes is an empty list"},
-		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(-1)}, "Subaccount is negative"},
+		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: new(-1)}, "Subaccount is negative"},
 		{
 			"sub-account and subtrader",
-			GenerateAPIKeyRequest{Name: "a", Subaccount: pointerTo(0), FCMSubtraderID: "u_1"},
+			GenerateAPIKeyRequest{Name: "a", Subaccount: new(0), FCMSubtraderID: "u_1"},
 			"Subaccount excludes FCMSubtraderID",
 		},
 	}

@@ -167,12 +167,12 @@ func TestGetAPIKeysResponse_decode(t *testing.T) {
 			"every field",
 			`{"api_keys":[{"api_key_id":"a","name":"bot","scopes":["read","write::trade"],"subaccount":7,"fcm_subtrader_id":"u_d"}],
 				"api_key_region_expiration_ts":9223372036854775807}`,
-			GetAPIKeysResponse{[]APIKey{{"a", "bot", []Scope{ScopeRead, ScopeWriteTrade}, pointerTo(7), "u_d"}}, pointerTo(int64(1<<63 - 1))},
+			GetAPIKeysResponse{[]APIKey{{"a", "bot", []Scope{ScopeRead, ScopeWriteTrade}, new(7), "u_d"}}, new(int64(1<<63 - 1))},
 		},
 		{
 			"sub-account 0, null and absent",
 			`{"api_keys":[{"api_key_id":"zero","subaccount":0},{"api_key_id":"null","subaccount":null},{"api_key_id":"absent"}]}`,
-			keys(APIKey{ID: "zero", Subaccount: pointerTo(0)}, APIKey{ID: "null"}, APIKey{ID: "absent"}),
+			keys(APIKey{ID: "zero", Subaccount: new(0)}, APIKey{ID: "null"}, APIKey{ID: "absent"}),
 		},
 		{
 			"scopes empty, null and absent",
@@ -190,8 +190,8 @@ func TestGetAPIKeysResponse_decode(t *testing.T) {
 				{"api_key_id":"even","name":"bot","scopes":["read"],"subaccount":3}],"api_key_region_expiration_ts":1790000000}`,
 			GetAPIKeysResponse{[]APIKey{
 				{ID: "odd", Scopes: []Scope{"read", "", "write"}, FCMSubtraderID: "u_d"},
-				{ID: "even", Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: pointerTo(3)},
-			}, pointerTo(int64(1790000000))},
+				{ID: "even", Name: "bot", Scopes: []Scope{ScopeRead}, Subaccount: new(3)},
+			}, new(int64(1790000000))},
 		},
 		{"a key that is none", `{"api_keys":[7,{"api_key_id":"id"}]}`, keys(APIKey{}, APIKey{ID: "id"})},
 		{"attestation of an odd type", `{"api_keys":[{}],"api_key_region_expiration_ts":"soon"}`, keys(APIKey{})},

@@ -67,7 +67,7 @@ func TestClient_RotateAPIKey_copiesTheKey(t *testing.T) {
 
 func TestSameRights(t *testing.T) {
 	t.Parallel()
-	old := APIKey{ID: "old", Name: "bot", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: pointerTo(3)}
+	old := APIKey{ID: "old", Name: "bot", Scopes: []Scope{ScopeRead, ScopeWriteTrade}, Subaccount: new(3)}
 	tests := []struct {
 		name   string
 		change func(key *APIKey)
@@ -80,7 +80,7 @@ func TestSameRights(t *testing.T) {
 		{"more scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeRead, ScopeWriteTrade, ScopeWrite} }, false},
 		{"other scopes", func(key *APIKey) { key.Scopes = []Scope{ScopeRead, ScopeWrite} }, false},
 		{"no sub-account", func(key *APIKey) { key.Subaccount = nil }, false},
-		{"primary account", func(key *APIKey) { key.Subaccount = pointerTo(0) }, false},
+		{"primary account", func(key *APIKey) { key.Subaccount = new(0) }, false},
 		{"another subtrader", func(key *APIKey) { key.FCMSubtraderID = "user1_desk2" }, false},
 	}
 	for _, tt := range tests {
