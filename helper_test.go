@@ -395,7 +395,6 @@ func noSave(context.Context, *GenerateAPIKeyResponse) error { return nil }
 // noJitter takes the wait out of backoff.
 func noJitter(time.Duration) time.Duration { return 0 }
 
-
 var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
 
 // assertNoEcho fails if an error contains 12 consecutive characters of the
