@@ -121,7 +121,8 @@ func TestSigner_SignFIXLogon(t *testing.T) {
 	}
 }
 
-// What is signed of a URL, and of its path and query for Headers.
+// SignRequest signs the method and the escaped path, without the query. Headers
+// signs the same.
 func TestSigner_SignRequest(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, method, url, want string }{

@@ -173,7 +173,7 @@ func TestSanitize(t *testing.T) {
 	}
 }
 
-// What net/http quotes of a response may be a private key.
+// The part of a response that net/http quotes may be a private key.
 func TestRedactHTTPError(t *testing.T) {
 	t.Parallel()
 	assert.NoError(t, redactHTTPError(nil))

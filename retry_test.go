@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/jarcoal/httpmock"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // What follows an attempt: the retry policy as a table.
@@ -165,7 +166,8 @@ func TestClient_do_jitter(t *testing.T) {
 	})
 }
 
-// What the service said is worth more than "deadline exceeded".
+// Without time for another attempt the error is the service's, which says more
+// than "deadline exceeded".
 func TestClient_do_deadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
@@ -258,8 +260,8 @@ func failDials(c *Client, numbers ...int) {
 	}
 }
 
-// What was not sent cannot have deleted the key: the 404 is the truth, unless
-// another attempt may have. A connection that is used again is one, too.
+// A request that was not sent cannot have deleted the key, so a 404 after it is
+// an error. A request on a reused connection may have been sent.
 func TestClient_DeleteAPIKey_notSent(t *testing.T) {
 	t.Parallel()
 	client, _ := newExchange(t)
@@ -342,8 +344,8 @@ func TestClient_send_sealsTheBody(t *testing.T) {
 	}
 }
 
-// What the trace reports counts, whatever a transport around net/http's makes
-// of the errors and however often it sends: once sent, always sent.
+// A transport around net/http's may hide errors and send more than once. The
+// trace and the body still show whether anything was sent.
 func TestClient_send_wrappedTransport(t *testing.T) {
 	t.Parallel()
 	forEachCall(t, func(t *testing.T, call apiCall) {

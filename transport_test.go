@@ -127,7 +127,7 @@ func TestClient_HTTPClient_closesWhatItSendsAgain(t *testing.T) {
 	log.assertAttempts(t, 1)
 }
 
-// Who signs has his reasons. Header names have no case.
+// A signed request is sent as it is. Header names have no case.
 func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{headerSignature, "KALSHI-ACCESS-SIGNATURE"} {
@@ -155,8 +155,8 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	}
 }
 
-// What another signature may cure is sent again, with all of its body. Without
-// GetBody the response comes back, with all of its body.
+// A 401 that another signature may cure has the request sent again, with its
+// whole body. Without GetBody the 401 is returned, with its whole body.
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."
@@ -380,8 +380,8 @@ func TestCheckResponse_bare(t *testing.T) {
 	assert.Len(t, api.Body, 64<<10)
 }
 
-// What is learned from a refused timestamp, and whether it is worth signing
-// again: once, if the offset moves or the request was long under way.
+// A refused timestamp teaches the clock. It is worth signing again once, if the
+// offset moves or the request was long under way.
 func TestAuthenticator_recover(t *testing.T) {
 	t.Parallel()
 	expired := func(skew time.Duration) *UnauthorizedError {
