@@ -137,7 +137,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}
-	if err := file.saveKey(key); err != nil {
+	if err := file.save(keyFileText(key)); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {
@@ -210,8 +210,8 @@ func (c *Client) delete(ctx context.Context, op operation) (err error) {
 	return c.do(ctx, &op, noResult{})
 }
 
-// keyPath is the path of one key, escaped. It rejects what could reach another
-// path.
+// keyPath returns the escaped path of one key. It rejects IDs that are private
+// keys or could reach another path.
 func keyPath(apiKeyID string) (string, error) {
 	switch {
 	case apiKeyID == "":

@@ -1,8 +1,10 @@
 package kalshi
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -84,8 +86,6 @@ func TestClient_rejectsInput(t *testing.T) {
 	}
 	assert.Zero(t, mock.GetTotalCallCount())
 }
-
-var botRequest = GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519, Scopes: []Scope{ScopeRead}}
 
 func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 	t.Parallel()
@@ -214,8 +214,8 @@ func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
 	}
 }
 
-// A response to a create that has the ID of the key that signs does not name a
-// new key: who deletes what it names would lock the account out.
+// A create response with the ID of the signing key names no new key. A caller
+// that deleted that ID would lock itself out.
 func TestClient_createKey_ownID(t *testing.T) {
 	t.Parallel()
 	const id = `{"api_key_id":"` + testKeyID + `"`
@@ -321,5 +321,29 @@ func TestClient_CurrentAPIKey_replacedMeanwhile(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "new", got.Name)
 		log.assertAttempts(t, 2)
+	}
+}
+
+// onceRead calls f when a response has arrived whole.
+func onceRead(f func()) func(*http.Response, error) (*http.Response, error) {
+	return func(resp *http.Response, err error) (*http.Response, error) {
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		f()
+		return resp, err
+	}
+}
+
+func symlink(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		if runtime.GOOS == "windows" {
+			t.Skip("this user may not make symbolic links")
+		}
+		require.NoError(t, err)
 	}
 }

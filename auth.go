@@ -102,7 +102,8 @@ func (c *credential) same(other *credential) bool {
 	return c == other || c.keyID == other.keyID && samePublicKey(c.key, other.key)
 }
 
-// checkKeyID refuses what cannot be an ID, or not stand in a header.
+// checkKeyID rejects an ID that is empty, is a private key or cannot stand in a
+// header.
 func checkKeyID(field, keyID string) error {
 	if keyID == "" {
 		return invalid(field, "is empty: copy it from where the key was made")
@@ -136,8 +137,9 @@ func (s *Signer) KeyType() KeyType {
 // (empty is GET) and its URL's path, without the query. The signature is valid
 // for a few seconds (observed: 10), so call it right before each send, and send
 // with a client that follows no redirects, which would take the headers along
-// to any host. In a func(context.Context, *http.Request) error it is the
-// request editor of a generated client.
+// to any host. Wrapped in a
+// func(context.Context, *http.Request) error, it is the request editor of a
+// generated client.
 //
 // [Client.HTTPClient] does all of that, and recovers from a rotated key and a
 // wrong clock. If you sign by hand, recover yourself: a 401 with the code
@@ -237,8 +239,8 @@ func (s *Signer) now() time.Time { return time.Now().Add(s.clockOffset()) }
 
 func (s *Signer) clockOffset() time.Duration { return time.Duration(s.offset.Load()) }
 
-// setClockOffset takes over what a refused timestamp has shown; a small skew
-// is no reason for it, and drops an offset that is no longer needed.
+// setClockOffset sets the offset to the skew that a refused timestamp has shown,
+// or to 0 if the skew is within skewTolerance.
 func (s *Signer) setClockOffset(skew time.Duration) {
 	if skew.Abs() <= skewTolerance {
 		skew = 0
@@ -256,7 +258,8 @@ func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
 }
 
-// signedPath returns the path of a URL as net/http sends it.
+// signedPath returns the path and query of a URL as net/http sends them;
+// setHeaders cuts off the query.
 func signedPath(u *url.URL) string {
 	path := u.RequestURI()
 	if strings.HasPrefix(u.Opaque, "//") { // then it begins with the scheme and the host

@@ -88,7 +88,7 @@ func (c *Client) ready(ctx context.Context) error {
 	return nil
 }
 
-// explain adds to a 403 what a parameter of the call is for.
+// explain adds to a 403 a hint on the FCM subtrader, if the call named one.
 func (op *operation) explain(err error) error {
 	if _, forbidden := errors.AsType[*ForbiddenError](err); forbidden && op.subtrader {
 		return &multiError{innerMessage(err) + " (FCMSubtraderID is for FCM members only: leave it out for other accounts)", []error{err}}
@@ -160,8 +160,8 @@ func (r *attemptResult) handleFailure(req *http.Request, op *operation, resp *ht
 	}
 }
 
-// newKeyID returns the ID, or "" if it cannot be that of a new key: to name the
-// key that signs, or another that was listed before, would have it deleted.
+// newKeyID returns id, or "" if it is the signing key's or belongs to a key that
+// existed before. A caller might delete the key that an error names.
 func (op *operation) newKeyID(id string, auth *authenticator) string {
 	if id == auth.used.keyID || op.existed != nil && op.existed(id) {
 		return ""
@@ -177,7 +177,7 @@ func (c *Client) newRequest(ctx context.Context, op *operation, sent *sentTrace)
 	if op.query != "" {
 		u += "?" + op.query
 	}
-	if op.method == http.MethodDelete { // a GET needs no watching, and of a POST the body is watched
+	if op.method == http.MethodDelete { // a GET may always be retried, and the body of a POST is watched
 		ctx = sent.watchConn(ctx)
 	}
 	req, err := http.NewRequestWithContext(ctx, op.method, u, nil)

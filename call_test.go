@@ -77,8 +77,8 @@ func TestClient_send_failure(t *testing.T) {
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 
-// Without a report to traces the request may have been sent, whatever the error
-// says, so a create is not sent again.
+// A transport that has read the body of a create may have sent it, whatever its
+// error says, so the create is not retried.
 func TestCallError(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("connection\nrefused: %w", syscall.ECONNREFUSED)}

@@ -252,7 +252,8 @@ func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel:
 	assert.Nil(t, opts[:2][1])
 }
 
-// The caller's redirect rule alone is not followed, and stays as it is.
+// The caller's client is used as it is, except that its CheckRedirect is neither
+// called nor changed.
 func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	t.Parallel()
 	asked := 0

@@ -39,11 +39,11 @@
 // 429 (and the 401s below) or when none of it was sent, so no failure can make
 // two keys.
 //
-// Three kinds of 401 are retried beside that count, for requests through
-// HTTPClient too, since the service has not processed them: the timestamp was
-// out of bounds (the request is then signed by the service's clock, which is
-// corrected by up to 24 hours), the key was rotated while the request was under
-// way, and the signer's [KeySource] has another key.
+// Three kinds of 401 do not count as retries, and are retried for requests
+// through HTTPClient too, since the service has not processed them: the
+// timestamp was out of bounds (the request is signed again by the service's
+// clock, if that differs by at most 24 hours), the key was rotated while the
+// request was under way, or the signer's [KeySource] has another key.
 //
 // # Keys in files
 //

@@ -185,16 +185,14 @@ func (e *UnauthorizedError) Error() string {
 	return e.APIError.Error() + " (" + hint + ")"
 }
 
-// inUnits is a duration in seconds, hours or days: the largest unit of which
-// there are two or more.
+// inUnits returns d in days or hours if there are two or more of them, and
+// otherwise in seconds.
 func inUnits(d time.Duration) string {
-	for _, unit := range []struct {
-		name string
-		size time.Duration
-	}{{"days", 24 * time.Hour}, {"hours", time.Hour}} {
-		if d >= 2*unit.size {
-			return fmt.Sprintf("%.0f %s", d.Round(unit.size).Hours()/unit.size.Hours(), unit.name)
-		}
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.0f days", d.Hours()/24)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.0f hours", d.Hours())
 	}
 	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }
@@ -275,7 +273,7 @@ func (e *OutcomeUnknownError) Error() string {
 // Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
-// multiError is more than one error under a text of its own.
+// A multiError wraps several errors under one text.
 type multiError struct {
 	text string
 	errs []error

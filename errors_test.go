@@ -37,7 +37,8 @@ func TestAPIError_Error(t *testing.T) {
 	}
 }
 
-// The hints that no other test shows.
+// The hint names the cause that the service reports. The clock is blamed only if
+// the service names no other cause.
 func TestUnauthorizedError_Error(t *testing.T) {
 	t.Parallel()
 	const (
@@ -72,8 +73,8 @@ func TestUnauthorizedError_Error(t *testing.T) {
 	}
 }
 
-// Errors that nobody filled do no harm. Only pointers are errors: were values
-// errors too, errors.As would take a target that it never finds.
+// The zero value of every error type prints. Only pointers implement error, so a
+// value type is no valid target of errors.As.
 func TestErrors_zeroValues(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -127,7 +128,8 @@ func TestErrors_areShort(t *testing.T) {
 	}
 }
 
-// A few candidates are named; of more, that there are more.
+// Up to three candidates are listed. If there are more, the text gives their
+// number.
 func TestRotationError_Error(t *testing.T) {
 	t.Parallel()
 	unknown := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "my\nbot", KeyID: "id\x1b", Err: io.EOF}

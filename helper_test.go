@@ -4,7 +4,6 @@ package kalshi
 // responses, keys, clients and the check of a signature.
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -17,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/url"
 	"os"
@@ -47,14 +47,15 @@ const (
 	otherKeyID  = "22222222-3333-4444-8555-666666666666" // is deleted
 )
 
-// TestMain keeps what the tests and Examples write together, and removes it.
+// TestMain gives the tests and Examples a temporary folder of their own, and
+// removes it.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kalshi-go-test-")
-	if err == nil { // else this is a test's child, under another user
-		_ = os.Chmod(dir, 0o755) // for that user
-		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
-			_ = os.Setenv(name, dir)
-		}
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		_ = os.Setenv(name, dir)
 	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
@@ -106,6 +107,9 @@ func apiCalls() []apiCall {
 		}},
 	}
 }
+
+// botRequest asks for a key.
+var botRequest = GenerateAPIKeyRequest{Name: "bot", KeyType: KeyTypeEd25519, Scopes: []Scope{ScopeRead}}
 
 // forEachCall runs a parallel subtest for each of the four calls.
 func forEachCall(t *testing.T, test func(t *testing.T, call apiCall)) {
@@ -180,10 +184,12 @@ func respond(status int, body string, header ...string) httpmock.Responder {
 	}
 }
 
-var errConnectionLost = errors.New("connection lost")
+// expired refuses a timestamp by a clock that is an hour ahead.
+func expired(req *http.Request) (*http.Response, error) {
+	return respond(401, expiredBody, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
+}
 
-// drop loses the connection before a response arrives.
-func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
+var errConnectionLost = errors.New("connection lost")
 
 // roundTripper is a transport that reports nothing to traces.
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -369,20 +375,6 @@ func intercept(c *Client, handle func(req *http.Request, send roundTripper) (*ht
 	c.httpClient = &hc
 }
 
-// onceRead calls f when a response has arrived whole.
-func onceRead(f func()) func(*http.Response, error) (*http.Response, error) {
-	return func(resp *http.Response, err error) (*http.Response, error) {
-		if err != nil {
-			return nil, err
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(body))
-		f()
-		return resp, err
-	}
-}
-
 // requireWorks requires that the key that the client signs with works.
 func requireWorks(t testing.TB, client *Client) {
 	t.Helper()
@@ -451,16 +443,6 @@ func names(t testing.TB, dir string) []string {
 		list = append(list, entry.Name())
 	}
 	return list
-}
-
-func symlink(t *testing.T, target, path string) {
-	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		if runtime.GOOS == "windows" {
-			t.Skip("this user may not make symbolic links")
-		}
-		require.NoError(t, err)
-	}
 }
 
 // generatedKey returns a response of GenerateAPIKey with a new key.

@@ -171,11 +171,7 @@ func keyIDLine(text string) (keyID string, found bool) {
 // [ParsePrivateKey]. If the file cannot be read, the error wraps an
 // [*fs.PathError]; if it is larger, the error is a [*ValidationError].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
-	return loadPrivateKey("private key file", path)
-}
-
-// loadPrivateKey is LoadPrivateKey with the name that errors give the path.
-func loadPrivateKey(field, path string) (crypto.Signer, error) {
+	const field = "private key file"
 	data, err := readKeyText(field, path)
 	if err != nil {
 		return nil, err
@@ -249,11 +245,6 @@ func createFile(path string) (*newFile, error) {
 		return nil, fmt.Errorf("kalshi: create the private key's file: %w", err)
 	}
 	return &newFile{f, made}, nil
-}
-
-// saveKey saves the key in the form of a [KeyFile].
-func (k *newFile) saveKey(key *GenerateAPIKeyResponse) error {
-	return k.save(keyFileText(key))
 }
 
 // save writes the text and closes the file. If anything fails, it removes the

@@ -206,17 +206,6 @@ func TestKeyFile_Save_bareName(t *testing.T) {
 	requireKeyFile(t, "bot.key", key)
 }
 
-func TestNewFile_saveKey(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "bot.key")
-	file, err := createFile(path)
-	require.NoError(t, err)
-	key := generatedKey(t)
-	require.NoError(t, file.saveKey(key))
-	requireKeyFile(t, path, key)
-	assertMode0600(t, path)
-}
-
 func TestKeyFile_Load(t *testing.T) {
 	t.Parallel()
 	kt := goodKeyTexts(t)[2]

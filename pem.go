@@ -273,7 +273,7 @@ func checkPublicKeyPEM(text string) error {
 	switch {
 	case text == "":
 		return invalid(field, "is empty: %s", hint)
-	case strings.Contains(text, "PRIVATE KEY"):
+	case strings.Contains(text, privateKeyMark):
 		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	}
 	block, rest := pem.Decode([]byte(text))

@@ -81,7 +81,7 @@ func (e *APIError) parse(body []byte) {
 	}
 }
 
-// lenientString is a string in JSON, or whatever else stands there, as its text.
+// A lenientString is a JSON string, or the raw text of any other JSON value.
 type lenientString string
 
 func (t *lenientString) UnmarshalJSON(data []byte) error {

@@ -248,8 +248,8 @@ func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 	}
 }
 
-// What cannot be understood of a 2xx: the reason, and the new key's ID if the
-// body gives it in spite of that. Nothing else of the body is quoted.
+// An unusable 2xx reports the reason, and the new key's ID if the body has it. It
+// quotes nothing else of the body.
 func TestInvalidResponse(t *testing.T) {
 	t.Parallel()
 	const (
@@ -299,7 +299,7 @@ func TestInvalidResponse(t *testing.T) {
 	}
 }
 
-// That api_keys is null is understood; that it is missing is not.
+// A list without api_keys, or one that is cut off, is an InvalidResponseError.
 func TestInvalidResponse_list(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t, WithMaxRetries(0))

@@ -153,7 +153,7 @@ func backoffCeiling(retry int) time.Duration {
 	return min(minBackoff<<min(retry, 6), maxBackoff) // 100 ms · 2⁶ is over 5 s
 }
 
-// sleep waits, and gives way to the context.
+// sleep waits for d, or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

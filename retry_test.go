@@ -202,6 +202,9 @@ func TestClient_do_cancelledWhileWaiting(t *testing.T) {
 	})
 }
 
+// drop loses the connection before a response arrives.
+func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
+
 // A delete that finds the key gone has succeeded if an earlier attempt may
 // have removed it, and only then.
 func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
@@ -247,7 +250,7 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	assert.Equal(t, "NotFound", kindOf(err), "this is for deletes alone")
 }
 
-// failDials has the client's dials fail whose numbers, counted from 1, are given.
+// failDials makes the client's dials with the given numbers, counted from 1, fail.
 func failDials(c *Client, numbers ...int) {
 	tr := c.httpClient.Transport.(*http.Transport)
 	tr.DisableKeepAlives = true

@@ -27,15 +27,15 @@ type rotation struct {
 	before     *keyList // as inspect saw it
 	current    *APIKey  // the old key in it
 	key        *GenerateAPIKeyResponse
-	newID      string // also where there is no credential, since the key is of no use
+	newID      string // set even if no credential could be made of the key
 	candidates []string
 }
 
 // admin reports whether another key is rotated than the client's own.
 func (r *rotation) admin() bool { return r.signer != r.client.signer }
 
-// by returns what signs a call in the rotation: the given credential of the
-// key that rotates itself, or else nil for the client's own.
+// by returns the credential that signs a call: self if the key rotates itself,
+// or nil, for the client's own, if an admin key does.
 func (r *rotation) by(self *credential) *credential {
 	if r.admin() {
 		return nil
@@ -55,29 +55,25 @@ func (r *rotation) begin(ctx context.Context) error {
 	}
 }
 
-// stage runs one of the stages that the caller's context no longer stops. It
-// survives a panic, of Save or a transport: the key must not be lost with it.
-// The panic's value is not shown, since it may hold the key.
+// stage runs a stage that the caller's context no longer cancels. It turns a
+// panic of Save or a transport into an error, so that the key is not lost. The
+// value of the panic is not printed, since it may hold the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
-	returned := false
 	defer func() {
-		if v := recover(); !returned {
+		if v := recover(); v != nil {
 			err = fmt.Errorf("panicked with a %T", v)
 		}
 	}()
-	err = run(ctx)
-	returned = true
-	return err
+	return run(ctx)
 }
 
 func (r *rotation) failed(stage RotationStage, err error) error {
 	return &RotationError{Stage: stage, OldKeyID: r.old.keyID, NewKeyID: r.newID, Key: r.key, Candidates: r.candidates, Err: err}
 }
 
-// explainScope adds the cure to the refusal of a key that may not rotate
-// itself.
+// explainScope adds to a 403 what to do about a key that may not rotate itself.
 func (r *rotation) explainScope(err error) error {
 	forbidden, ok := errors.AsType[*ForbiddenError](err)
 	var reason string

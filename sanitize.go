@@ -12,7 +12,7 @@ import (
 
 // The longest texts in errors, in characters.
 const (
-	maxError = 300 // a whole error
+	maxError = 300 // an error; one that wraps several may have twice that
 	maxText  = 160 // one text from outside
 	maxWords = 130 // the service's words, so that a hint fits too
 	maxPath  = 80
@@ -86,8 +86,8 @@ func redactHTTPError(err error) error {
 	return newRedactedError(strings.Join(words, " ")+" (the rest is withheld: it may quote the response)", err)
 }
 
-// A redactedError has a text of its own. errors.Is and errors.As find what it
-// stands for, but nobody prints that by unwrapping.
+// A redactedError replaces the text of an error. errors.Is and errors.As see the
+// original; errors.Unwrap does not return it.
 type redactedError struct {
 	text string
 	err  *error // behind a pointer, so that no verb of fmt reaches it

@@ -17,10 +17,10 @@ type KeySource func(ctx context.Context) (keyID string, key crypto.Signer, err e
 
 const (
 	sourceTimeout = 30 * time.Second
-	sourcePause   = time.Second // at least, between two questions after refused keys
+	sourcePause   = time.Second // at least, between two queries after refused keys
 )
 
-// A sourceQuery is one question to the source.
+// A sourceQuery is one call of the source.
 type sourceQuery struct {
 	started time.Time
 	done    chan struct{} // closed when err is set
@@ -83,15 +83,15 @@ func (s *Signer) Reload(ctx context.Context) error {
 	}
 }
 
-// startQuery asks the source, apart from the callers: none can cancel it for
-// the others. The caller holds mu.
+// startQuery queries the source in a new goroutine. No caller's context ends the
+// query, so that none can cancel it for the others. The caller holds mu.
 func (s *Signer) startQuery() *sourceQuery {
 	query := &sourceQuery{started: time.Now(), done: make(chan struct{})}
 	s.query = query
 	current := s.cred.Load()
 	go func() {
 		defer close(query.done)
-		cred, err := s.askSource()
+		cred, err := s.load()
 		switch {
 		case err != nil:
 			query.err = newRedactedError("kalshi: the key source failed: "+innerMessage(err), err)
@@ -102,9 +102,8 @@ func (s *Signer) startQuery() *sourceQuery {
 	return query
 }
 
-// askSource calls the source. It does not wait for one that ignores its
-// context.
-func (s *Signer) askSource() (*credential, error) {
+// load calls the source. It does not wait for one that ignores its context.
+func (s *Signer) load() (*credential, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), sourceTimeout)
 	defer cancel()
 	type result struct {
@@ -129,9 +128,9 @@ func (s *Signer) askSource() (*credential, error) {
 	}
 }
 
-// follow returns when the signer has another key than the refused one, or the
-// source has returned from a question that was asked after the refusal, which
-// is now. It asks at most once a second; one result serves all who wait.
+// follow waits until the signer no longer holds the refused key, or until a query
+// that started after this call has ended. It starts one at most once a second,
+// and callers that wait share the result.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	s.mu.Lock()
 	tooOld := s.query
@@ -167,8 +166,8 @@ func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	return nil
 }
 
-// pending returns a channel that is closed when a question that is still
-// running ends; else nil, which is never ready.
+// pending returns a channel that is closed when a query that is still running
+// ends; otherwise nil, which is never ready.
 func (q *sourceQuery) pending() <-chan struct{} {
 	if q == nil {
 		return nil

@@ -118,7 +118,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		if body, err = rewind(req); err != nil {
 			return resp, nil // it cannot be sent again
 		}
-		_ = resp.Body.Close() // it has been read, so that the connection can be reused
+		_ = resp.Body.Close() // up to 64 KiB of it were read, so that the connection can be reused
 	}
 }
 
@@ -210,8 +210,8 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// maxSkew is the largest skew that is corrected: whoever can have signatures
-// made for the far future can replay them then.
+// maxSkew is the largest clock skew that is corrected. A server that could obtain
+// signatures for the far future could replay them later.
 const maxSkew = 24 * time.Hour
 
 // An authenticator signs the attempts of one call.
@@ -265,8 +265,9 @@ func (a *authenticator) learnClock(e *UnauthorizedError) {
 	}
 }
 
-// clockMoved reports, once a call, whether the refused timestamp was another
-// than one would be now.
+// clockMoved reports whether a new timestamp would differ much from the refused
+// one, since the offset changed or the request was long under way. It returns
+// true at most once a call.
 func (a *authenticator) clockMoved(received time.Time) bool {
 	if a.clockCorrected {
 		return false

@@ -16,11 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// expired refuses a timestamp by a clock that is an hour ahead.
-func expired(req *http.Request) (*http.Response, error) {
-	return respond(401, expiredBody, "Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))(req)
-}
-
 // A countedBody knows whether it was read to its end, and how often it was
 // closed.
 type countedBody struct {

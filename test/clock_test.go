@@ -85,7 +85,7 @@ func TestClock_slowDial(t *testing.T) {
 
 // The correction is beside the retries: it takes none of theirs, and they
 // follow it as usual.
-func TestClock_besideRetries(t *testing.T) {
+func TestClock_doesNotCountAsRetry(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
 		x.SetClockOffset(time.Minute)

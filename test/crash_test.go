@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestCrash_rotation(t *testing.T) {
 
 			arrived := make(chan struct{})
 			if n := len(tt.faults); n > 0 {
-				faults := append([]fault(nil), tt.faults...)
+				faults := slices.Clone(tt.faults)
 				faults[n-1].Answer = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					close(arrived)
 					<-r.Context().Done() // the child is dead before a response could reach it
@@ -74,10 +75,12 @@ func TestCrash_rotation(t *testing.T) {
 			child := childCommand(t, "rotate", path, x.URL, tt.step)
 			child.Stderr = os.Stderr
 			require.NoError(t, child.Start())
-			go func() {
-				<-arrived
-				_ = child.Process.Kill()
-			}()
+			if len(tt.faults) > 0 {
+				go func() {
+					<-arrived
+					_ = child.Process.Kill()
+				}()
+			}
 			_ = child.Wait()
 			status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
 			require.True(t, ok)

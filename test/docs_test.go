@@ -226,7 +226,9 @@ func TestDocs_READMEQuickStartRuns(t *testing.T) {
 		t.Skip("compiles a program")
 	}
 	snippets := readmeSnippets(t)
-	program := snippets[slices.IndexFunc(snippets, isProgram)]
+	i := slices.IndexFunc(snippets, isProgram)
+	require.GreaterOrEqual(t, i, 0, "README has a program")
+	program := snippets[i]
 	assert.LessOrEqual(t, strings.Count(program, "\n"), 25, "lines")
 
 	file := filepath.Join(t.TempDir(), "main.go")
@@ -236,7 +238,7 @@ func TestDocs_READMEQuickStartRuns(t *testing.T) {
 	assert.Equal(t, "kalshitest [read write]\n", string(out))
 }
 
-// The commands are the ones that the project's own checks run.
+// README shows how to run an example and the tests.
 func TestDocs_READMENamesTheTwoCommands(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")

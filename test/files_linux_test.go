@@ -146,7 +146,7 @@ func TestFiles_saveFails(t *testing.T) {
 	}
 }
 
-// noMount is how a child ends that may not mount.
+// noMount is the exit status of a child that may not mount.
 const noMount = 77
 
 // mountOverItself has a child see the file mounted over itself, as a container
@@ -252,7 +252,7 @@ func TestFiles_generatePastSizeLimit(t *testing.T) {
 
 // childClient is the client of a child.
 func childClient(baseURL, keyID, privateKey string) *kalshi.Client {
-	signer, err := signerOf(keyID, privateKey)
+	signer, err := kalshi.NewSignerFromPEM(keyID, []byte(privateKey))
 	must(err)
 	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
 	must(err)

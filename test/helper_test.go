@@ -1,6 +1,8 @@
 package test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -20,6 +22,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
@@ -84,17 +88,9 @@ func (x *exchange) clientOf(t testing.TB, signer *kalshi.Signer, opts ...kalshi.
 
 func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
 	t.Helper()
-	signer, err := signerOf(keyID, privateKey)
+	signer, err := kalshi.NewSignerFromPEM(keyID, []byte(privateKey))
 	require.NoError(t, err)
 	return signer
-}
-
-func signerOf(keyID, privateKey string) (*kalshi.Signer, error) {
-	key, err := kalshi.ParsePrivateKey([]byte(privateKey))
-	if err != nil {
-		return nil, err
-	}
-	return kalshi.NewSigner(keyID, key)
 }
 
 // assertRequests checks how many requests have arrived so far.
@@ -234,7 +230,9 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 // pemText is a private key as PEM text.
 func pemText(key crypto.Signer) string {
 	text, err := kalshi.MarshalPrivateKey(key)
-	must(err)
+	if err != nil {
+		panic(err)
+	}
 	return text.Reveal()
 }
 
@@ -243,9 +241,6 @@ func pemOf(text string) (key kalshi.PrivateKeyPEM) {
 	_ = key.UnmarshalText([]byte(text)) // never fails
 	return key
 }
-
-// A remoteKey signs as a key manager does: nobody sees the key itself.
-type remoteKey struct{ crypto.Signer }
 
 func noSave(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }
 
@@ -339,4 +334,44 @@ func must(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// Error bodies of the service.
+const (
+	expiredBody        = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
+	forbiddenBody      = `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`
+	unknownKeyBody     = `{"error":{"code":"authentication_error","message":"authentication_error","details":"NOT_FOUND"}}`
+	notFoundBody       = `{"error":{"code":"not_found","message":"not found"}}`
+	wrongSignatureBody = `{"error":{"code":"authentication_error","details":"INCORRECT_API_KEY_SIGNATURE"}}`
+)
+
+// assertErrorText checks that an error has one of the documented types and a
+// text that fits one line of a log.
+func assertErrorText(t testing.TB, err error) {
+	t.Helper()
+	if !assert.Error(t, err) {
+		return
+	}
+	assert.NotContains(t, kindOf(err), "untyped")
+	text := err.Error()
+	assert.True(t, strings.HasPrefix(text, "kalshi: "), text)
+	assert.True(t, utf8.ValidString(text), "%q", text)
+	assert.False(t, strings.ContainsFunc(text, unicode.IsControl), "%q", text)
+	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, text)
+}
+
+// rotate rotates the client's key and stores nothing.
+func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyResponse, error) {
+	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
+}
+
+// gzipMember compresses a text; members may follow each other.
+func gzipMember(t testing.TB, text string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	zip := gzip.NewWriter(&buf)
+	_, err := zip.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, zip.Close())
+	return buf.Bytes()
 }

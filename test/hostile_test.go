@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 
@@ -65,21 +63,6 @@ func hostile(t testing.TB, h http.HandlerFunc, opts ...kalshi.Option) (*kalshi.C
 	transport := watch(t, x.transport)
 	opts = append([]kalshi.Option{kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: transport})}, opts...)
 	return x.client(t, opts...), x, transport
-}
-
-// assertErrorText checks that an error has one of the documented types and a
-// text that fits one line of a log.
-func assertErrorText(t testing.TB, err error) {
-	t.Helper()
-	if !assert.Error(t, err) {
-		return
-	}
-	assert.NotContains(t, kindOf(err), "untyped")
-	text := err.Error()
-	assert.True(t, strings.HasPrefix(text, "kalshi: "), text)
-	assert.True(t, utf8.ValidString(text), "%q", text)
-	assert.False(t, strings.ContainsFunc(text, unicode.IsControl), "%q", text)
-	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, text)
 }
 
 // statusKind is what a call returns for such a status.

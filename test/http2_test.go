@@ -97,10 +97,10 @@ func responseFrames(stream uint32, status byte, body string) []byte {
 	return append(frame(1, 4, stream, []byte{status}), frame(0, 1, stream, []byte(body))...)
 }
 
-// net/http sends a request again by itself whose HTTP/2 stream was reset, if
-// it can have the body again. Not every such reset proves that the request was
-// not processed, so it must not have the body of a create. The other calls are
-// sent again, by net/http or by the client.
+// If a stream is reset, net/http sends the request again by itself, provided that
+// it can get the body again. Not every reset proves that the request was not
+// processed, so a create must not offer its body again. The other calls are sent
+// again, by net/http or by the client.
 func TestHTTP2_resetStreams(t *testing.T) {
 	t.Parallel()
 	for _, code := range []uint32{h2ProtocolError, h2InternalError, h2RefusedStream} {

@@ -1,8 +1,6 @@
 package test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -14,7 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // Bodies without end, plain and compressed, are given up on before they fill
@@ -89,16 +86,6 @@ func skipUnlessMeasured(t testing.TB) {
 	if testing.Short() || race {
 		t.Skip("measures memory")
 	}
-}
-
-func gzipMember(t testing.TB, text string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	zip := gzip.NewWriter(&buf)
-	_, err := zip.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, zip.Close())
-	return buf.Bytes()
 }
 
 // peakHeap returns by how much the heap's objects, live or not yet collected,

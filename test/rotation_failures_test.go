@@ -71,7 +71,7 @@ func rotationTests() []rotationTest {
 		{name: "generate is refused", faults: one(fault{Method: create, Status: 403}), stage: kalshi.StageMint, keys: "old", kind: "Forbidden"},
 		{name: "cancelled between list and create", at: kalshi.StageInspect, handle: cancelOnceRead, stage: kalshi.StageMint, keys: "old", kind: "Canceled"},
 
-		// A key that one of unknown outcome may have created is looked for, and never deleted.
+		// After a create of unknown outcome, the new key is looked for but never deleted.
 		{name: "response is lost", private: true, faults: lost, stage: kalshi.StageMint, keys: "old new", candidate: true, kind: "Unknown"},
 		{name: "request is lost", faults: one(fault{Method: create, Drop: true}), stage: kalshi.StageMint, keys: "old", kind: "Unknown"},
 		{name: "response to generate has no private key", at: kalshi.StageMint, handle: setField("private_key", nil), stage: kalshi.StageMint, keys: "old new", newID: true, candidate: true, kind: "Unknown"},

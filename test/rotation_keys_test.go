@@ -111,7 +111,7 @@ func TestRotation_privateKey(t *testing.T) {
 
 // Grace has no limit of its own, and the new key signs from its beginning.
 // KeepOld waits for nothing.
-func TestRotation_oldKey(t *testing.T) {
+func TestRotation_graceAndKeepOld(t *testing.T) {
 	t.Parallel()
 	for _, keep := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -224,11 +224,3 @@ func editJSON(resp *http.Response, edit func(fields map[string]any)) (*http.Resp
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(string(body))), int64(len(body))
 	return resp, err
 }
-
-// Error bodies of the service.
-const (
-	expiredBody    = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
-	forbiddenBody  = `{"error":{"code":"insufficient_scope:_write_required","message":"insufficient scope: write required"}}`
-	unknownKeyBody = `{"error":{"code":"authentication_error","message":"authentication_error","details":"NOT_FOUND"}}`
-	notFoundBody   = `{"error":{"code":"not_found","message":"not found"}}`
-)

@@ -19,11 +19,6 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// rotate rotates the client's key and stores nothing.
-func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyResponse, error) {
-	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
-}
-
 // Calls of all kinds without a pause, through rotation after rotation: not one
 // of them fails, and no order is placed twice.
 func TestRotation_underLoad(t *testing.T) {
@@ -153,8 +148,8 @@ func TestRotation_oneAtATime(t *testing.T) {
 	})
 }
 
-// A Save that ends its goroutine, as a test's FailNow does, ends the rotation,
-// not all that come after it.
+// A Save that calls runtime.Goexit, as t.FailNow does, does not block later
+// rotations.
 func TestRotation_goexitInSave(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)

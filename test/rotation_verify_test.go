@@ -18,30 +18,30 @@ import (
 // proves nothing, since its copy may list too.
 func TestRotation_provenByRefusal(t *testing.T) {
 	t.Parallel()
-	const ofItself = "insufficient scope of a key that rotates itself"
 	for _, tt := range []struct {
 		name, body string
 		status     int
+		itself     bool // the key rotates itself
 		proves     bool
 	}{
-		{"insufficient scope", forbiddenBody, 403, true},
-		{"restricted to a sub-account", "this API key is restricted to a single sub-account and cannot access this endpoint", 403, true},
-		{"forbidden without a word", "", 403, true},
-		{"a gateway's page", "<html>Request blocked</html>", 403, false},
-		{"a 401 of another kind", `{"error":{"code":"subaccount_restricted"}}`, 401, true},
-		{"unknown key", unknownKeyBody, 401, false},
-		{"wrong signature", `{"error":{"code":"authentication_error","details":"INCORRECT_API_KEY_SIGNATURE"}}`, 401, false},
-		{"expired timestamp", expiredBody, 401, false},
-		{"signature lost on the way", `{"error":{"code":"signature_is_missing_from_headers","message":"signature is missing from headers"}}`, 401, false},
-		{"credentials lost on the way", `{"error":{"code":"token_authentication_failure","message":"token authentication failure"}}`, 401, false},
-		{"bad request", `{"code":"bad_request"}`, 400, false},
-		{"not found", notFoundBody, 404, false},
-		{ofItself, forbiddenBody, 403, false},
+		{"insufficient scope", forbiddenBody, 403, false, true},
+		{"restricted to a sub-account", "this API key is restricted to a single sub-account and cannot access this endpoint", 403, false, true},
+		{"forbidden without a word", "", 403, false, true},
+		{"a gateway's page", "<html>Request blocked</html>", 403, false, false},
+		{"a 401 of another kind", `{"error":{"code":"subaccount_restricted"}}`, 401, false, true},
+		{"unknown key", unknownKeyBody, 401, false, false},
+		{"wrong signature", wrongSignatureBody, 401, false, false},
+		{"expired timestamp", expiredBody, 401, false, false},
+		{"signature lost on the way", `{"error":{"code":"signature_is_missing_from_headers","message":"signature is missing from headers"}}`, 401, false, false},
+		{"credentials lost on the way", `{"error":{"code":"token_authentication_failure","message":"token authentication failure"}}`, 401, false, false},
+		{"bad request", `{"code":"bad_request"}`, 400, false, false},
+		{"not found", notFoundBody, 404, false, false},
+		{"insufficient scope of a key that rotates itself", forbiddenBody, 403, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}})
-				if tt.name == ofItself {
+				if tt.itself {
 					run = newRotationRun(t)
 				}
 				run.at(kalshi.StageVerify, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {

@@ -131,7 +131,7 @@ func (run *sourceRun) assertAsked(t testing.TB, want int) {
 	}
 }
 
-func TestSource_givesTheFirstKey(t *testing.T) {
+func TestNewSignerFromSource(t *testing.T) {
 	t.Parallel()
 	x, key := onLoopback(t), newKey()
 	returns := func(id string, key crypto.Signer, err error) kalshi.KeySource {
@@ -173,7 +173,7 @@ func TestSource_givesTheFirstKey(t *testing.T) {
 
 // Waiting for a source that does not return ends with the context, and after 30
 // seconds.
-func TestSource_doesNotReturnAtFirst(t *testing.T) {
+func TestNewSignerFromSource_timeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		began, stuck := time.Now(), deaf(t)
 		source := func(ctx context.Context) (string, crypto.Signer, error) { return stuck(ctx, 0) }
@@ -209,7 +209,7 @@ func TestSource_isAsked(t *testing.T) {
 			run.assertAsked(t, 3)
 
 			run.send = func(req *http.Request) (*http.Response, error) {
-				return respond(req, 401, `{"error":{"code":"authentication_error","details":"INCORRECT_API_KEY_SIGNATURE"}}`)
+				return respond(req, 401, wrongSignatureBody)
 			}
 			assert.Error(t, do(t.Context(), run.client))
 			run.assertAsked(t, 4)
@@ -266,7 +266,7 @@ func TestSource_isNotAsked(t *testing.T) {
 }
 
 // If the source does not help, the error says why, and wraps both causes.
-func TestSource_isNoHelp(t *testing.T) {
+func TestSource_doesNotHelp(t *testing.T) {
 	t.Parallel()
 	const head = "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production); "
 	for _, tt := range []struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// slowly is a source that needs that long, but for the first time.
+// slowly returns a source that takes that long from its second call on.
 func slowly(took time.Duration, result resultFunc) resultFunc {
 	return func(ctx context.Context, n int) (string, crypto.Signer, error) {
 		if n > 0 {
