@@ -218,7 +218,7 @@ func keyPath(apiKeyID string) (string, error) {
 		return "", invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
 	case apiKeyID == "." || apiKeyID == "..":
 		return "", invalid("API key ID", "is a dot segment, which would reach another path: GetAPIKeys lists the IDs")
-	case holdsKey(apiKeyID):
+	case isKeyText(apiKeyID):
 		return "", invalid("API key ID", "is a private key: give the ID that belongs to it")
 	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
 		return "", invalid("API key ID", "has control characters: copy it again")

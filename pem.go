@@ -74,9 +74,14 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 // isKeyText reports whether a string that should be a file name or a key ID
 // is in fact a private key or part of one, as PEM or bare base64.
 func isKeyText(name string) bool {
+	if holdsKey(name) || strings.Contains(name, "-----") {
+		return true
+	}
+	if len(name) <= maxID { // as IDs are; no key is as short
+		return false
+	}
 	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
-	return strings.Contains(name, privateKeyMark) || strings.Contains(name, "-----") ||
-		strings.Contains(head, ed25519Mark) ||
+	return strings.Contains(head, ed25519Mark) ||
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 

@@ -185,7 +185,9 @@ func (a *authenticator) shouldSignAgain(ctx context.Context, resp *http.Response
 		resp.Body = http.NoBody
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	again, _ := a.recover(ctx, statusError("", "", resp, body, received), received)
+	copied := *resp
+	copied.Body = io.NopCloser(bytes.NewReader(body))
+	again, _ := a.recover(ctx, statusError("", "", resp, readErrorBody(&copied), received), received)
 	resp.Body = struct {
 		io.Reader
 		io.Closer

@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -155,27 +156,35 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."
-	refuse := func(req *http.Request) (*http.Response, error) {
-		resp, err := expired(req)
-		resp.Body = io.NopCloser(strings.NewReader(long))
-		return resp, err
-	}
+	var zipped strings.Builder
+	zip := gzip.NewWriter(&zipped)
+	_, _ = zip.Write([]byte(expiredBody))
+	require.NoError(t, zip.Close())
 	order := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("order")), nil }
 	broken := func() (io.ReadCloser, error) { return nil, errConnectionLost }
 	for name, tt := range map[string]struct {
 		body    string
 		getBody func() (io.ReadCloser, error)
+		refusal string
 		again   bool
 	}{
-		"a body that can be had again": {"order", order, true},
-		"no body":                      {"", nil, true},
-		"a body without GetBody":       {"order", nil, false},
-		"a GetBody that fails":         {"order", broken, false},
+		"a body that can be had again":            {"order", order, long, true},
+		"no body":                                 {"", nil, long, true},
+		"a 401 compressed by the caller's choice": {"order", order, zipped.String(), true},
+		"a body without GetBody":                  {"order", nil, long, false},
+		"a GetBody that fails":                    {"order", broken, long, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
-			log := respondWith(mock, refuse, respond(200, "done"))
+			log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
+				resp, err := expired(req)
+				resp.Body = io.NopCloser(strings.NewReader(tt.refusal))
+				if tt.refusal != long {
+					resp.Header.Set("Content-Encoding", "gzip")
+				}
+				return resp, err
+			}, respond(200, "done"))
 			req, _ := newPost(t, tt.body)
 			req.GetBody = tt.getBody
 			if tt.body == "" {
@@ -190,7 +199,7 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 				assert.Equal(t, "200 done", fmt.Sprint(resp.StatusCode, " ", string(got)))
 			} else {
 				log.assertAttempts(t, 1)
-				assert.True(t, resp.StatusCode == 401 && string(got) == long, "the 401, with all of its body")
+				assert.True(t, resp.StatusCode == 401 && string(got) == tt.refusal, "the 401, with all of its body")
 			}
 			for _, sent := range log.requests {
 				assert.Equal(t, tt.body, string(sent.body))
