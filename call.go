@@ -35,7 +35,8 @@ type operation struct {
 	subtrader     bool                 // names an FCM subtrader
 }
 
-// A decoder is what the body of a 2xx is decoded into, each time from scratch.
+// A decoder is what the body of a 2xx is decoded into. A list is decoded again
+// after a retry, a new key at most once.
 type decoder interface{ decode(body []byte) error }
 
 // An attemptResult is the result of sending an operation once.

@@ -284,7 +284,6 @@ func numberIn[T int | int64](data json.RawMessage) *T {
 }
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
-	*r = CreateAPIKeyResponse{}
 	if err := unmarshal(body, r); err != nil && r.ID == "" { // ignore a malformed optional field if the ID is there
 		return err
 	}
@@ -295,7 +294,6 @@ func (r *CreateAPIKeyResponse) decode(body []byte) error {
 }
 
 func (r *GenerateAPIKeyResponse) decode(body []byte) error {
-	*r = GenerateAPIKeyResponse{}
 	if err := unmarshal(body, r); err != nil && (r.ID == "" || r.PrivateKey.reveal == nil) {
 		return err
 	}
