@@ -248,23 +248,35 @@ func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file keeps its name there")
 	}
-	client, exchange := newExchange(t)
-	path := filepath.Join(t.TempDir(), "key")
-	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		if req.Method == http.MethodPost {
-			assert.NoError(t, os.WriteFile(path+".other", []byte("precious"), 0o600))
-			assert.NoError(t, os.Rename(path+".other", path))
+	for _, faults := range [][]kalshitest.Fault{
+		nil,
+		{{Method: http.MethodDelete, Status: 503}, {Method: http.MethodDelete, Status: 404, Body: notFoundBody}}, // not known everywhere yet
+	} {
+		client, exchange := newExchange(t)
+		exchange.Inject(faults...)
+		path := filepath.Join(t.TempDir(), "key")
+		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				assert.NoError(t, os.WriteFile(path+".other", []byte("precious"), 0o600))
+				assert.NoError(t, os.Rename(path+".other", path))
+			}
+			return send(req)
+		})
+		before := exchange.Keys()
+		key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		if faults == nil {
+			assert.Nil(t, key)
+			assert.ErrorContains(t, err, "was deleted again")
+			assert.Equal(t, before, exchange.Keys())
+		} else {
+			require.NotNil(t, key, "handed back")
+			assert.ErrorContains(t, err, "the new key "+key.ID+" exists, its private half is in the response only")
+			assert.Len(t, exchange.Keys(), len(before)+1)
 		}
-		return send(req)
-	})
-	before := exchange.Keys()
-	key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-	assert.Nil(t, key)
-	assert.ErrorContains(t, err, "was deleted again")
-	assert.Equal(t, before, exchange.Keys())
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, "precious", string(text))
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, "precious", string(text))
+	}
 }
 
 // Once the key is created, it is kept.

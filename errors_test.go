@@ -121,6 +121,8 @@ func TestErrors_areShort(t *testing.T) {
 		{"302", apiError(302, long), " (redirects are not followed: check the base URL)"},
 		{"500", apiError(500, long), ""},
 	}
+	several := &multiError{strings.Repeat("x", 1000), nil}
+	assert.Len(t, []rune(several.Error()), 2*maxError)
 	for _, tt := range tests {
 		assertClean(t, tt.err.Error())
 		assert.True(t, strings.HasPrefix(tt.err.Error(), "kalshi: "), tt.name)

@@ -171,7 +171,7 @@ func TestCreateAPIKeyRequest_validate_refuses(t *testing.T) {
 		{"cut off", good[:len(good)-30], notPEM},
 		{"two keys", good + good, around},
 		{"text before", "my key\n" + good, around},
-		{"text after", good + "my key", around},
+		{"a letter after", good + "x", around},
 		{"a broken block before", "-----BEGIN X\n" + good, around},
 		{"EC", encodePEM("PUBLIC KEY", spki(newECKey(t).Public())), "is an EC key"},
 		{"RSA 1024", encodePEM("PUBLIC KEY", spki(newSmallRSAKey(t).Public())), "has 1024 bits, and RSA needs at least 2048"},

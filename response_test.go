@@ -299,6 +299,25 @@ func TestInvalidResponse(t *testing.T) {
 	}
 }
 
+// CreateAPIKey needs no more than the ID.
+func TestCreateAPIKeyResponse_decode(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"api_key_id":"id","warning":7}`: "",
+		`{"api_key_id":7}`:                "its field api_key_id has the wrong type",
+		`{"warning":"bound"}`:             "it lacks api_key_id",
+	} {
+		var got CreateAPIKeyResponse
+		err := got.decode([]byte(body))
+		if want == "" {
+			require.NoError(t, err)
+			assert.Equal(t, CreateAPIKeyResponse{ID: "id"}, got)
+		} else {
+			assert.EqualError(t, err, want)
+		}
+	}
+}
+
 // A list without api_keys, or one that is cut off, is an InvalidResponseError.
 func TestInvalidResponse_list(t *testing.T) {
 	t.Parallel()
