@@ -276,6 +276,7 @@ func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 		assert.Equal(t, "API", kindOf(err))
 		resp, err := sending.Get(testBaseURL)
 		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
 		assert.Equal(t, 302, resp.StatusCode)
 		log.assertAttempts(t, 2)
 		for _, sent := range log.requests {
@@ -295,8 +296,9 @@ func TestClient_defaultTransport(t *testing.T) { // not parallel: it changes htt
 	httpmock.Activate(t)
 	httpmock.RegisterNoResponder(respond(200, `{"api_keys":[]}`))
 	requireWorks(t, client)
-	_, err = sending.Get(testBaseURL)
+	resp, err := sending.Get(testBaseURL)
 	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, 2, httpmock.GetTotalCallCount())
 }
 

@@ -85,7 +85,8 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 			require.NoError(t, err)
 			stat, ok := info.Sys().(*syscall.Stat_t)
 			require.True(t, ok)
-			assert.Equal(t, owner, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
+			got := [2]uint32{stat.Uid, stat.Gid}
+			assert.Equal(t, owner, got, "owner and group")
 			assert.Equal(t, fs.FileMode(0o640), info.Mode())
 		}
 	}

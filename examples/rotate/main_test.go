@@ -95,7 +95,7 @@ func TestRotate_OfNothing(t *testing.T) {
 	srv, _ := newExchange(t)
 	set(t, &of, new(kalshi.KeyFile("")))
 	assert.ErrorContains(t, rotate(t.Context(), connect(t)), "key file is empty")
-	assert.Len(t, srv.Requests(), 0)
+	assert.Empty(t, srv.Requests())
 }
 
 // The error says what the account and the file hold, and what to do.
