@@ -1,10 +1,8 @@
 package kalshi
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -80,10 +78,18 @@ func TestClient_rejectsInput(t *testing.T) {
 	} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
 	}
+	var none context.Context
 	for _, call := range apiCalls() {
-		var none context.Context
 		assertInvalid(t, call.do(none, client), "kalshi: context is nil")
 	}
+	path := filepath.Join(t.TempDir(), "key")
+	_, err = client.GenerateAPIKeyToFile(t.Context(), botRequest, "")
+	assertInvalid(t, err, "kalshi: path is empty")
+	_, err = client.GenerateAPIKeyToFile(t.Context(), GenerateAPIKeyRequest{}, path)
+	assertInvalid(t, err, "kalshi: Name is empty")
+	_, err = client.GenerateAPIKeyToFile(none, botRequest, path)
+	assertInvalid(t, err, "kalshi: context is nil")
+	assert.NoFileExists(t, path)
 	assert.Zero(t, mock.GetTotalCallCount())
 }
 
@@ -111,10 +117,12 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 	}
 }
 
-// No key is created when its private half cannot be kept, and nothing is
-// overwritten, as by WriteFile.
+// No key is created when its private half cannot be kept. No file is overwritten.
 func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("a user may not make symbolic links there")
+	}
 	for path, want := range map[string]error{
 		"file":                          fs.ErrExist,
 		"folder":                        fs.ErrExist,
@@ -129,9 +137,8 @@ func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 			file := filepath.Join(dir, "file")
 			require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
-			symlink(t, "file", filepath.Join(dir, "link"))
-			symlink(t, "target", filepath.Join(dir, "dangling"))
-
+			require.NoError(t, os.Symlink("file", filepath.Join(dir, "link")))
+			require.NoError(t, os.Symlink("target", filepath.Join(dir, "dangling")))
 			client, mock := newTestClient(t)
 			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, path))
 			assert.Nil(t, got)
@@ -151,21 +158,6 @@ func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
 			assert.Empty(t, names(t, filepath.Join(dir, "folder")))
 		})
 	}
-}
-
-func TestClient_GenerateAPIKeyToFile_rejectsInput(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key")
-	client, mock := newTestClient(t)
-	_, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, "")
-	assertInvalid(t, err, "kalshi: path is empty")
-	_, err = client.GenerateAPIKeyToFile(t.Context(), GenerateAPIKeyRequest{}, path)
-	assertInvalid(t, err, "kalshi: Name is empty")
-	var none context.Context
-	_, err = client.GenerateAPIKeyToFile(none, botRequest, path)
-	assertInvalid(t, err, "kalshi: context is nil")
-	assert.NoFileExists(t, path)
-	assert.Zero(t, mock.GetTotalCallCount())
 }
 
 // Without a key there is no file either.
@@ -282,18 +274,19 @@ func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
 // Once the key is created, it is kept.
 func TestClient_GenerateAPIKeyToFile_cancelledOnceCreated(t *testing.T) {
 	t.Parallel()
-	client, _ := newExchange(t)
+	client, _ := newTestClient(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		return onceRead(cancel)(send(req))
+	text := generatedKey(t).PrivateKey.Reveal()
+	intercept(client, func(req *http.Request, _ roundTripper) (*http.Response, error) {
+		cancel()
+		return respond(201, fmt.Sprintf(`{"api_key_id":"new","private_key":%q}`, text))(req)
 	})
 	path := filepath.Join(t.TempDir(), "key")
-	got, err := client.GenerateAPIKeyToFile(ctx, botRequest, path)
-	require.Error(t, ctx.Err())
+	_, err := client.GenerateAPIKeyToFile(ctx, botRequest, path)
 	require.NoError(t, err)
-	text, err := os.ReadFile(path)
+	saved, err := os.ReadFile(path)
 	require.NoError(t, err)
-	assert.True(t, strings.HasSuffix(string(text), got.PrivateKey.Reveal()), "the file holds the private key")
+	assert.True(t, strings.HasSuffix(string(saved), text), "the file holds the private key")
 }
 
 func TestClient_CurrentAPIKey(t *testing.T) {
@@ -333,29 +326,5 @@ func TestClient_CurrentAPIKey_replacedMeanwhile(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "new", got.Name)
 		log.assertAttempts(t, 2)
-	}
-}
-
-// onceRead calls f when a response has arrived whole.
-func onceRead(f func()) func(*http.Response, error) (*http.Response, error) {
-	return func(resp *http.Response, err error) (*http.Response, error) {
-		if err != nil {
-			return nil, err
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(body))
-		f()
-		return resp, err
-	}
-}
-
-func symlink(t *testing.T, target, path string) {
-	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		if runtime.GOOS == "windows" {
-			t.Skip("this user may not make symbolic links")
-		}
-		require.NoError(t, err)
 	}
 }

@@ -1,6 +1,6 @@
 // Package test holds the suites that test the whole SDK from outside: through
 // the exported names of package kalshi alone, against the stand-in exchange of
-// package kalshitest. The library's root holds the tests of its single files.
+// package kalshitest. The tests of a single file are beside it in the root.
 //
 //	faults_test.go            what every call does when something goes wrong: a table
 //	hostile_test.go           responses that no client should take at their word
@@ -25,6 +25,7 @@
 //	messages_test.go          the text of each error
 //	docs_test.go              the exported API, its documentation and README
 //	helper_test.go            what the suites share
+//	child_test.go             processes that a test starts
 //
 // Suites run over a listener in memory inside a testing/synctest bubble, where
 // waiting takes no time. Those that need a real socket (TCP resets, HTTP/2,

@@ -11,11 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,13 +94,6 @@ func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
 func (x *exchange) assertRequests(t testing.TB, want int) {
 	t.Helper()
 	assert.Equal(t, want, len(x.Requests()), "requests that arrived") // Len would print their headers
-}
-
-// saveKey saves the exchange's first key in a key file.
-func (x *exchange) saveKey(t testing.TB, path string) {
-	t.Helper()
-	key := &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), key))
 }
 
 // keyIDs returns the IDs of the keys that exist now.
@@ -302,40 +292,6 @@ func hijack(wire string) http.HandlerFunc {
 	}
 }
 
-// childVariable names the function that a child process runs, for what would
-// take the test program with it. A child is this program once more.
-const childVariable = "KALSHI_TEST_CHILD"
-
-// children are those functions. A child ends with status 0 when its function
-// returns, and gets its arguments from the command line.
-var children = map[string]func(args []string){}
-
-func TestMain(m *testing.M) {
-	if child, ok := children[os.Getenv(childVariable)]; ok {
-		log.SetFlags(0)
-		child(os.Args[1:])
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-func childCommand(t testing.TB, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	program, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), program, args...)
-	// The race detector waits a second at a process's end, unless told otherwise.
-	cmd.Env = append(os.Environ(), childVariable+"="+name, "GORACE=atexit_sleep_ms=0")
-	return cmd
-}
-
-// must ends a child that cannot go on.
-func must(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 // Error bodies of the service.
 const (
 	expiredBody        = `{"error":{"code":"header_timestamp_expired","message":"header timestamp expired"}}`
@@ -358,11 +314,6 @@ func assertErrorText(t testing.TB, err error) {
 	assert.True(t, utf8.ValidString(text), "%q", text)
 	assert.False(t, strings.ContainsFunc(text, unicode.IsControl), "%q", text)
 	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, text)
-}
-
-// rotate rotates the client's key and stores nothing.
-func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyResponse, error) {
-	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
 }
 
 // gzipMember compresses a text; members may follow each other.

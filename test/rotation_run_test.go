@@ -95,6 +95,11 @@ func (run *rotationRun) save(_ context.Context, key *kalshi.GenerateAPIKeyRespon
 	return nil
 }
 
+// rotate rotates the client's key and stores nothing.
+func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyResponse, error) {
+	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
+}
+
 // requireSigns requires that the key that signs now works, whatever its scopes.
 func (run *rotationRun) requireSigns(t testing.TB) {
 	t.Helper()

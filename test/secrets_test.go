@@ -144,7 +144,7 @@ func holders(t testing.TB, s *secret) []holder {
 	key := pemOf(s.text)
 	resp := kalshi.GenerateAPIKeyResponse{ID: "id", KeyType: kalshi.KeyTypeRSA, PrivateKey: key, Warning: "none"}
 	signer := newSigner(t, "id", s.text)
-	remote, err := kalshi.NewSigner("id", &remoteKey{s.key})
+	remote, err := kalshi.NewSigner("id", struct{ crypto.Signer }{s.key}) // a key manager's
 	require.NoError(t, err)
 	client, err := kalshi.NewClient(signer)
 	require.NoError(t, err)
@@ -275,9 +275,6 @@ func TestSecrets_encode(t *testing.T) {
 		}
 	})
 }
-
-// A remoteKey signs as a key manager does: nobody sees the key itself.
-type remoteKey struct{ crypto.Signer }
 
 // A fakeT records failures instead of failing the test.
 type fakeT struct {
