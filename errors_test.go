@@ -37,6 +37,15 @@ func TestAPIError_Error(t *testing.T) {
 	}
 }
 
+// Only a list that is not found points at the base URL.
+func TestNotFoundError_Error(t *testing.T) {
+	t.Parallel()
+	err := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: "/v2/api_keys"}}
+	assert.EqualError(t, err, "kalshi: GET /v2/api_keys: 404 Not Found (check the base URL: it must end in /trade-api/v2)")
+	err.Path = "/v2/api_keys/x"
+	assert.EqualError(t, err, "kalshi: GET /v2/api_keys/x: 404 Not Found")
+}
+
 // The hint names the cause that the service reports. The clock is blamed only if
 // the service names no other cause.
 func TestUnauthorizedError_Error(t *testing.T) {

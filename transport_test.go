@@ -82,6 +82,10 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			func(_ *Client, req *http.Request) { req.URL.Host = "elsewhere.test" },
 			"request goes to https://elsewhere.test, but this client signs for https://exchange.test only",
 		},
+		"another host, by its IPv6 address": {
+			func(_ *Client, req *http.Request) { req.URL.Host = "[2001:db8::1]:8443" },
+			"request goes to https://[2001:db8::1]:8443, but this client signs for https://exchange.test only",
+		},
 		"no URL":      {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
 		"zero client": {func(c *Client, _ *http.Request) { *c = Client{} }, "client has no signer"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
