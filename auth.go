@@ -137,9 +137,8 @@ func (s *Signer) KeyType() KeyType {
 // (empty is GET) and its URL's path, without the query. The signature is valid
 // for a few seconds (observed: 10), so call it right before each send, and send
 // with a client that follows no redirects, which would take the headers along
-// to any host. Wrapped in a
-// func(context.Context, *http.Request) error, it is the request editor of a
-// generated client.
+// to any host. Wrapped in a func(context.Context, *http.Request) error, it is
+// the request editor of a generated client.
 //
 // [Client.HTTPClient] does all of that, and recovers from a rotated key and a
 // wrong clock. If you sign by hand, recover yourself: a 401 with the code
