@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 const (
@@ -134,17 +136,17 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		return nil, err
 	}
 	if err := checkKeyFile(key); err != nil { // masked on the way, perhaps: only the caller can tell
-		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", sanitize(key.ID, maxID), innerMessage(err))
+		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", redact.Text(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}
 	if err := file.save(keyFileText(key)); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {
-			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", sanitize(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
+			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", redact.Text(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
 			return key, &multiError{text, []error{err, deleteErr}}
 		}
-		return nil, &multiError{fmt.Sprintf("the new key %s was deleted again: %s", sanitize(key.ID, maxID), innerMessage(err)), []error{err}}
+		return nil, &multiError{fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), []error{err}}
 	}
 	return key, nil
 }
@@ -168,7 +170,7 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 			return key, nil
 		}
 		if id == c.signer.KeyID() { // else it was rotated meanwhile
-			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", sanitize(id, maxID))
+			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", redact.Text(id, maxID))
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // WebSocketPath is the path that a WebSocket handshake signs, with method GET:
@@ -292,10 +294,10 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, path strin
 func (c *credential) sign(text []byte) (string, error) {
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
 	if err != nil { // of a key manager, whose text can hold anything
-		return "", newRedactedError(fmt.Sprintf("kalshi: the key %s could not sign: %s", sanitize(c.keyID, maxID), innerMessage(err)), err)
+		return "", newRedactedError(fmt.Sprintf("kalshi: the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
 	}
 	if len(signature) == 0 {
-		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", sanitize(c.keyID, maxID))
+		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", redact.Text(c.keyID, maxID))
 	}
 	return base64.StdEncoding.EncodeToString(signature), nil
 }

@@ -13,9 +13,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // An operation is one call of the API, for all of its attempts.
@@ -197,30 +198,6 @@ func (c *Client) newRequest(ctx context.Context, op *operation, sent *sentTrace)
 	return req, nil
 }
 
-// A requestBody knows whether any of it was read.
-type requestBody struct {
-	content *bytes.Reader
-	state   atomic.Int32
-}
-
-const (
-	bodyUnread = iota
-	bodyRead
-	bodySealed
-)
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodySealed {
-		return 0, errors.New("kalshi: the request has ended")
-	}
-	return b.content.Read(p)
-}
-
-func (b *requestBody) Close() error { return nil }
-
-// seal reports whether nothing of the body was read, and then keeps it so.
-func (b *requestBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
-
 // callError is a call that got no response: it keeps the standard library's
 // errors and leaves out what their texts repeat.
 type callError struct {
@@ -244,7 +221,7 @@ func (e *callError) Error() string {
 	if isClosed(err) {
 		text = "the connection was closed before a response arrived: " + text
 	}
-	return "kalshi: " + e.method + " " + truncate(e.path, maxPath) + ": " + text
+	return "kalshi: " + e.method + " " + redact.Truncate(e.path, maxPath) + ": " + text
 }
 
 func (e *callError) Unwrap() error { return e.err }

@@ -3,11 +3,16 @@ package kalshi
 // The error types and their texts. Those of a rotation are in rotate.go.
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // An APIError is a response that is not 2xx. For the statuses that have a type
@@ -45,7 +50,7 @@ func (e *APIError) Error() string {
 	var b strings.Builder
 	b.WriteString("kalshi: ")
 	if e.Path != "" {
-		b.WriteString(e.Method + " " + truncate(e.Path, maxPath) + ": ")
+		b.WriteString(e.Method + " " + redact.Truncate(e.Path, maxPath) + ": ")
 	}
 	label := e.Code
 	if label == "" {
@@ -58,7 +63,7 @@ func (e *APIError) Error() string {
 	if e.Details != "" && e.Details != label && e.Details != e.Message {
 		words += ": " + e.Details
 	}
-	b.WriteString(truncate(words, maxWords))
+	b.WriteString(redact.Truncate(words, maxWords))
 	if e.StatusCode/100 == 3 {
 		b.WriteString(" (redirects are not followed: check the base URL)")
 	}
@@ -208,7 +213,7 @@ type ValidationError struct {
 
 // Error returns the field and the reason.
 func (e *ValidationError) Error() string {
-	return truncate("kalshi: "+sanitize(e.Field, maxText)+" "+e.Reason, maxError)
+	return redact.Truncate("kalshi: "+redact.Text(e.Field, maxText)+" "+e.Reason, maxError)
 }
 
 func invalid(field, format string, args ...any) error {
@@ -232,7 +237,7 @@ type InvalidResponseError struct {
 // Error returns the method, path, status and what is wrong with the body.
 func (e *InvalidResponseError) Error() string {
 	return fmt.Sprintf("kalshi: %s %s: the %d response cannot be understood: %s",
-		e.Method, truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
+		e.Method, redact.Truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
 // Unwrap returns Err.
@@ -264,10 +269,10 @@ type OutcomeUnknownError struct {
 func (e *OutcomeUnknownError) Error() string {
 	id := ""
 	if e.KeyID != "" {
-		id = ", ID " + sanitize(e.KeyID, maxID)
+		id = ", ID " + redact.Text(e.KeyID, maxID)
 	}
-	return truncate(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
-		e.Operation, sanitize(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
+	return redact.Truncate(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
+		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 
 // Unwrap returns Err.
@@ -279,7 +284,7 @@ type multiError struct {
 	errs []error
 }
 
-func (e *multiError) Error() string   { return truncate("kalshi: "+e.text, 2*maxError) }
+func (e *multiError) Error() string   { return redact.Truncate("kalshi: "+e.text, 2*maxError) }
 func (e *multiError) Unwrap() []error { return e.errs }
 
 // innerMessage is the text of an error inside another one, without the prefix
@@ -292,7 +297,56 @@ func innerMessage(err error) string {
 		return strings.TrimPrefix(own.Error(), "kalshi: ")
 	}
 	if text, own := strings.CutPrefix(err.Error(), "kalshi: "); own {
-		return sanitize(text, maxError)
+		return redact.Text(text, maxError)
 	}
-	return sanitize(err.Error(), maxText)
+	return redact.Text(err.Error(), maxText)
 }
+
+// The longest texts in errors, in characters.
+const (
+	maxError = 300 // an error; one that wraps several may have twice that
+	maxText  = 160 // one text from outside
+	maxWords = 130 // the service's words, so that a hint fits too
+	maxPath  = 80
+	maxID    = 40 // the ID or name of a key
+)
+
+// redactHTTPError rewords an error of net/http that may quote what a server
+// sent in the wrong place, such as the rest of a private key behind a
+// Content-Length that was too short. Failures to connect are safe as they are,
+// and so are plain words; quotations and long words are cut out.
+func redactHTTPError(err error) error {
+	switch err.(type) { //nolint:errorlint // one that is wrapped may have a quotation around it
+	case nil, *net.OpError, *net.DNSError, *tls.CertificateVerificationError, *ValidationError:
+		return err
+	}
+	text, _, quoted := strings.Cut(err.Error(), `"`)
+	for _, raw := range []string{"malformed MIME header", "debug="} { // what follows is not always quoted
+		if before, _, found := strings.Cut(text, raw); found {
+			text, quoted = before+raw, true
+		}
+	}
+	words := strings.Fields(text)
+	for i, word := range words {
+		if len(word) > maxID {
+			words[i], quoted = "…", true
+		}
+	}
+	if !quoted {
+		return err
+	}
+	return newRedactedError(strings.Join(words, " ")+" (the rest is withheld: it may quote the response)", err)
+}
+
+// A redactedError replaces the text of an error. errors.Is and errors.As see the
+// original; errors.Unwrap does not return it.
+type redactedError struct {
+	text string
+	err  *error // behind a pointer, so that no verb of fmt reaches it
+}
+
+func newRedactedError(text string, err error) error { return &redactedError{text, &err} }
+
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return errors.Is(*e.err, target) }
+func (e *redactedError) As(target any) bool   { return errors.As(*e.err, target) }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -175,12 +176,12 @@ func TestSanitize(t *testing.T) {
 		{"as long as may be", strings.Repeat("ü", 160), strings.Repeat("ü", 160)},
 		{"too long", strings.Repeat("ü", 161), strings.Repeat("ü", 159) + "…"},
 		{"much too long", strings.Repeat("🔑", 100_000), strings.Repeat("🔑", 159) + "…"},
-		{"private key", "-----BEGIN " + privateKeyMark + "-----", withheld},
-		{"private key that shows once it is clean", "PRIVATE\u00a0\nKEY", withheld},
-		{"Ed25519 key without its PEM lines", "cannot store " + bareKey, withheld},
+		{"private key", "-----BEGIN " + redact.PrivateKeyMark + "-----", redact.Withheld},
+		{"private key that shows once it is clean", "PRIVATE\u00a0\nKEY", redact.Withheld},
+		{"Ed25519 key without its PEM lines", "cannot store " + bareKey, redact.Withheld},
 	}
 	for _, tt := range tests {
-		got := sanitize(tt.text, maxText)
+		got := redact.Text(tt.text, maxText)
 		assert.Equal(t, tt.want, got, tt.name)
 		assertClean(t, got)
 	}

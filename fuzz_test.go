@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -48,7 +49,7 @@ func FuzzErrorBody(f *testing.F) {
 		for _, text := range []string{got.Code, got.Message, got.Details} {
 			assertClean(t, text)
 		}
-		if bytes.Contains(body, []byte(privateKeyMark)) {
+		if bytes.Contains(body, []byte(redact.PrivateKeyMark)) {
 			assert.Nil(t, got.Body)
 		} else {
 			assert.Equal(t, body, got.Body)

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/seed251d1451/kalshi-go/internal/fileowner"
+	"github.com/seed251d1451/kalshi-go/internal/atomicfile"
 )
 
 const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
@@ -115,7 +115,7 @@ func replaceFile(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	if err == nil && old != nil {
-		err = fileowner.Keep(f, old)
+		err = atomicfile.Keep(f, old)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -14,6 +14,8 @@ import (
 	"encoding/pem"
 	"reflect"
 	"strings"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 const (
@@ -74,14 +76,14 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 // isKeyText reports whether a string that should be a file name or a key ID
 // is in fact a private key or part of one, as PEM or bare base64.
 func isKeyText(name string) bool {
-	if holdsKey(name) || strings.Contains(name, "-----") {
+	if redact.HoldsKey(name) || strings.Contains(name, "-----") {
 		return true
 	}
 	if len(name) <= maxID { // as IDs are; no key is as short
 		return false
 	}
 	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
-	return strings.Contains(head, ed25519Mark) ||
+	return strings.Contains(head, redact.Ed25519Mark) ||
 		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
 }
 
@@ -278,7 +280,7 @@ func checkPublicKeyPEM(text string) error {
 	switch {
 	case text == "":
 		return invalid(field, "is empty: %s", hint)
-	case strings.Contains(text, privateKeyMark):
+	case strings.Contains(text, redact.PrivateKeyMark):
 		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	}
 	block, rest := pem.Decode([]byte(text))

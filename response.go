@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // statusError returns the error for a response that is not 2xx.
@@ -46,8 +48,8 @@ func statusError(method, path string, resp *http.Response, body []byte, received
 // {"error":{code,message,details}}, {code,message,details}, {"msg":…},
 // {"error":"…"}, and text or HTML from gateways.
 func (e *APIError) parse(body []byte) {
-	if holdsKey(string(body)) {
-		e.Body, e.Message = nil, withheld
+	if redact.HoldsKey(string(body)) {
+		e.Body, e.Message = nil, redact.Withheld
 		return
 	}
 	type fields struct{ Code, Message, Details, Msg lenientString }
@@ -57,7 +59,7 @@ func (e *APIError) parse(body []byte) {
 	}
 	if json.Unmarshal(body, &flat) != nil {
 		if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
-			e.Message = sanitize(text, maxText)
+			e.Message = redact.Text(text, maxText)
 		}
 		return
 	}
@@ -68,7 +70,7 @@ func (e *APIError) parse(body []byte) {
 	first := func(texts ...lenientString) string {
 		for _, text := range texts {
 			if text != "" {
-				return sanitize(string(text), maxText)
+				return redact.Text(string(text), maxText)
 			}
 		}
 		return ""
@@ -76,7 +78,7 @@ func (e *APIError) parse(body []byte) {
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
-	if slices.Contains([]string{e.Code, e.Message, e.Details}, withheld) {
+	if slices.Contains([]string{e.Code, e.Message, e.Details}, redact.Withheld) {
 		e.Body = nil // the mark was escaped
 	}
 }
@@ -172,7 +174,7 @@ func unmarshal(body []byte, v any) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &typeErr) && typeErr.Field != "":
-		return fmt.Errorf("its field %s has the wrong type", sanitize(typeErr.Field, maxText))
+		return fmt.Errorf("its field %s has the wrong type", redact.Text(typeErr.Field, maxText))
 	default:
 		return errNotJSON
 	}

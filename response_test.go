@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -55,15 +56,15 @@ func TestAPIError_parse_withholdsAPrivateKey(t *testing.T) {
 	t.Parallel()
 	const secret = "c2VjcmV0"
 	for _, body := range []string{
-		"-----BEGIN RSA " + privateKeyMark + "-----\n" + secret + "\n-----END RSA " + privateKeyMark + "-----\n",
-		`{"private_key":"-----BEGIN ` + privateKeyMark + `-----\n` + secret, // cut off
+		"-----BEGIN RSA " + redact.PrivateKeyMark + "-----\n" + secret + "\n-----END RSA " + redact.PrivateKeyMark + "-----\n",
+		`{"private_key":"-----BEGIN ` + redact.PrivateKeyMark + `-----\n` + secret, // cut off
 		`{"msg":"BEGIN PRIVATE\u0020KEY ` + secret + `"}`,
 		`{"error":"cannot store ` + base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t))) + `"}`,
 	} {
 		e := APIError{StatusCode: 400, Body: []byte(body)}
 		e.parse(e.Body)
 		assert.Nil(t, e.Body)
-		assert.Equal(t, withheld, e.Message)
+		assert.Equal(t, redact.Withheld, e.Message)
 		assert.NotContains(t, e.Error(), secret)
 	}
 }

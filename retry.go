@@ -7,8 +7,6 @@ import (
 	"errors"
 	"math"
 	"net/http"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 )
 
@@ -113,30 +111,6 @@ func classifyStatus(status int) (result outcome, retryable bool) {
 	default:
 		return outcomeRejected, false
 	}
-}
-
-// A sentTrace watches whether anything of an attempt can have been sent.
-type sentTrace struct {
-	body       *requestBody // nil for a request without one
-	asked, got atomic.Bool  // for a connection, and one
-	hooks      httptrace.ClientTrace
-}
-
-func (t *sentTrace) watchConn(ctx context.Context) context.Context {
-	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
-	return httptrace.WithClientTrace(ctx, &t.hooks)
-}
-
-// outcome judges an attempt that got no response. If the body was not read, and
-// cannot be read any more, nothing was sent, whatever the transport does. A
-// request without a body was not sent if the transport asked for a connection
-// and got none; a transport that never asked does not report to traces.
-func (t *sentTrace) outcome() outcome {
-	if t.body != nil && t.body.seal() || t.body == nil && t.asked.Load() && !t.got.Load() {
-		return outcomeNotSent
-	}
-	return outcomeUnknown
 }
 
 func (c *Client) retryPolicy(ctx context.Context) retryPolicy {

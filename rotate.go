@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new
@@ -192,7 +194,7 @@ func (e *RotationError) Error() string {
 	const most = 3
 	var ids []string
 	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
-		ids = append(ids, sanitize(id, maxID))
+		ids = append(ids, redact.Text(id, maxID))
 	}
 	state, cause := "the old key still signs", e.Err
 	if unknown := (*OutcomeUnknownError)(nil); len(ids) > 0 && errors.As(e.Err, &unknown) {
@@ -204,13 +206,13 @@ func (e *RotationError) Error() string {
 	case len(e.Candidates) > 0:
 		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
 	case e.Stage == StageDelete:
-		state = "the new key " + sanitize(e.NewKeyID, maxID) + " signs and is saved; delete the old one"
+		state = "the new key " + redact.Text(e.NewKeyID, maxID) + " signs and is saved; delete the old one"
 	case e.Key != nil && e.NewKeyID != "":
-		state += "; store the new key " + sanitize(e.NewKeyID, maxID) + " from Key, or delete it"
+		state += "; store the new key " + redact.Text(e.NewKeyID, maxID) + " from Key, or delete it"
 	case e.NewKeyID != "" && e.Stage == StageVerify:
-		state += "; the new key " + sanitize(e.NewKeyID, maxID) + " was deleted again"
+		state += "; the new key " + redact.Text(e.NewKeyID, maxID) + " was deleted again"
 	}
-	return truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", sanitize(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
+	return redact.Truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", redact.Text(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
 }
 
 // Unwrap returns Err.

@@ -1,8 +1,8 @@
 //go:build !unix
 
-// Package fileowner carries the owner and mode of a file over to the one that
+// Package atomicfile carries the owner and mode of a file over to the one that
 // replaces it.
-package fileowner
+package atomicfile
 
 import "os"
 
