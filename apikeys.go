@@ -135,11 +135,16 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		}
 		return nil, err
 	}
-	if err := checkKeyFile(key); err != nil { // masked on the way, perhaps: only the caller can tell
+	creds, err := key.Credentials()
+	var content PrivateKeyPEM
+	if err == nil {
+		content, err = creds.Text()
+	}
+	if err != nil { // masked on the way, perhaps: only the caller can tell
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", redact.Text(key.ID, maxID), innerMessage(err))
 		return key, &multiError{text, []error{err, file.discard()}}
 	}
-	if err := file.save(keyFileText(key)); err != nil {
+	if err := file.save(content.Reveal()); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {

@@ -3,9 +3,9 @@ package kalshi
 // The Signer: what is signed and how, and which key signs now.
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -24,6 +24,9 @@ import (
 //
 //	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
 const WebSocketPath = "/trade-api/ws/v2"
+
+// MarginWebSocketPath is the path of the margin exchange's WebSocket.
+const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
 // The three headers that sign a request, in the form that [http.Header] keeps.
 const (
@@ -48,14 +51,6 @@ type Signer struct {
 	source KeySource // nil if there is none
 	mu     sync.Mutex
 	query  *sourceQuery // the latest
-}
-
-// A credential is a key with its ID. It never changes.
-type credential struct {
-	keyID   string
-	keyType KeyType
-	key     crypto.Signer
-	opts    crypto.SignerOpts // for the key type
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs
@@ -84,41 +79,6 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	return NewSigner(keyID, key)
 }
 
-func newCredential(keyID string, key crypto.Signer) (*credential, error) {
-	if err := checkKeyID("key ID", keyID); err != nil {
-		return nil, err
-	}
-	keyType, err := checkSigner("private key", key)
-	if err != nil {
-		return nil, err
-	}
-	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
-	if keyType == KeyTypeRSA {
-		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-	}
-	return &credential{keyID, keyType, key, opts}, nil
-}
-
-// same reports whether both are the same key: equal ID and public key.
-func (c *credential) same(other *credential) bool {
-	return c == other || c.keyID == other.keyID && samePublicKey(c.key, other.key)
-}
-
-// checkKeyID rejects an ID that is empty, is a private key or cannot stand in a
-// header.
-func checkKeyID(field, keyID string) error {
-	if keyID == "" {
-		return invalid(field, "is empty: copy it from where the key was made")
-	}
-	if isKeyText(keyID) {
-		return invalid(field, "is a private key: give the ID that belongs to it")
-	}
-	if strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
-	}
-	return nil
-}
-
 // KeyID returns the ID of the key that signs now.
 func (s *Signer) KeyID() string {
 	if cred, err := s.credential(); err == nil {
@@ -134,6 +94,21 @@ func (s *Signer) KeyType() KeyType {
 	}
 	return ""
 }
+
+// Fingerprint returns the fingerprint of the key that signs now, as
+// [Credentials.Fingerprint].
+func (s *Signer) Fingerprint() string {
+	if cred, err := s.credential(); err == nil {
+		return cred.fingerprint()
+	}
+	return ""
+}
+
+// ClockOffset returns the service's clock minus the local one, as corrected.
+func (s *Signer) ClockOffset() time.Duration { return s.clockOffset() }
+
+// Recover learns what a 401 teaches, and reports whether to sign and send again.
+func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool { return false }
 
 // SignRequest sets the three headers that sign req as it is now: its method
 // (empty is GET) and its URL's path, without the query. The signature is valid

@@ -198,6 +198,11 @@ func WithMaxRetries(n int) Option {
 	}
 }
 
+// WithLogger has the client log what it retries, repairs and follows.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *Client) error { return nil }
+}
+
 // WithUserAgent sets the User-Agent header, in place of kalshi-go's own.
 func WithUserAgent(ua string) Option {
 	return func(c *Client) error {

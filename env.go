@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"context"
 	"crypto"
 	"os"
 	"slices"
@@ -40,6 +41,16 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 			}
 			return c.setBaseURL(envBaseURL, rawURL)
 		})
+	}
+	return NewClient(signer, opts...)
+}
+
+// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile],
+// and follows the file.
+func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
+	signer, err := NewSignerFromSource(context.Background(), KeyFile(path).Load)
+	if err != nil {
+		return nil, err
 	}
 	return NewClient(signer, opts...)
 }

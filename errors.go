@@ -243,6 +243,27 @@ func (e *InvalidResponseError) Error() string {
 // Unwrap returns Err.
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
+// A NotSentError is a request with a body that certainly was not sent.
+type NotSentError struct{ Err error }
+
+// Error returns the text of Err.
+func (e *NotSentError) Error() string { return "kalshi: not sent: " + innerMessage(e.Err) }
+
+// Unwrap returns Err.
+func (e *NotSentError) Unwrap() error { return e.Err }
+
+// A NotSavedError says that a key exists, and that Response is all that holds it.
+type NotSavedError struct {
+	Response *GenerateAPIKeyResponse
+	Err      error
+}
+
+// Error says what happened.
+func (e *NotSavedError) Error() string { return "kalshi: not saved: " + innerMessage(e.Err) }
+
+// Unwrap returns Err.
+func (e *NotSavedError) Unwrap() error { return e.Err }
+
 // An OutcomeUnknownError says that a key may or may not have been created:
 // the request may have been processed, and no usable response arrived. It is
 // not retried, since that could create a second key. List the keys, and delete

@@ -31,71 +31,44 @@ const maxKeyFileSize = 1 << 20 // 1 MiB; a key takes at most 7 KiB
 // number can load it.
 type KeyFile string
 
-// Load reads the key from the file. It follows symbolic links, allows blanks
-// and quotes around the ID, and ignores the context. If the file cannot be
-// read, the error wraps an [*fs.PathError]. If the file is over 1 MiB, or
-// lacks the ID or a key that [ParsePrivateKey] accepts, the error is a
-// [*ValidationError].
-func (f KeyFile) Load(_ context.Context) (keyID string, key crypto.Signer, err error) {
+// Load reads the key from the file. It is a [KeySource]. It follows symbolic
+// links and ignores the context. If the file cannot be read, the error wraps an
+// [*fs.PathError]. If the file is over 1 MiB, or lacks the ID or a key that
+// [ParsePrivateKey] accepts, the error is a [*ValidationError].
+func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 	const field = "key file"
-	keyID, key, err = loadKeyFile(field, string(f))
+	keyID, key, err := loadKeyFile(field, string(f))
 	if err == nil && keyID == "" {
-		return "", nil, invalid(field+" "+string(f), "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
+		return Credentials{}, invalid(field+" "+string(f), "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
 	}
-	return keyID, key, err
+	if err != nil {
+		return Credentials{}, err
+	}
+	return NewCredentials(keyID, key)
 }
 
-// Save writes a generated key to the file, replacing a file that exists in a
-// single step: it writes a new file in the same folder, with mode 0600 where
-// the system has modes, syncs it to disk and renames it. If Save fails, the
-// old file is unchanged and the new one is removed. If the process is killed,
-// the file holds the old key or the new one, and a new file may be left
-// behind: its name begins with the file's own and ends in ".tmp", and its mode
-// is 0600 or that of the old file. Failing to sync the folder after the rename
-// is not an error.
-//
-// On Unix, the file keeps its owner, group and mode, except that others lose
-// all access. Save fails if it cannot keep them: otherwise an administrator's
-// rotation would lock out the bots that load the file. If the path is a
-// symbolic link, Save replaces the link, not the file that it points to. A
-// single file that is mounted into a container cannot be replaced: mount its
-// folder.
-//
-// Save ignores the context, because a key that is not saved may be lost. It
-// returns a [*ValidationError] for a response without a private key or a valid
-// ID. In particular, it cannot be used with [RotateAPIKeyRequest].PrivateKey:
-// the response then has no private key.
-func (f KeyFile) Save(_ context.Context, key *GenerateAPIKeyResponse) error {
+// Save writes the credentials to the file, replacing a file that exists in a
+// single step. It is a [Store]. It ignores the context, because a key that is
+// not saved may be lost. It returns a [*ValidationError] for a key that is not in
+// memory.
+func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	path := string(f)
 	if err := checkPath("key file", path); err != nil {
 		return err
 	}
-	if key != nil && key.PrivateKey.reveal == nil {
-		return invalid("response", "has no private key: to rotate to a key of your own, use a Save that stores it with the new ID")
-	}
-	if err := checkKeyFile(key); err != nil { // what Load could not use must not replace a key
+	text, err := c.Text()
+	if err != nil {
 		return err
 	}
-	if err := replaceFile(path, keyFileText(key)); err != nil {
+	if err := replaceFile(path, text.Reveal()); err != nil {
 		return pathError("save the key file", path, err)
 	}
 	return nil
 }
 
-// checkKeyFile rejects what would not load from a key file as it was saved.
-func checkKeyFile(key *GenerateAPIKeyResponse) error {
-	if _, err := key.Signer(); err != nil {
-		return err
-	}
-	if id, _ := keyIDLine(keyFileText(key)); id != key.ID {
-		return invalid("key ID", "begins or ends with a quote, which a key file does not keep: is there a proxy in between?")
-	}
-	return nil
-}
-
-// keyFileText is the content of a key file.
-func keyFileText(key *GenerateAPIKeyResponse) string {
-	return envKeyID + "=" + key.ID + "\n" + strings.TrimRight(key.PrivateKey.Reveal(), "\r\n") + "\n"
+// Check reports whether Save would work.
+func (f KeyFile) Check(_ context.Context) error {
+	return checkPath("key file", string(f))
 }
 
 // replaceFile writes the text to a new file and renames it to path.
@@ -140,31 +113,7 @@ func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error
 	if err != nil {
 		return "", nil, err
 	}
-	field += " " + path
-	key, err = parsePrivateKey(field, data)
-	if err != nil {
-		return "", nil, err
-	}
-	keyID, found := keyIDLine(string(data))
-	if !found {
-		return "", key, nil
-	}
-	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
-		return "", nil, err
-	}
-	return keyID, key, nil
-}
-
-// keyIDLine returns the value of the first line that sets KALSHI_API_KEY_ID.
-func keyIDLine(text string) (keyID string, found bool) {
-	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimPrefix(strings.TrimSpace(name), "export ")
-		if ok && strings.TrimSpace(name) == envKeyID {
-			return strings.Trim(value, " \t\r\n\"'"), true
-		}
-	}
-	return "", false
+	return parseKeyText(field+" "+path, data)
 }
 
 // LoadPrivateKey reads a file of at most 1 MiB and parses it with

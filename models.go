@@ -3,6 +3,7 @@ package kalshi
 // Requests, responses and the types of their fields.
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -162,18 +163,32 @@ type GenerateAPIKeyResponse struct {
 	Warning string `json:"warning,omitzero"`
 }
 
-// Signer returns a new [Signer] that signs with the generated key. If the
-// private key is missing or cannot be parsed, the error is a
-// [*ValidationError].
-func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
+// Credentials returns the generated key with its ID. If the private key is
+// missing or cannot be parsed, the error is a [*ValidationError].
+func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 	if r == nil {
-		return nil, invalid("response", "is nil: check the error of the call that returned it")
+		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
 	}
 	key, err := r.PrivateKey.Parse()
 	if err != nil {
+		return Credentials{}, err
+	}
+	return NewCredentials(r.ID, key)
+}
+
+// Signer returns a new [Signer] that signs with the generated key. Its errors
+// are those of [GenerateAPIKeyResponse.Credentials].
+func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
+	c, err := r.Credentials()
+	if err != nil {
 		return nil, err
 	}
-	return NewSigner(r.ID, key)
+	return NewSigner(c.KeyID(), c.PrivateKey())
+}
+
+// LogValue logs the ID and type.
+func (r GenerateAPIKeyResponse) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }
 
 // validateKeyFields checks the fields that both requests share. It leaves to

@@ -45,21 +45,6 @@ func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
 	return ParsePrivateKey([]byte(k.Reveal()))
 }
 
-// WriteFile writes the text to a new file at path, with mode 0600 on systems
-// that have file modes, and syncs the file and its folder to disk. It never
-// overwrites: if there is a file, a folder or a symbolic link at path, the
-// error matches [fs.ErrExist]. If writing fails, the file is removed.
-func (k PrivateKeyPEM) WriteFile(path string) error {
-	if k.reveal == nil {
-		return invalid("private key", "is missing: only the response that created the key has it")
-	}
-	f, err := createFile(path)
-	if err != nil {
-		return err
-	}
-	return f.save(k.Reveal())
-}
-
 // UnmarshalText stores a copy of text, so that JSON and similar formats decode
 // into a PrivateKeyPEM. It never fails: use [PrivateKeyPEM.Parse] to check
 // that the text is a key.

@@ -20,12 +20,12 @@ import (
 // key. It prints without the private key, unless fmt cannot call its methods:
 // with %p and the like, and in an unexported field of another struct.
 type RotateAPIKeyRequest struct {
-	// Save is required. It stores the new key and its ID where the next start
+	// Store is required. It saves the new key and its ID where the next start
 	// of the program finds them, and returns when they are safe there.
-	// [KeyFile.Save] is one. A Save of your own must not overwrite the only copy of
+	// A [KeyFile] is one. A Store of your own must not overwrite the only copy of
 	// the old key in a way that can fail half-way. Its context ends after 30
 	// seconds, and not when the caller's does.
-	Save func(ctx context.Context, key *GenerateAPIKeyResponse) error
+	Store Store
 	// Signer is the signer whose key is rotated; nil is the client's own. With
 	// a Signer, the client's key lists, makes and deletes, and the key that is
 	// rotated needs no scope for that.
@@ -35,9 +35,7 @@ type RotateAPIKeyRequest struct {
 	// KeyType is the new key's algorithm; empty is the current key's.
 	KeyType KeyType
 	// PrivateKey, if set, becomes the new key: its public half is registered
-	// as [Client.CreateAPIKey] does, and Save gets a response with no private
-	// key, which [KeyFile.Save] does not take. If nil, the service makes the
-	// pair.
+	// as [Client.CreateAPIKey] does. If nil, the service makes the pair.
 	PrivateKey crypto.Signer
 	// KeepOld leaves the old key alive, for other processes that still use it.
 	KeepOld bool
@@ -102,7 +100,7 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 		return nil, r.failed(StageInspect, r.explainScope(err))
 	}
 	if err := r.mint(ctx); err != nil {
-		return nil, r.failed(StageMint, r.explainScope(err))
+		return nil, r.failed(StageCreate, r.explainScope(err))
 	}
 	if err := r.stage(ctx, r.verify); err != nil {
 		if r.stage(ctx, r.rollback) == nil {
@@ -130,8 +128,8 @@ var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil f
 
 func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	switch {
-	case r.Save == nil:
-		return invalid("Save", "is nil: give one that stores the new key, such as KeyFile(path).Save; it would be lost with the process")
+	case r.Store == nil:
+		return invalid("Store", "is nil: give one that saves the new key, such as KeyFile(path); it would be lost with the process")
 	case r.Grace < 0:
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
 	}
@@ -154,13 +152,25 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	return err
 }
 
+// A Store saves the new key of a rotation. [KeyFile] is one. If it also has a
+// method Check(context.Context) error, that is called before a key is made.
+type Store interface {
+	Save(ctx context.Context, c Credentials) error
+}
+
+// A SaveFunc is a function as a [Store].
+type SaveFunc func(ctx context.Context, c Credentials) error
+
+// Save calls f.
+func (f SaveFunc) Save(ctx context.Context, c Credentials) error { return f(ctx, c) }
+
 // A RotationStage is a step of [Client.RotateAPIKey].
 type RotationStage string
 
 // The stages of a rotation, in their order.
 const (
 	StageInspect RotationStage = "inspect" // find the current key and what it may do
-	StageMint    RotationStage = "mint"    // make the new key
+	StageCreate  RotationStage = "create"  // make the new key
 	StageVerify  RotationStage = "verify"  // make a call signed by the new key
 	StageSave    RotationStage = "save"    // have the caller store it
 	StageDelete  RotationStage = "delete"  // delete the old key
@@ -182,7 +192,7 @@ type RotationError struct {
 	// it: store it, or delete NewKeyID.
 	Key *GenerateAPIKeyResponse
 	// Candidates are the IDs of keys that may be the new one, when the outcome
-	// of StageMint is unknown: they have its name and did not exist before. None
+	// of StageCreate is unknown: they have its name and did not exist before. None
 	// is deleted; delete the one that nobody else made.
 	Candidates []string
 	// Err is what happened.

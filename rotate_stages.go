@@ -271,8 +271,7 @@ func (r *rotation) rollback(ctx context.Context) error {
 
 // save has the caller store the key.
 func (r *rotation) save(ctx context.Context) error {
-	handed := *r.key
-	return r.req.Save(ctx, &handed)
+	return r.req.Store.Save(ctx, r.new.public())
 }
 
 // retire deletes the old key when its grace is over, and reports whether it

@@ -4,7 +4,6 @@ package kalshi
 
 import (
 	"context"
-	"crypto"
 	"fmt"
 	"time"
 )
@@ -13,7 +12,7 @@ import (
 // ([KeyFile.Load]) or a secret manager. It may be called from several
 // goroutines. Its context ends after 30 seconds and does not belong to any one
 // call, since many may wait for its result.
-type KeySource func(ctx context.Context) (keyID string, key crypto.Signer, err error)
+type KeySource func(ctx context.Context) (Credentials, error)
 
 const (
 	sourceTimeout = 30 * time.Second
@@ -50,11 +49,11 @@ func NewSignerFromSource(ctx context.Context, source KeySource) (*Signer, error)
 // Requests under way that are then refused are signed again by the client. It
 // returns a [*ValidationError] for what [NewSigner] does not accept. It does
 // not tell the signer's source, which is asked again when the key is refused.
-func (s *Signer) Replace(keyID string, key crypto.Signer) error {
+func (s *Signer) Replace(c Credentials) error {
 	if _, err := s.credential(); err != nil {
 		return err
 	}
-	cred, err := newCredential(keyID, key)
+	cred, err := c.credential()
 	if err == nil {
 		s.cred.Store(cred)
 	}
@@ -112,12 +111,12 @@ func (s *Signer) load() (*credential, error) {
 	}
 	results := make(chan result, 1)
 	go func() {
-		keyID, key, err := s.source(ctx)
+		found, err := s.source(ctx)
 		if err != nil {
 			results <- result{err: err}
 			return
 		}
-		cred, err := newCredential(keyID, key)
+		cred, err := found.credential()
 		results <- result{cred, err}
 	}()
 	select {

@@ -1,0 +1,218 @@
+package kalshi
+
+// Credentials: an API key with its ID, and its text.
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Credentials are an API key: its ID and its private half. A [KeySource] returns
+// them, and a [Store] saves them. They print and log as key ID and type; encoding
+// them is an error: use [Credentials.Text]. The zero value holds no key. Values
+// may be copied and are safe for concurrent use if the key is.
+type Credentials struct {
+	// A pointer to a function, as in PrivateKeyPEM.
+	get *func() *credential
+}
+
+// A credential is a key with its ID. It never changes.
+type credential struct {
+	keyID   string
+	keyType KeyType
+	key     crypto.Signer
+	opts    crypto.SignerOpts // for the key type
+}
+
+// NewCredentials returns the credentials of a key ID and the private key that
+// belongs to it. It accepts what [NewSigner] accepts.
+func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
+	cred, err := newCredential(keyID, key)
+	if err != nil {
+		return Credentials{}, err
+	}
+	return cred.public(), nil
+}
+
+// ParseCredentials reads the text of a [KeyFile], or a JSON object
+// {"KALSHI_API_KEY_ID": …, "KALSHI_PRIVATE_KEY": …}.
+func ParseCredentials(text []byte) (Credentials, error) {
+	const field = "credentials"
+	keyID, key, err := parseKeyText(field, text)
+	if err == nil && keyID == "" {
+		return Credentials{}, invalid(field, "do not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
+	}
+	if err != nil {
+		return Credentials{}, err
+	}
+	return NewCredentials(keyID, key)
+}
+
+// parseKeyText reads a private key, and its ID if the text names one.
+func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, err error) {
+	var object map[string]string
+	if json.Unmarshal(text, &object) == nil {
+		text = []byte(envKeyID + "=" + object[envKeyID] + "\n" + object[envPrivateKey])
+	}
+	if key, err = parsePrivateKey(field, text); err != nil {
+		return "", nil, err
+	}
+	keyID, found := keyIDLine(string(text))
+	if !found {
+		return "", key, nil
+	}
+	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
+		return "", nil, err
+	}
+	return keyID, key, nil
+}
+
+// KeyID returns the key's ID, or "" for the zero value.
+func (c Credentials) KeyID() string {
+	if c.get == nil {
+		return ""
+	}
+	return (*c.get)().keyID
+}
+
+// KeyType returns the key's type, or "" for the zero value.
+func (c Credentials) KeyType() KeyType {
+	if c.get == nil {
+		return ""
+	}
+	return (*c.get)().keyType
+}
+
+// PrivateKey returns the private key, or nil for the zero value. A key in memory
+// prints itself: keep it out of logs.
+func (c Credentials) PrivateKey() crypto.Signer {
+	if c.get == nil {
+		return nil
+	}
+	return (*c.get)().key
+}
+
+// Fingerprint identifies the key pair without revealing it: "SHA256:" and the
+// unpadded base64 of the SHA-256 of the public key in the form
+// SubjectPublicKeyInfo. It has the form of ssh-keygen -l, but not its value.
+// It is "" for the zero value. This prints the same, with padding:
+//
+//	openssl pkey -in key.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64
+func (c Credentials) Fingerprint() string {
+	if c.get == nil {
+		return ""
+	}
+	return (*c.get)().fingerprint()
+}
+
+// Text returns the text of a [KeyFile] with the key, which [ParseCredentials]
+// and [ParsePrivateKey] read. For a key that is not in memory, and for the zero
+// value, it returns a [*ValidationError].
+func (c Credentials) Text() (PrivateKeyPEM, error) {
+	if c.get == nil {
+		return PrivateKeyPEM{}, errNoCredentials
+	}
+	key, err := MarshalPrivateKey(c.PrivateKey())
+	if err != nil {
+		return PrivateKeyPEM{}, err
+	}
+	return newPrivateKeyPEM(envKeyID + "=" + c.KeyID() + "\n" + key.Reveal()), nil
+}
+
+var (
+	errNoCredentials      = invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
+	errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
+)
+
+// String returns the key ID and type.
+func (c Credentials) String() string {
+	return fmt.Sprintf("kalshi.Credentials{KeyID: %q, KeyType: %q}", c.KeyID(), c.KeyType())
+}
+
+// LogValue logs the key ID and type.
+func (c Credentials) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key_id", c.KeyID()), slog.String("key_type", string(c.KeyType())))
+}
+
+// MarshalText always fails, and with it JSON, XML and text encoders.
+func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCredentials }
+
+// MarshalBinary always fails, and with it gob.
+func (c Credentials) MarshalBinary() ([]byte, error) { return nil, errEncodedCredentials }
+
+func newCredential(keyID string, key crypto.Signer) (*credential, error) {
+	if err := checkKeyID("key ID", keyID); err != nil {
+		return nil, err
+	}
+	keyType, err := checkSigner("private key", key)
+	if err != nil {
+		return nil, err
+	}
+	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
+	if keyType == KeyTypeRSA {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	}
+	return &credential{keyID, keyType, key, opts}, nil
+}
+
+// credential returns what c holds, or an error for the zero value.
+func (c Credentials) credential() (*credential, error) {
+	if c.get == nil {
+		return nil, errNoCredentials
+	}
+	return (*c.get)(), nil
+}
+
+func (c *credential) public() Credentials {
+	get := func() *credential { return c }
+	return Credentials{&get}
+}
+
+// same reports whether both are the same key: equal ID and public key.
+func (c *credential) same(other *credential) bool {
+	return c == other || c.keyID == other.keyID && samePublicKey(c.key, other.key)
+}
+
+func (c *credential) fingerprint() string {
+	der, err := x509.MarshalPKIXPublicKey(c.key.Public())
+	if err != nil {
+		return "" // its type was checked
+	}
+	sum := sha256.Sum256(der)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// checkKeyID rejects an ID that is empty, is a private key or cannot stand in a
+// header.
+func checkKeyID(field, keyID string) error {
+	if keyID == "" {
+		return invalid(field, "is empty: copy it from where the key was made")
+	}
+	if isKeyText(keyID) {
+		return invalid(field, "is a private key: give the ID that belongs to it")
+	}
+	if strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
+	}
+	return nil
+}
+
+// keyIDLine returns the value of the first line that sets KALSHI_API_KEY_ID.
+func keyIDLine(text string) (keyID string, found bool) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimPrefix(strings.TrimSpace(name), "export ")
+		if ok && strings.TrimSpace(name) == envKeyID {
+			return strings.Trim(value, " \t\r\n\"'"), true
+		}
+	}
+	return "", false
+}
