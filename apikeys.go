@@ -5,6 +5,7 @@ package kalshi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,51 +24,44 @@ const (
 // GetAPIKeys lists the account's keys: GET /api_keys.
 //
 // Documented errors: [*UnauthorizedError], [*ServerError]; see the package
-// documentation for those that any call may return.
+// documentation for those that any call may return. A key restricted to a
+// sub-account may not list: 403 (documented).
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
-	list, err := c.list(ctx, nil, opts...)
-	if err != nil {
-		return nil, err
-	}
-	return &list.GetAPIKeysResponse, nil
+	list, _, err := c.list(ctx, opts...)
+	return list, err
 }
 
-// list is GetAPIKeys, signed with another credential than the signer's if one
-// is given.
-func (c *Client) list(ctx context.Context, cred *credential, opts ...GetAPIKeysOption) (*keyList, error) {
-	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys, credential: cred}
+// list is GetAPIKeys, and returns the key that it was signed with, too.
+func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, *credential, error) {
+	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys}
+	var subtrader string
 	for _, opt := range opts {
-		if opt == nil {
-			return nil, invalid("option", "is nil: leave it out")
+		if subtrader = opt.subtrader; subtrader == "" {
+			return nil, nil, invalid("subtrader ID", "is empty: leave the option out to list all keys")
 		}
-		if err := opt(&op); err != nil {
-			return nil, err
-		}
+		op.query = url.Values{"fcm_subtrader_id": {subtrader}}.Encode()
 	}
-	if err := c.ready(ctx); err != nil {
-		return nil, err
+	list, call := new(GetAPIKeysResponse), c.newCall(op)
+	call.decode = list.decode
+	if err := call.run(ctx); err != nil {
+		return nil, nil, hintSubtrader(err, subtrader)
 	}
-	out, auth := new(keyList), authenticator{signer: c.signer, fixed: cred}
-	if err := c.run(ctx, &op, out, &auth); err != nil {
-		return nil, err
-	}
-	out.signedWith = auth.used
-	return out, nil
+	return list, call.auth.used, nil
 }
 
-// A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists.
-type GetAPIKeysOption func(*operation) error
+// A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists: see [ForSubtrader].
+type GetAPIKeysOption struct{ subtrader string }
 
 // ForSubtrader lists only the keys that are bound to a subtrader of an FCM
 // member. An empty ID is rejected, since it would list all keys.
-func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption {
-	return func(op *operation) error {
-		if fcmSubtraderID == "" {
-			return invalid("subtrader ID", "is empty: leave the option out to list all keys")
-		}
-		op.query, op.subtrader = url.Values{"fcm_subtrader_id": {fcmSubtraderID}}.Encode(), true
-		return nil
+func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
+
+// hintSubtrader adds to a 403 a hint on the FCM subtrader, if the call named one.
+func hintSubtrader(err error, subtrader string) error {
+	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok && subtrader != "" && !forbidden.isPage() {
+		return withHint(err, "FCMSubtraderID is for FCM members only: leave it out for other accounts")
 	}
+	return err
 }
 
 // CreateAPIKey registers a public key whose private half stays with the
@@ -83,8 +77,13 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 		return nil, err
 	}
 	out := new(CreateAPIKeyResponse)
-	if err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name, subtrader: req.FCMSubtraderID != ""}, req, out); err != nil {
-		return nil, err
+	op := operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}
+	if err := c.createKey(ctx, op, req, out); err != nil {
+		forbidden, ok := errors.AsType[*ForbiddenError](err)
+		if ok && req.FCMSubtraderID == "" && forbidden.Code == "forbidden" {
+			return nil, withHint(err, "registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others")
+		}
+		return nil, hintSubtrader(err, req.FCMSubtraderID)
 	}
 	return out, nil
 }
@@ -104,8 +103,11 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 		return nil, err
 	}
 	out := new(GenerateAPIKeyResponse)
-	if err := c.createKey(ctx, operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, subtrader: req.FCMSubtraderID != ""}, req, out); err != nil {
-		return nil, err
+	// The connection is closed afterwards: net/http would log what a broken proxy
+	// sends behind the response, which may be a key.
+	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
+	if err := c.createKey(ctx, op, req, out); err != nil {
+		return nil, hintSubtrader(err, req.FCMSubtraderID)
 	}
 	return out, nil
 }
@@ -131,7 +133,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
 		if removeErr := file.discard(); removeErr != nil {
-			err = &multiError{innerMessage(err) + "; the empty file stays: " + innerMessage(removeErr), []error{err, removeErr}}
+			err = reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
 		}
 		return nil, err
 	}
@@ -142,16 +144,16 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	}
 	if err != nil { // masked on the way, perhaps: only the caller can tell
 		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", redact.Text(key.ID, maxID), innerMessage(err))
-		return key, &multiError{text, []error{err, file.discard()}}
+		return key, reword(text, err, file.discard())
 	}
 	if err := file.save(content.Reveal()); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
-		if deleteErr := c.delete(ctx, operation{keyID: key.ID, rollback: true}); deleteErr != nil {
+		if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
 			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", redact.Text(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
-			return key, &multiError{text, []error{err, deleteErr}}
+			return key, reword(text, err, deleteErr)
 		}
-		return nil, &multiError{fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), []error{err}}
+		return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 	}
 	return key, nil
 }
@@ -160,24 +162,16 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 // list shows it. With [APIKey.Missing] it is a bot's check at start-up that the
 // key has the scopes it needs. It is an error if the key is not listed; the
 // other errors are those of [Client.GetAPIKeys]. A key restricted to a
-// sub-account may not list (observed).
+// sub-account may not list: 403 (documented).
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
-	if err := c.ready(ctx); err != nil {
+	list, signedWith, err := c.list(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for {
-		keys, err := c.list(ctx, nil)
-		if err != nil {
-			return nil, err
-		}
-		id := keys.signedWith.keyID
-		if key := keys.find(id); key != nil {
-			return key, nil
-		}
-		if id == c.signer.KeyID() { // else it was rotated meanwhile
-			return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", redact.Text(id, maxID))
-		}
+	if key := list.find(signedWith.keyID); key != nil {
+		return key, nil
 	}
+	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", redact.Text(signedWith.keyID, maxID))
 }
 
 func (r *GetAPIKeysResponse) find(id string) *APIKey {
@@ -190,31 +184,69 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 }
 
 // createKey makes the call that op names. It validates nothing.
-func (c *Client) createKey(ctx context.Context, op operation, req any, out decoder) error {
+func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return fmt.Errorf("kalshi: %s: encode the request: %w", op.name, err)
 	}
-	op.method, op.body, op.nonIdempotent = http.MethodPost, body, true
-	return c.do(ctx, &op, out)
+	op.method, op.body, op.creates = http.MethodPost, body, true
+	call := c.newCall(op)
+	call.decode = func(body []byte) error {
+		if findKeyID(body) == call.auth.used.keyID {
+			return errors.New("it gives the new key the ID of the one that signed")
+		}
+		return out.decode(body)
+	}
+	return call.run(ctx)
 }
 
 // DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
 //
 // A [*NotFoundError] means that there was no such key before the call. If the
-// response of one attempt was lost and the next one finds the key gone, that is
-// a success. Documented errors beside it: [*BadRequestError],
-// [*UnauthorizedError], [*ServerError].
+// response to one attempt was lost or was a 5xx, and the next one finds no such
+// key, that is a success: nobody can tell then whether there was one. Documented
+// errors beside it: [*BadRequestError], [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
-	return c.delete(ctx, operation{keyID: apiKeyID})
-}
-
-func (c *Client) delete(ctx context.Context, op operation) (err error) {
-	op.name, op.method = "DeleteAPIKey", http.MethodDelete
-	if op.path, err = keyPath(op.keyID); err != nil {
+	call, err := c.newDelete(apiKeyID)
+	if err != nil {
 		return err
 	}
-	return c.do(ctx, &op, noResult{})
+	call.settled = func(err error) bool {
+		if !call.state.unknown {
+			return false
+		}
+		// A key that deleted itself gets the 401 of an unknown key.
+		own, ok := errors.AsType[*UnauthorizedError](err)
+		return isGone(err) || ok && own.Details == detailsUnknownKey && apiKeyID == call.auth.used.keyID
+	}
+	return call.run(ctx)
+}
+
+// takeBack deletes a key that was made just now: a 404 may mean that it is not
+// visible everywhere yet, whatever came before.
+func (c *Client) takeBack(ctx context.Context, apiKeyID string) error {
+	call, err := c.newDelete(apiKeyID)
+	if err != nil {
+		return err
+	}
+	return call.run(ctx)
+}
+
+func (c *Client) newDelete(apiKeyID string) (*call, error) {
+	path, err := keyPath(apiKeyID)
+	if err != nil {
+		return nil, err
+	}
+	call := c.newCall(operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path})
+	call.decode = decodeNothing
+	return call, nil
+}
+
+// isGone reports whether err is the service's word that a key does not exist;
+// a 404 of a gateway is not.
+func isGone(err error) bool {
+	notFound, ok := errors.AsType[*NotFoundError](err)
+	return ok && notFound.Code == codeNotFound
 }
 
 // keyPath returns the escaped path of one key. It rejects IDs that are private

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +24,9 @@ import (
 //	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
 const WebSocketPath = "/trade-api/ws/v2"
 
-// MarginWebSocketPath is the path of the margin exchange's WebSocket.
+// MarginWebSocketPath is the path of the margin exchange's WebSocket, whose hosts
+// are external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co
+// (documented). It is signed as [WebSocketPath] is.
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
 // The three headers that sign a request, in the form that [http.Header] keeps.
@@ -35,39 +36,50 @@ const (
 	headerTimestamp = "Kalshi-Access-Timestamp"
 )
 
-// A Signer signs requests with an API key: its ID and its private half.
+// A Signer signs requests with an API key.
 //
 // It is safe for concurrent use and meant to be shared: between clients,
 // WebSocket dials and generated API clients. [Client.RotateAPIKey],
 // [Signer.Replace] and [Signer.Reload] switch the key inside the Signer, so
 // that all of them follow at once. It also keeps the offset of the service's
-// clock, learned from a refused timestamp. It prints as its key ID and type
-// only. The zero value signs nothing and returns an error.
+// clock, learned from a refused timestamp. It prints as its key ID and type. The
+// zero value signs nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
-	offset   atomic.Int64  // service's clock minus the local one, in nanoseconds
+	clock    *clock
+	source   *source       // nil if there is none
+	changes  *changes      // for the clients that log
 	rotating chan struct{} // holds one token while a rotation is running
-
-	source KeySource // nil if there is none
-	mu     sync.Mutex
-	query  *sourceQuery // the latest
+	retired  sync.Map      // the IDs of keys that a rotation has deleted, or will
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs
 // to it: RSA of 2048 to 8192 bits or Ed25519, in memory ([ParsePrivateKey]),
 // in a KMS or in an HSM. The key must be safe for concurrent use.
 //
-// It returns a [*ValidationError] for an ID that is empty or has blanks,
-// control or non-ASCII characters, and for a key that the service would not
-// accept. Only the service can tell whether the two belong together.
+// It returns a [*ValidationError] for an ID that cannot be one, such as key text
+// or a placeholder in brackets, and for a key that the service would not accept.
+// Only the service can tell whether the two belong together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{rotating: make(chan struct{}, 1)}
+	return newSigner(cred), nil
+}
+
+// newSigner returns a signer of a key that was checked, or of none so far.
+func newSigner(cred *credential) *Signer {
+	s := &Signer{clock: new(clock), changes: newChanges(), rotating: make(chan struct{}, 1)}
 	s.cred.Store(cred)
-	return s, nil
+	return s
+}
+
+// with returns a signer that shares the clock of s and always signs with cred.
+func (s *Signer) with(cred *credential) *Signer {
+	fixed := &Signer{clock: s.clock, changes: s.changes}
+	fixed.cred.Store(cred)
+	return fixed
 }
 
 // NewSignerFromPEM is [ParsePrivateKey] and [NewSigner] in one step.
@@ -77,6 +89,111 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 		return nil, err
 	}
 	return NewSigner(keyID, key)
+}
+
+// NewSignerFromSource returns a signer with the key that the source returns
+// now. When the service no longer accepts that key, the client's calls and
+// those through [Client.HTTPClient] query the source again, at most once a
+// second, and go on with the key it returns then. So a bot follows a rotation
+// that another process made, with no failed call.
+//
+// The error of a source that fails is found with errors.Is and errors.As.
+func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
+	if load == nil {
+		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
+	}
+	s := newSigner(nil)
+	s.source = &source{load: load}
+	if err := s.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Replace switches the signer to another key, at once for everything that
+// holds it: for a secret manager that calls back when the key was rotated.
+// Requests under way that are then refused are signed again by the client. For
+// the zero Credentials it returns a [*ValidationError]. It does not tell the
+// signer's source, which is queried again when the key is refused.
+func (s *Signer) Replace(c Credentials) error {
+	if _, err := s.credential(); err != nil {
+		return err
+	}
+	cred, err := c.credential()
+	if err == nil {
+		s.switchTo(cred, nil)
+	}
+	return err
+}
+
+// Reload queries the signer's source now, and switches to the key that it
+// returns, at once for everything that holds the signer: for a SIGHUP, say. A
+// signer that has no source returns a [*ValidationError].
+func (s *Signer) Reload(ctx context.Context) error {
+	switch {
+	case s == nil || s.source == nil:
+		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
+	case ctx == nil:
+		return invalid("context", "is nil: use context.Background()")
+	}
+	err := s.source.refresh(ctx, 0, func() bool { return false }, s.takeFrom(nil))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return reword("waiting for the key source: "+innerMessage(err), err)
+	}
+	return reword("the key source failed: "+innerMessage(err), err)
+}
+
+// follow queries the source after a key was refused, and returns its error. It
+// returns early when the signer no longer holds that key.
+func (s *Signer) follow(ctx context.Context, refused *credential) error {
+	changed := func() bool { return !refused.same(s.cred.Load()) }
+	return s.source.refresh(ctx, sourcePause, changed, s.takeFrom(refused))
+}
+
+// takeFrom returns a function that takes over the result of a query that starts
+// now. A result that comes after a rotation or a Replace undoes neither, and a
+// key that a rotation has deleted is not taken: the cache of a secret manager
+// may lag behind. If the key was refused, a query that does not help is reported.
+func (s *Signer) takeFrom(refused *credential) func(Credentials, error) error {
+	before := s.cred.Load()
+	return func(c Credentials, err error) error {
+		cred, noKey := c.credential()
+		if err == nil {
+			err = noKey
+		}
+		if err == nil {
+			if _, retired := s.retired.Load(cred.keyID); retired {
+				err = fmt.Errorf("it gave the key %s, which a rotation has replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
+			}
+		}
+		switch {
+		case err != nil:
+			s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
+			return err
+		case refused != nil && refused.same(cred):
+			s.changes.sourceFailed(cred.keyID, "gave the same key")
+		}
+		s.switchTo(cred, before)
+		return nil
+	}
+}
+
+// switchTo switches to another key. If the signer no longer holds the one that
+// it had before, it does nothing; nil stands for any.
+func (s *Signer) switchTo(cred, before *credential) {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	old := s.cred.Load()
+	if before != nil && !before.same(old) {
+		return
+	}
+	s.cred.Store(cred)
+	if old != nil && !old.same(cred) {
+		s.changes.keyChanged(old, cred)
+	}
 }
 
 // KeyID returns the ID of the key that signs now.
@@ -104,29 +221,29 @@ func (s *Signer) Fingerprint() string {
 	return ""
 }
 
-// ClockOffset returns the service's clock minus the local one, as corrected.
-func (s *Signer) ClockOffset() time.Duration { return s.clockOffset() }
-
-// Recover learns what a 401 teaches, and reports whether to sign and send again.
-func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool { return false }
+// ClockOffset returns the service's clock minus the local one, as corrected after
+// a refused timestamp. It is 0 if no correction is needed, and otherwise between
+// 5 seconds and 24 hours, in either direction.
+func (s *Signer) ClockOffset() time.Duration {
+	if s == nil {
+		return 0
+	}
+	return s.clock.offset()
+}
 
 // SignRequest sets the three headers that sign req as it is now: its method
 // (empty is GET) and its URL's path, without the query. The signature is valid
 // for a few seconds (observed: 10), so call it right before each send, and send
 // with a client that follows no redirects, which would take the headers along
 // to any host. Wrapped in a func(context.Context, *http.Request) error, it is
-// the request editor of a generated client.
+// the request editor of a generated client. A request without a URL, or with an
+// opaque one, is a [*ValidationError].
 //
-// [Client.HTTPClient] does all of that, and recovers from a rotated key and a
-// wrong clock. If you sign by hand, recover yourself: a 401 with the code
-// header_timestamp_expired does not teach the signer the service's clock, which
-// it learns only from calls of a [Client] and of its HTTPClient. Make one of
-// those, such as [Client.GetAPIKeys], and sign again. Once learned, the
-// offset is in the signature. When the local clock is set right later, the
-// first refused timestamp drops the offset, in the same way.
+// [Client.HTTPClient] does all of that, and goes on when the key was rotated or a
+// clock is wrong. Whoever signs by hand calls [Signer.Recover] after a 401.
 func (s *Signer) SignRequest(req *http.Request) error {
-	if req == nil || req.URL == nil {
-		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
+	if req == nil || req.URL == nil || req.URL.Opaque != "" {
+		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
 	}
 	cred, err := s.credential()
 	if err != nil {
@@ -135,7 +252,7 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return cred.setHeaders(req.Header, s.now(), req.Method, signedPath(req.URL))
+	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
 }
 
 // Headers returns the three headers that sign a request. The path begins with
@@ -145,8 +262,8 @@ func (s *Signer) SignRequest(req *http.Request) error {
 // [*ValidationError]. An empty method is GET.
 //
 // Headers is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not
-// use [*http.Request]. The signature is valid for a few seconds (observed: 10).
-// The clock is as with [Signer.SignRequest].
+// use [*http.Request]. The signature is valid for a few seconds (observed: 10),
+// so make new ones for each dial, and call [Signer.Recover] after a 401.
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
@@ -162,8 +279,9 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 	return h, nil
 }
 
-// SignText returns the base64 signature over the text as it is, for whatever
-// else is signed with the same algorithms.
+// SignText returns the base64 signature over a text of your own making, such as
+// the timestamp, method and path of a request that a client in another form than
+// net/http sends. Most programs want [Client.HTTPClient] or [Signer.Headers].
 func (s *Signer) SignText(text string) (string, error) {
 	cred, err := s.credential()
 	if err != nil {
@@ -180,8 +298,8 @@ const fixTime = "20060102-15:04:05.000"
 //
 // sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm. It must be
 // within 30 seconds of the service's clock (documented). msgSeqNum is tag 34,
-// at least 1. Bad input is a [*ValidationError]. RSA keys are documented for
-// FIX; Ed25519 was observed.
+// at least 1. Bad input is a [*ValidationError]. RSA and Ed25519 keys are
+// documented for FIX.
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {
@@ -210,39 +328,17 @@ func (s *Signer) credential() (*credential, error) {
 	return cred, nil
 }
 
-// now is the server's time, as far as it is known.
-func (s *Signer) now() time.Time { return time.Now().Add(s.clockOffset()) }
+// now is the service's time, as far as it is known.
+func (s *Signer) now() time.Time { return time.Now().Add(s.clock.offset()) }
 
-func (s *Signer) clockOffset() time.Duration { return time.Duration(s.offset.Load()) }
-
-// setClockOffset sets the offset to the skew that a refused timestamp has shown,
-// or to 0 if the skew is within skewTolerance.
-func (s *Signer) setClockOffset(skew time.Duration) {
-	if skew.Abs() <= skewTolerance {
-		skew = 0
-	}
-	s.offset.Store(int64(skew))
+// String returns the key ID and type.
+func (s *Signer) String() string {
+	return fmt.Sprintf("kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
 }
 
-// Format prints the key ID and type for every verb, and no secrets.
-func (s *Signer) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
-}
-
-// LogValue logs the key ID and type, and no secrets.
+// LogValue logs the key ID and type.
 func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
-}
-
-// signedPath returns the path and query of a URL as net/http sends them;
-// setHeaders cuts off the query.
-func signedPath(u *url.URL) string {
-	path := u.RequestURI()
-	if strings.HasPrefix(u.Opaque, "//") { // then it begins with the scheme and the host
-		_, path, _ = strings.Cut(u.Opaque[len("//"):], "/")
-		path = "/" + path
-	}
-	return path
 }
 
 // setHeaders signs a request that is sent at that time by the server's clock.
@@ -260,8 +356,7 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, path strin
 	if err != nil {
 		return err
 	}
-	values := []string{c.keyID, timestamp, signature} // one allocation: this runs on every call
-	h[headerKey], h[headerTimestamp], h[headerSignature] = values[0:1:1], values[1:2:2], values[2:3:3]
+	h[headerKey], h[headerTimestamp], h[headerSignature] = []string{c.keyID}, []string{timestamp}, []string{signature}
 	return nil
 }
 
@@ -269,7 +364,7 @@ func (c *credential) setHeaders(h http.Header, now time.Time, method, path strin
 func (c *credential) sign(text []byte) (string, error) {
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
 	if err != nil { // of a key manager, whose text can hold anything
-		return "", newRedactedError(fmt.Sprintf("kalshi: the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
+		return "", reword(fmt.Sprintf("the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
 	}
 	if len(signature) == 0 {
 		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", redact.Text(c.keyID, maxID))

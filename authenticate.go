@@ -1,98 +1,136 @@
 package kalshi
 
+// Signs the attempts of a call, and says what a 401 is worth.
+
 import (
+	"bytes"
 	"context"
-	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Signs the attempts of a call, and says what a 401 is worth.
-
-// maxSkew is the largest clock skew that is corrected. A server that could obtain
-// signatures for the far future could replay them later.
-const maxSkew = 24 * time.Hour
-
 // An authenticator signs the attempts of one call.
 type authenticator struct {
 	signer *Signer
-	fixed  *credential // signs instead of the signer's own, if set
 
 	// Of the last attempt:
-	used     *credential
-	signedAt time.Time     // by the local clock
-	offset   time.Duration // of the service's clock, as it was known then
+	used      *credential
+	offset    time.Duration // of the service's clock, as it was known then
+	timestamp time.Time
 
-	clockCorrected bool          // one attempt was made for the clock; there is no second
-	refused        []*credential // after which the source was asked
+	clockRetries int           // attempts that followed a refused timestamp
+	refused      []*credential // that this call does not try again
 }
 
 // sign signs one attempt.
-func (a *authenticator) sign(req *http.Request) error {
-	a.used, a.signedAt, a.offset = a.fixed, time.Now(), a.signer.clockOffset()
-	if a.used == nil {
-		a.used = a.signer.cred.Load()
+func (a *authenticator) sign(req *http.Request) (err error) {
+	if a.used, err = a.signer.credential(); err != nil {
+		return err
 	}
-	return a.used.setHeaders(req.Header, a.signedAt.Add(a.offset), req.Method, signedPath(req.URL))
+	a.offset = a.signer.clock.offset()
+	a.timestamp = time.Now().Add(a.offset)
+	return a.used.setHeaders(req.Header, a.timestamp, req.Method, req.URL.RequestURI())
 }
 
-// recover reports whether a failed attempt is worth signing and sending again:
-// its key was replaced meanwhile, its timestamp was out of bounds, or the
-// signer's source has another key. It learns the service's clock and the key on
-// the way. If not, it returns the error of the call.
-func (a *authenticator) recover(ctx context.Context, err error, received time.Time) (signAgain bool, _ error) {
-	refusal, ok := errors.AsType[*UnauthorizedError](err)
-	if !ok {
-		return false, err
+// retry401 reports whether a 401 may be resolved by signing and sending again:
+// its timestamp was out of bounds, its key was replaced meanwhile, or the
+// signer's source has another key. It takes over the service's clock and the key
+// on the way. If not, it returns the error of the call.
+func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, received time.Time) (retry bool, err error) {
+	if e.Code == codeTimestampExpired {
+		if a.clockRetries == 2 {
+			return false, e
+		}
+		a.clockRetries++
+		return a.signer.learnClock(refusedTimestamp{
+			timestamp: a.timestamp, offset: a.offset, received: received,
+			skew: e.ClockSkew, dated: e.dated, again: a.clockRetries > 1,
+		}), e
 	}
-	a.learnClock(refusal)
+	a.refused = append(a.refused, a.used)
 	switch {
-	case a.fixed == nil && !a.used.same(a.signer.cred.Load()):
-		return true, err // each time it is replaced, so that no rotation can fail a call
-	case refusal.Code == codeTimestampExpired:
-		return a.clockMoved(received), err
-	case a.fixed == nil && a.signer.source != nil && refusal.aboutKey():
-		return a.askSource(ctx, err)
+	case a.hasNewKey():
+		return true, e
+	case a.signer.source == nil || !e.aboutKey():
+		return false, e
 	}
-	return false, err
+	err = a.signer.follow(ctx, a.used)
+	text := strings.TrimPrefix(e.Error(), "kalshi: ")
+	switch {
+	case a.hasNewKey():
+		return true, e
+	case err == nil:
+		return false, reword(text+"; the key source gave the same key", e)
+	case ctx.Err() != nil:
+		return false, reword(text+"; waiting for the key source: "+innerMessage(err), e, err)
+	}
+	return false, reword(text+"; the key source failed: "+innerMessage(err), e, err)
 }
 
-// learnClock takes over the service's clock from a refused timestamp.
-func (a *authenticator) learnClock(e *UnauthorizedError) {
-	if e.Code == codeTimestampExpired && e.dated && e.ClockSkew.Abs() <= maxSkew {
-		a.signer.setClockOffset(e.ClockSkew)
-	}
+// hasNewKey reports whether the signer has a key that this call has not had
+// refused.
+func (a *authenticator) hasNewKey() bool {
+	return !slices.ContainsFunc(a.refused, a.signer.cred.Load().same)
 }
 
-// clockMoved reports whether a new timestamp would differ much from the refused
-// one, since the offset changed or the request was long under way. It returns
-// true at most once a call.
-func (a *authenticator) clockMoved(received time.Time) bool {
-	if a.clockCorrected {
+// learnClock takes over what a refused timestamp teaches, and reports whether to
+// sign again.
+func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	previous := s.clock.offset()
+	retry = s.clock.learn(r)
+	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
+		s.changes.clockCorrected(offset, previous, s.KeyID())
+	}
+	return retry
+}
+
+// Recover is for requests that are signed by hand, such as the dial of a
+// WebSocket library that takes a header. It learns from a 401 what the client's
+// own calls learn: the service's clock, or another key from the signer's source,
+// for which it waits until ctx ends. It reports whether to sign and send again.
+// It reads the key and the timestamp from the headers of resp.Request, and leaves
+// the body readable. For any other response, and for nil, it is false.
+//
+// It keeps no count: sign again once or twice, and not in a loop.
+//
+//	conn, resp, err := dialer.DialContext(ctx, url, header)
+//	if err != nil && signer.Recover(ctx, resp) {
+//		// sign again with Headers, and dial again
+//	}
+func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
+	received := time.Now()
+	cred, err := s.credential()
+	if err != nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
-	a.clockCorrected = true
-	moved := (a.signer.clockOffset() - a.offset).Abs()
-	underway := received.Round(0).Sub(a.signedAt.Round(0)) // by the wall clock: a computer that slept counts
-	return moved > skewTolerance || underway > skewTolerance
+	header := resp.Request.Header
+	milliseconds, err := strconv.ParseInt(header.Get(headerTimestamp), 10, 64)
+	if err != nil {
+		return false
+	}
+	e := read401(resp.Request, resp, received)
+	if e.Code != codeTimestampExpired && header.Get(headerKey) != cred.keyID {
+		return true // it was replaced meanwhile
+	}
+	auth := authenticator{signer: s, used: cred, offset: s.clock.offset(), timestamp: time.UnixMilli(milliseconds)}
+	retry, _ := auth.retry401(ctx, e, received)
+	return retry
 }
 
-// askSource reports whether the signer's source has a key that this call has
-// not had refused yet.
-func (a *authenticator) askSource(ctx context.Context, refusal error) (bool, error) {
-	a.refused = append(a.refused, a.used)
-	err := a.signer.follow(ctx, a.used)
-	if !slices.ContainsFunc(a.refused, a.signer.cred.Load().same) {
-		return true, refusal
+// read401 returns the error of a 401, and leaves the response's body as it was.
+func read401(req *http.Request, resp *http.Response, received time.Time) *UnauthorizedError {
+	body := readErrorBody(resp)
+	if resp.Body != nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
 	}
-	text := strings.TrimPrefix(refusal.Error(), "kalshi: ") + "; "
-	switch {
-	case err == nil:
-		return false, &multiError{text + "the key source gave the same key", []error{refusal}}
-	case ctx.Err() != nil:
-		text += "waiting for the key source: "
-	}
-	return false, &multiError{text + strings.TrimPrefix(err.Error(), "kalshi: "), []error{refusal, err}}
+	return newUnauthorizedError(req, resp, body, received)
 }

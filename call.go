@@ -1,6 +1,7 @@
 package kalshi
 
-// The pipeline that every call goes through.
+// A call of the API: its attempts, each of which is built, signed, sent and
+// decoded.
 
 import (
 	"bytes"
@@ -19,68 +20,79 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// An operation is one call of the API, for all of its attempts.
+// An operation is what a call sends.
 type operation struct {
 	name   string // the Client's method
 	method string
 	path   string // below the base URL, escaped
 	query  string // encoded
 	body   []byte
+	close  bool // the connection, after the response
 
-	nonIdempotent bool                 // creates a key: retried only if it was certainly not processed
-	keyName       string               // of the key that is created
-	existed       func(id string) bool // reports keys known to be older than the one created; may be nil
-	keyID         string               // of the key that is deleted
-	rollback      bool                 // deletes a key just created: a 404 may mean that it is not visible everywhere yet
-	credential    *credential          // signs instead of the signer's own, if set
-	subtrader     bool                 // names an FCM subtrader
+	creates bool   // a key: retried only if it was certainly not processed
+	keyName string // of the key that is created
+	noRetry bool   // a request of the caller's own that must not be repeated
+	oneShot bool   // one with a body that cannot be read again
 }
 
-// A decoder is what the body of a 2xx is decoded into. A list is decoded again
-// after a retry, a new key at most once.
-type decoder interface{ decode(body []byte) error }
-
-// An attemptResult is the result of sending an operation once.
-type attemptResult struct {
-	err        error // nil is success
-	outcome    outcome
-	retryable  bool          // another attempt may succeed
-	retryAfter time.Duration // from the response
-	signAgain  bool          // a 401 that another signature may resolve
-	keyID      string        // of the new key, if the response names it in spite of err
-	received   time.Time     // when the response or the error arrived
+// A call is an operation with all of its attempts.
+type call struct {
+	client *Client
+	operation
+	decode  func(body []byte) error // takes the body of a 2xx
+	settled func(err error) bool    // reports an error that proves success; may be nil
+	auth    authenticator
+	state   retryState
 }
 
-// do runs an operation: it sends it, retries it as decide says, and decodes
-// the response into out.
-func (c *Client) do(ctx context.Context, op *operation, out decoder) error {
-	if err := c.ready(ctx); err != nil {
+func (c *Client) newCall(op operation) *call {
+	return &call{client: c, operation: op, auth: authenticator{signer: c.signer}}
+}
+
+// run makes one attempt after the other, until decide says to stop.
+func (c *call) run(ctx context.Context) error {
+	if err := c.client.validate(ctx); err != nil {
 		return err
 	}
-	return c.run(ctx, op, out, &authenticator{signer: c.signer, fixed: op.credential})
-}
-
-func (c *Client) run(ctx context.Context, op *operation, out decoder, auth *authenticator) error {
-	var state retryState
 	for {
-		result := c.send(ctx, op, out, auth)
-		if state.alreadyDeleted(op, &result, auth.used) {
+		result := c.send(ctx)
+		if result.err != nil && c.settled != nil && c.settled(result.err) {
 			return nil
 		}
-		result.signAgain, result.err = auth.recover(ctx, result.err, result.received)
-		next := decide(op, state, &result, c.retryPolicy(ctx))
+		next := c.judge(ctx, &result)
 		if next.stop {
-			return op.explain(next.err)
+			return next.err
 		}
-		state.record(&result, next)
-		if err := sleep(ctx, next.wait); err != nil {
-			return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
+		if err := c.pause(ctx, &result, next); err != nil {
+			return err
 		}
 	}
 }
 
-// ready rejects what a call cannot be made with.
-func (c *Client) ready(ctx context.Context) error {
+// judge decides what follows an attempt.
+func (c *call) judge(ctx context.Context, result *attemptResult) decision {
+	if e, ok := errors.AsType[*UnauthorizedError](result.err); ok {
+		result.signAgain, result.err = c.auth.retry401(ctx, e, result.received)
+	}
+	c.client.reporter.signer(ctx)
+	return decide(&c.operation, c.state, result, c.client.retryPolicy(ctx))
+}
+
+// pause records an attempt and waits for the next one.
+func (c *call) pause(ctx context.Context, result *attemptResult, next decision) error {
+	c.client.reporter.retry(ctx, c, next.wait, result.err)
+	c.state.record(result, next)
+	if next.wait == 0 {
+		return nil
+	}
+	if err := sleep(ctx, next.wait); err != nil {
+		return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
+	}
+	return nil
+}
+
+// validate rejects what a call cannot be made with.
+func (c *Client) validate(ctx context.Context) error {
 	switch {
 	case ctx == nil:
 		return invalid("context", "is nil: use context.Background()")
@@ -90,155 +102,126 @@ func (c *Client) ready(ctx context.Context) error {
 	return nil
 }
 
-// explain adds to a 403 a hint on the FCM subtrader, if the call named one.
-func (op *operation) explain(err error) error {
-	if _, forbidden := errors.AsType[*ForbiddenError](err); forbidden && op.subtrader {
-		return &multiError{innerMessage(err) + " (FCMSubtraderID is for FCM members only: leave it out for other accounts)", []error{err}}
-	}
-	return err
-}
-
 // send makes one attempt: build, sign, send, decode.
-func (c *Client) send(ctx context.Context, op *operation, out decoder, auth *authenticator) (result attemptResult) {
-	var sent sentTrace
-	req, err := c.newRequest(ctx, op, &sent)
+func (c *call) send(ctx context.Context) (result attemptResult) {
+	c.state.attempts++
+	req, body, err := c.newRequest(ctx)
 	if err != nil {
 		return attemptResult{err: err, outcome: outcomeNotSent}
 	}
-	if ctx.Err() != nil {
-		return attemptResult{err: newCallError(req, context.Cause(ctx)), outcome: outcomeNotSent}
+	if err = ended(ctx); err != nil {
+		return attemptResult{err: callError(req, notSent(req, err)), outcome: outcomeNotSent}
 	}
-	if err := auth.sign(req); err != nil {
-		return attemptResult{err: err, outcome: outcomeNotSent}
+	if err = c.auth.sign(req); err != nil {
+		return attemptResult{err: notSent(req, err), outcome: outcomeNotSent}
 	}
+	c.client.reporter.signer(ctx)
 
-	hc := *c.httpClient // the caller's own stays as it is
+	hc := *c.client.httpClient // the caller's own stays as it is
 	hc.CheckRedirect = noRedirect
+	began := time.Now()
 	resp, err := hc.Do(req)
 	result.received = time.Now()
+	defer func() { c.client.reporter.attempt(ctx, c, began, resp, result.err) }()
 	if err != nil {
-		result.err = newCallError(req, err)
-		result.outcome, result.retryable = sent.outcome(), true
+		result.outcome, result.retryable = outcomeUnknown, true
+		if body != nil && body.seal() {
+			result.outcome, err = outcomeNotSent, notSent(req, err)
+		}
+		result.err = callError(req, err)
 		return result
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		result.handleSuccess(req, op, resp, out, auth)
+		c.handleSuccess(&result, req, resp)
 	} else {
-		result.handleFailure(req, op, resp, auth)
+		c.handleFailure(&result, req, resp)
 	}
 	return result
 }
 
-// handleSuccess decodes a 2xx. JSON that arrived whole counts, however the
-// transfer ended: a private key must not be lost.
-func (r *attemptResult) handleSuccess(req *http.Request, op *operation, resp *http.Response, out decoder, auth *authenticator) {
+// handleSuccess decodes a 2xx. Complete JSON is accepted even if the transfer then
+// failed: a private key must not be lost.
+func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *http.Response) {
 	body, err := readBody(resp, maxBody)
+	body = bytes.TrimRight(bytes.TrimPrefix(body, []byte("\ufeff")), "\x00")
 	if err == nil || json.Valid(body) {
-		err = out.decode(body)
-	}
-	if created, ok := out.(interface{ id() string }); ok && err == nil && op.newKeyID(created.id(), auth) == "" {
-		err = errors.New("it gives the new key the ID of an older one")
+		err = c.decode(body)
 	}
 	if err == nil {
 		return
 	}
-	r.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), redactHTTPError(err))}
-	r.outcome, r.retryable = outcomeUnknown, true
-	if op.nonIdempotent {
-		r.keyID = op.newKeyID(findKeyID(body), auth)
-	}
+	result.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), redactHTTPError(err))}
+	result.outcome, result.retryable = outcomeUnknown, true
+	result.keyID = c.createdID(body)
 }
 
-// handleFailure classifies any other status. Errors of reading the body are
-// ignored: the status is enough.
-func (r *attemptResult) handleFailure(req *http.Request, op *operation, resp *http.Response, auth *authenticator) {
+// handleFailure classifies any other status. Body read errors are ignored: the
+// status is enough.
+func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *http.Response) {
 	body := readErrorBody(resp)
-	r.err = statusError(req.Method, req.URL.EscapedPath(), resp, body, r.received)
-	r.outcome, r.retryable = classifyStatus(resp.StatusCode)
-	r.retryAfter = retryAfter(resp.Header, r.received)
-	if op.nonIdempotent {
-		r.keyID = op.newKeyID(findKeyID(body), auth)
-	}
+	result.err = statusError(req, resp, body, result.received)
+	result.outcome, result.retryable = classifyStatus(resp.StatusCode)
+	result.retryAfter = retryAfter(resp.Header, result.received)
+	result.keyID = c.createdID(body)
 }
 
-// newKeyID returns id, or "" if it is the signing key's or belongs to a key that
-// existed before. A caller might delete the key that an error names.
-func (op *operation) newKeyID(id string, auth *authenticator) string {
-	if id == auth.used.keyID || op.existed != nil && op.existed(id) {
+// createdID returns the ID that the response to a failed create gives the new
+// key, if any. It is not the signing key's, which a caller might delete then.
+func (c *call) createdID(body []byte) string {
+	if !c.creates {
 		return ""
 	}
-	return id
+	if id := findKeyID(body); id != c.auth.used.keyID {
+		return id
+	}
+	return ""
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature; sent will watch it.
-func (c *Client) newRequest(ctx context.Context, op *operation, sent *sentTrace) (*http.Request, error) {
-	u := c.base + op.path
-	if op.query != "" {
-		u += "?" + op.query
+// newRequest builds the request without its signature. It has no GetBody: with
+// one, net/http could send it again after a connection of HTTP/2 broke.
+func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, error) {
+	u := c.client.base + c.path
+	if c.query != "" {
+		u += "?" + c.query
 	}
-	if op.method == http.MethodDelete { // a GET may always be retried, and the body of a POST is watched
-		ctx = sent.watchConn(ctx)
-	}
-	req, err := http.NewRequestWithContext(ctx, op.method, u, nil)
+	req, err := http.NewRequestWithContext(ctx, c.method, u, nil)
 	if err != nil {
-		return nil, fmt.Errorf("kalshi: %s: %w", op.name, err)
+		return nil, nil, fmt.Errorf("kalshi: %s: %w", c.name, err)
 	}
-	maps.Copy(req.Header, c.header)
-	if op.body != nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.ContentLength = int64(len(op.body))
-		// No GetBody: with one, net/http's HTTP/2 sends a POST again after a reset
-		// (PROTOCOL_ERROR) that does not prove that it was not processed.
-		sent.body = &requestBody{content: bytes.NewReader(op.body)}
-		req.Body = sent.body
+	maps.Copy(req.Header, c.client.header)
+	req.Close = c.close
+	if c.body == nil {
+		return req, nil, nil
 	}
-	return req, nil
+	req.Header.Set("Content-Type", "application/json")
+	req.ContentLength = int64(len(c.body))
+	body := &sealedBody{content: bytes.NewReader(c.body)}
+	req.Body = body
+	return req, body, nil
 }
 
-// callError is a call that got no response: it keeps the standard library's
-// errors and leaves out what their texts repeat.
-type callError struct {
-	method, path string
-	err          error
-}
-
-func newCallError(req *http.Request, err error) error {
-	if urlErr, ok := errors.AsType[*url.Error](err); ok {
-		urlErr.Err = redactHTTPError(urlErr.Err)
-	}
-	return &callError{req.Method, req.URL.EscapedPath(), withContext(req.Context(), err)}
-}
-
-func (e *callError) Error() string {
-	err := e.err
-	if urlErr, ok := errors.AsType[*url.Error](err); ok {
-		err = urlErr.Err // without the method and URL that it repeats
-	}
+// callError is the error of a call that got no response. It keeps the standard
+// library's errors and leaves out what their texts repeat.
+func callError(req *http.Request, err error) error {
 	text := innerMessage(err)
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		inner.Err = redactHTTPError(inner.Err)
+		text = innerMessage(inner.Err) // without the method and URL that it repeats
+	}
 	if isClosed(err) {
 		text = "the connection was closed before a response arrived: " + text
 	}
-	return "kalshi: " + e.method + " " + redact.Truncate(e.path, maxPath) + ": " + text
+	err = withContext(req.Context(), err)
+	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
 }
-
-func (e *callError) Unwrap() error { return e.err }
 
 // isClosed reports whether the server, or something between, has closed the
 // connection; often one that had been idle for long.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		err != nil && strings.Contains(err.Error(), "server closed idle connection")
-}
-
-// withContext adds to err the error of a context that has ended, so that
-// errors.Is finds it whatever a transport or a cancel cause made of it.
-func withContext(ctx context.Context, err error) error {
-	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
-		return fmt.Errorf("%w: %w", ctxErr, err)
-	}
-	return err
+		strings.Contains(err.Error(), "server closed idle connection")
 }

@@ -31,16 +31,18 @@ const (
 )
 
 // A Client calls the API. It is safe for concurrent use: make one with
-// [NewClient] or [NewClientFromEnv] and share it. It prints as its base URL, key
-// ID and type only.
+// [NewClient] or [NewClientFromEnv] and share it. Printing a Client shows its
+// base URL and key ID, never its key.
 type Client struct {
 	signer     *Signer
 	baseURL    *url.URL // never changed
 	base       string   // baseURL as text
+	origins    []string // that HTTPClient sends to
 	httpClient *http.Client
 	maxRetries int
 	header     http.Header                               // of every request; never changed
 	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
+	reporter   *reporter                                 // nil without WithLogger
 }
 
 // NewClient returns a client that signs with signer, for production unless
@@ -74,6 +76,13 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	return c, nil
 }
 
+// signedBy returns a client that signs with cred, and never with another key.
+func (c *Client) signedBy(cred *credential) *Client {
+	fixed := *c
+	fixed.signer = c.signer.with(cred)
+	return &fixed
+}
+
 // BaseURL returns the URL that paths are added to, without a trailing slash:
 // for requests to other endpoints through [Client.HTTPClient].
 func (c *Client) BaseURL() string {
@@ -100,13 +109,35 @@ func (c *Client) webSocketURL() *url.URL {
 	if c.baseURL.Scheme == "http" {
 		u.Scheme = "ws"
 	}
-	switch strings.ToLower(c.baseURL.Hostname()) {
+	switch lowerASCII(c.baseURL.Hostname()) {
 	case "external-api.kalshi.com":
 		u.Host = "external-api-ws.kalshi.com"
 	case "external-api.demo.kalshi.co":
 		u.Host = "external-api-ws.demo.kalshi.co"
 	}
 	return u
+}
+
+// socketHosts are the documented WebSocket hosts of the environment that an API
+// host belongs to: for predictions, shared and dedicated, and for margin.
+func socketHosts(host string) []string {
+	switch host {
+	case "api.elections.kalshi.com", "external-api.kalshi.com":
+		return []string{"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"}
+	case "demo-api.kalshi.co", "external-api.demo.kalshi.co":
+		return []string{"demo-api.kalshi.co", "external-api-ws.demo.kalshi.co", "external-api-margin-ws.demo.kalshi.co"}
+	}
+	return nil
+}
+
+// wrongHosts are names that people write and that are no API hosts (observed),
+// with the right ones.
+var wrongHosts = map[string]string{
+	"api.kalshi.com":                ProductionBaseURL,
+	"api.kalshi.co":                 ProductionBaseURL,
+	"trading-api.kalshi.com":        ProductionBaseURL,
+	"demo.kalshi.com":               DemoBaseURL,
+	"demo-api.elections.kalshi.com": DemoBaseURL,
 }
 
 // Signer returns the signer that the client signs with.
@@ -117,12 +148,12 @@ func (c *Client) Signer() *Signer {
 	return c.signer
 }
 
-// Format prints the base URL, key ID and type for every verb, and no secrets.
-func (c *Client) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.Signer())
+// String returns the base URL, key ID and type.
+func (c *Client) String() string {
+	return fmt.Sprintf("kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.Signer())
 }
 
-// LogValue logs the base URL, key ID and type, and no secrets.
+// LogValue logs the base URL, key ID and type.
 func (c *Client) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.Signer()))
 }
@@ -155,11 +186,19 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
-	host := strings.ToLower(u.Hostname())
+	host := lowerASCII(u.Hostname())
+	if right, ok := wrongHosts[host]; ok {
+		return invalid(field, "has the host %s, which is no host of the API: use %s", host, right)
+	}
 	if u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")) {
 		return invalid(field, "has no path: add /trade-api/v2")
 	}
-	c.baseURL, c.base = u, u.String()
+	c.baseURL, c.base, c.origins = u, u.String(), []string{origin(u.Scheme, u.Host)}
+	for _, socket := range socketHosts(host) {
+		if socket != host {
+			c.origins = append(c.origins, origin("wss", socket))
+		}
+	}
 	return nil
 }
 
@@ -198,9 +237,32 @@ func WithMaxRetries(n int) Option {
 	}
 }
 
-// WithLogger has the client log what it retries, repairs and follows.
+// WithLogger has the client log what it does beyond sending, so that an operator
+// sees what was repaired and can fix the cause. Messages and attributes are
+// stable; durations are [slog.Duration]. No text shows a key, and the context is
+// that of the call. Without a logger nothing is logged.
+//
+//	Debug  kalshi: attempt          method, path (no query), attempt (from 1), duration, key_id, status or error
+//	Info   kalshi: retry            method, path, attempt (the one that failed), wait (0 if it is only signed again), error
+//	Warn   kalshi: clock corrected  offset, previous (of the service's clock), key_id
+//	Info   kalshi: key changed      old_key_id, new_key_id, fingerprint
+//	Warn   kalshi: key source       key_id, error ("failed: …" or "gave the same key"); one of a kind at most once a minute
+//	Info   kalshi: rotation         stage (that ended), old_key_id, new_key_id; level Error with error if it failed
+//	Warn   kalshi: environment      ignored (a KALSHI_API_KEY_ID that differs from the key file's), key_id
+//
+// Changes of the clock and the key are logged once for each client, in their
+// order, at the client's next attempt. A handler that blocks holds up the call
+// that logs.
 func WithLogger(logger *slog.Logger) Option {
-	return func(c *Client) error { return nil }
+	return func(c *Client) error {
+		if logger == nil {
+			return invalid("logger", "is nil: leave the option out to log nothing")
+		}
+		c.signer.changes.mu.Lock()
+		defer c.signer.changes.mu.Unlock()
+		c.reporter = &reporter{log: logger, seen: c.signer.changes.last}
+		return nil
+	}
 }
 
 // WithUserAgent sets the User-Agent header, in place of kalshi-go's own.

@@ -65,7 +65,7 @@ func signerFromEnv() (*Signer, error) {
 	case pemText != "" && path != "":
 		return nil, invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
 	}
-	var source KeySource
+	var from *source
 	var key crypto.Signer
 	var err error
 	if path == "" {
@@ -73,7 +73,7 @@ func signerFromEnv() (*Signer, error) {
 	} else {
 		var named string
 		if named, key, err = loadKeyFile(envPrivateKeyPath, path); named != "" {
-			keyID, source = named, KeyFile(path).Load
+			keyID, from = named, &source{load: KeyFile(path).Load}
 		}
 	}
 	if err != nil {
@@ -87,7 +87,7 @@ func signerFromEnv() (*Signer, error) {
 	}
 	signer, err := NewSigner(keyID, key)
 	if err == nil {
-		signer.source = source
+		signer.source = from
 	}
 	return signer, err
 }

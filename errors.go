@@ -3,10 +3,11 @@ package kalshi
 // The error types and their texts. Those of a rotation are in rotate.go.
 
 import (
-	"crypto/tls"
+	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -52,9 +53,9 @@ func (e *APIError) Error() string {
 	if e.Path != "" {
 		b.WriteString(e.Method + " " + redact.Truncate(e.Path, maxPath) + ": ")
 	}
-	label := e.Code
-	if label == "" {
-		label = http.StatusText(e.StatusCode)
+	label := cmp.Or(e.Code, http.StatusText(e.StatusCode))
+	if len(e.Code) > maxID && strings.ReplaceAll(e.Message, " ", "_") == e.Code {
+		label = e.Message // which a long code only repeats
 	}
 	words := strings.TrimSpace(strconv.Itoa(e.StatusCode) + " " + label)
 	if e.Message != "" && e.Message != label {
@@ -64,41 +65,57 @@ func (e *APIError) Error() string {
 		words += ": " + e.Details
 	}
 	b.WriteString(redact.Truncate(words, maxWords))
-	if e.StatusCode/100 == 3 {
+	switch {
+	case e.StatusCode/100 == 3 && e.StatusCode != http.StatusNotModified:
 		b.WriteString(" (redirects are not followed: check the base URL)")
+	case e.isPage():
+		b.WriteString(" (the page of a gateway, not the service's response)")
 	}
 	return b.String()
 }
 
+// isPage reports whether the body is a gateway's page: none of the service's
+// errors begins with a tag.
+func (e *APIError) isPage() bool { return bytes.HasPrefix(bytes.TrimSpace(e.Body), []byte("<")) }
+
 // A BadRequestError is a 400: the service rejected the request's input.
 type BadRequestError struct{ APIError }
 
-// An UnauthorizedError is a 401. Its text names the cause, as far as the service
-// reports it: a wrong signature, an unknown key ID, or clocks that differ.
+// An UnauthorizedError is a 401. Its text says which of its causes it was, as far
+// as the service reports it: a wrong signature, an unknown key ID, or clocks that
+// differ.
 type UnauthorizedError struct {
 	APIError
-	// ClockSkew is the service's clock (the Date header, in whole seconds) minus
-	// the local clock when the response arrived; 0 if it has no date.
+	// KeyID is the key that signed, from the request's header; "" if it is not
+	// known.
+	KeyID string
+	// ClockSkew is the service's clock (the Date header, in whole seconds, and
+	// Age) minus the local clock when the response arrived; 0 if it has no date.
 	ClockSkew time.Duration
 
-	dated bool // the response has a date
+	dated bool   // the response has a date
+	host  string // that the request went to
 }
 
 // A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account
-// or a subtrader, or the account's usage level does not allow the call.
+// or a subtrader, the account's location attestation has lapsed, or its usage
+// level does not allow the call.
 type ForbiddenError struct{ APIError }
 
 // A NotFoundError is a 404: there is no such key, or no such endpoint at the
 // base URL.
 type NotFoundError struct{ APIError }
 
-// Error adds to [APIError.Error] what to check if it is the list of keys that
-// was not found.
+// Error adds to [APIError.Error] what to check if the response is not the
+// service's own.
 func (e *NotFoundError) Error() string {
-	if strings.HasSuffix(e.Path, pathAPIKeys) {
-		return e.APIError.Error() + " (check the base URL: it must end in /trade-api/v2)"
+	switch {
+	case e.Code != "" || e.isPage():
+		return e.APIError.Error()
+	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
+		return e.APIError.Error() + " (not in the service's form: check the base URL's host)"
 	}
-	return e.APIError.Error()
+	return e.APIError.Error() + " (check the base URL: it must end in /trade-api/v2)"
 }
 
 // A ConflictError is a 409: documented for a subtrader that is not visible yet.
@@ -143,10 +160,6 @@ const (
 	codeTimestampExpired  = "header_timestamp_expired"
 	detailsUnknownKey     = "NOT_FOUND"
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
-
-	// skewTolerance is how far the clocks may be apart before it is taken for
-	// the cause of anything. The service was observed to accept ±10 s.
-	skewTolerance = 5 * time.Second
 )
 
 // aboutKey reports whether the key is to blame: an unknown ID, or a private
@@ -161,19 +174,24 @@ func (e *UnauthorizedError) lacksHeaders() bool {
 	return strings.HasPrefix(e.Code, "signature_is_missing") || strings.HasPrefix(e.Code, "token_authentication")
 }
 
-// Error adds to [APIError.Error] what to check.
+// Error adds to [APIError.Error] the cause and what to check.
 func (e *UnauthorizedError) Error() string {
 	var hint string
 	switch {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = "unknown key ID: keys are per environment, demo or production"
+		hint = fmt.Sprintf("unknown key ID %s: it was deleted, or is of another environment than %s",
+			redact.Text(e.KeyID, maxID), cmp.Or(redact.Text(e.host, maxID), "this one"))
 	case e.lacksHeaders():
 		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
-	case e.Code == codeTimestampExpired && !e.dated:
+	case e.Code != codeTimestampExpired:
+		hint = "check the key ID, the private key and the base URL"
+	case !e.dated:
 		hint = "check the local clock"
-	case e.ClockSkew.Abs() > skewTolerance:
+	case e.ClockSkew.Abs() <= skewTolerance:
+		hint = "the clocks agree: the request took too long to arrive"
+	default:
 		side := "behind"
 		if e.ClockSkew < 0 {
 			side = "ahead"
@@ -182,10 +200,6 @@ func (e *UnauthorizedError) Error() string {
 		if e.ClockSkew.Abs() > maxSkew {
 			hint += ", beyond what is corrected"
 		}
-	case e.Code == codeTimestampExpired:
-		hint = "the clocks agree: the request took too long to arrive"
-	default:
-		hint = "check the key ID, the private key and the base URL"
 	}
 	return e.APIError.Error() + " (" + hint + ")"
 }
@@ -243,23 +257,44 @@ func (e *InvalidResponseError) Error() string {
 // Unwrap returns Err.
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
-// A NotSentError is a request with a body that certainly was not sent.
-type NotSentError struct{ Err error }
+// A NotSentError says that a request with a body certainly was not sent: it could
+// not be signed, its context had ended before, or it got no connection. Sending
+// it again is safe. It is in the error of an order through [Client.HTTPClient],
+// and of a call that creates a key. An error without it leaves open whether the
+// request was processed.
+type NotSentError struct {
+	// Err is what happened.
+	Err error
+}
 
-// Error returns the text of Err.
-func (e *NotSentError) Error() string { return "kalshi: not sent: " + innerMessage(e.Err) }
+// Error says what happened.
+func (e *NotSentError) Error() string {
+	return redact.Truncate("kalshi: not sent: "+innerMessage(e.Err), maxError)
+}
 
 // Unwrap returns Err.
 func (e *NotSentError) Unwrap() error { return e.Err }
 
-// A NotSavedError says that a key exists, and that Response is all that holds it.
+// Timeout reports whether Err is a time-out.
+func (e *NotSentError) Timeout() bool { return isTimeout(e.Err) }
+
+// A NotSavedError says that [Client.GenerateAPIKeyToFile] has made a key that it
+// could not save, and could not delete again.
 type NotSavedError struct {
+	// Response is all that holds the key: save it, or delete the key.
 	Response *GenerateAPIKeyResponse
-	Err      error
+	// Err is what happened.
+	Err error
 }
 
-// Error says what happened.
-func (e *NotSavedError) Error() string { return "kalshi: not saved: " + innerMessage(e.Err) }
+// Error names the key, says what happened and what to do.
+func (e *NotSavedError) Error() string {
+	id := ""
+	if e.Response != nil {
+		id = " " + redact.Text(e.Response.ID, maxID)
+	}
+	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists, and its private key is in Response only: save it, or delete the key: %s", id, innerMessage(e.Err)), maxError)
+}
 
 // Unwrap returns Err.
 func (e *NotSavedError) Unwrap() error { return e.Err }
@@ -299,14 +334,52 @@ func (e *OutcomeUnknownError) Error() string {
 // Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
-// A multiError wraps several errors under one text.
-type multiError struct {
+// A rewordedError has a text of its own. errors.Is and errors.As find the errors
+// behind it; printers and errors.Unwrap do not, since a text from outside may hold
+// a key.
+type rewordedError struct {
 	text string
-	errs []error
+	err  *error // behind a pointer, so that no verb of fmt reaches it
 }
 
-func (e *multiError) Error() string   { return redact.Truncate("kalshi: "+e.text, 2*maxError) }
-func (e *multiError) Unwrap() []error { return e.errs }
+func reword(text string, errs ...error) error {
+	err := errors.Join(errs...)
+	return &rewordedError{text, &err}
+}
+
+func (e *rewordedError) Error() string        { return redact.Truncate("kalshi: "+e.text, 2*maxError) }
+func (e *rewordedError) Is(target error) bool { return errors.Is(*e.err, target) }
+func (e *rewordedError) As(target any) bool   { return errors.As(*e.err, target) }
+func (e *rewordedError) Timeout() bool        { return isTimeout(*e.err) }
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && timeout.Timeout()
+}
+
+// withHint adds to an error's text what to do.
+func withHint(err error, hint string) error { return reword(innerMessage(err)+" ("+hint+")", err) }
+
+// redactHTTPError rewords an error of net/http that quotes a key which a server
+// has sent in the wrong place.
+func redactHTTPError(err error) error {
+	if err != nil && redact.HoldsKey(err.Error()) {
+		return reword(innerMessage(err), err)
+	}
+	return err
+}
+
+// withContext adds to err the error of a context that has ended, so that
+// errors.Is finds it whatever a transport or a cancel cause made of it.
+func withContext(ctx context.Context, err error) error {
+	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
+		return fmt.Errorf("%w: %w", ctxErr, err)
+	}
+	return err
+}
 
 // innerMessage is the text of an error inside another one, without the prefix
 // that the outer one has.
@@ -327,47 +400,7 @@ func innerMessage(err error) string {
 const (
 	maxError = 300 // an error; one that wraps several may have twice that
 	maxText  = 160 // one text from outside
-	maxWords = 130 // the service's words, so that a hint fits too
+	maxWords = 170 // the service's words, so that a hint fits too
 	maxPath  = 80
 	maxID    = 40 // the ID or name of a key
 )
-
-// redactHTTPError rewords an error of net/http that may quote what a server
-// sent in the wrong place, such as the rest of a private key behind a
-// Content-Length that was too short. Failures to connect are safe as they are,
-// and so are plain words; quotations and long words are cut out.
-func redactHTTPError(err error) error {
-	switch err.(type) { //nolint:errorlint // one that is wrapped may have a quotation around it
-	case nil, *net.OpError, *net.DNSError, *tls.CertificateVerificationError, *ValidationError:
-		return err
-	}
-	text, _, quoted := strings.Cut(err.Error(), `"`)
-	for _, raw := range []string{"malformed MIME header", "debug="} { // what follows is not always quoted
-		if before, _, found := strings.Cut(text, raw); found {
-			text, quoted = before+raw, true
-		}
-	}
-	words := strings.Fields(text)
-	for i, word := range words {
-		if len(word) > maxID {
-			words[i], quoted = "…", true
-		}
-	}
-	if !quoted {
-		return err
-	}
-	return newRedactedError(strings.Join(words, " ")+" (the rest is withheld: it may quote the response)", err)
-}
-
-// A redactedError replaces the text of an error. errors.Is and errors.As see the
-// original; errors.Unwrap does not return it.
-type redactedError struct {
-	text string
-	err  *error // behind a pointer, so that no verb of fmt reaches it
-}
-
-func newRedactedError(text string, err error) error { return &redactedError{text, &err} }
-
-func (e *redactedError) Error() string        { return e.text }
-func (e *redactedError) Is(target error) bool { return errors.Is(*e.err, target) }
-func (e *redactedError) As(target any) bool   { return errors.As(*e.err, target) }

@@ -4,7 +4,7 @@ package kalshi
 
 import (
 	"bytes"
-	"compress/gzip"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,16 +19,14 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// statusError returns the error for a response that is not 2xx.
-func statusError(method, path string, resp *http.Response, body []byte, received time.Time) error {
-	e := APIError{StatusCode: resp.StatusCode, Method: method, Path: path, Body: body}
-	e.parse(body)
+// statusError returns the error for a response that is not 2xx; req may be nil.
+func statusError(req *http.Request, resp *http.Response, body []byte, received time.Time) error {
+	e := newAPIError(req, resp, body)
 	switch {
 	case e.StatusCode == http.StatusBadRequest:
 		return &BadRequestError{e}
 	case e.StatusCode == http.StatusUnauthorized:
-		skew, dated := clockSkew(resp.Header, received)
-		return &UnauthorizedError{APIError: e, ClockSkew: skew, dated: dated}
+		return newUnauthorizedError(req, resp, body, received)
 	case e.StatusCode == http.StatusForbidden:
 		return &ForbiddenError{e}
 	case e.StatusCode == http.StatusNotFound:
@@ -42,6 +40,24 @@ func statusError(method, path string, resp *http.Response, body []byte, received
 	default:
 		return &e
 	}
+}
+
+func newAPIError(req *http.Request, resp *http.Response, body []byte) APIError {
+	e := APIError{StatusCode: resp.StatusCode, Body: body}
+	if req != nil && req.URL != nil {
+		e.Method, e.Path = cmp.Or(req.Method, http.MethodGet), req.URL.EscapedPath()
+	}
+	e.parse(body)
+	return e
+}
+
+func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, received time.Time) *UnauthorizedError {
+	e := &UnauthorizedError{APIError: newAPIError(req, resp, body)}
+	e.ClockSkew, e.dated = clockSkew(resp.Header, received)
+	if req != nil && req.URL != nil {
+		e.KeyID, e.host = req.Header.Get(headerKey), req.URL.Host
+	}
+	return e
 }
 
 // parse understands the five shapes of error bodies that were observed:
@@ -95,13 +111,14 @@ func (t *lenientString) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// clockSkew returns the server's clock minus the local one at receipt.
+// clockSkew returns the service's clock minus the local one at receipt.
 func clockSkew(h http.Header, received time.Time) (skew time.Duration, ok bool) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		return 0, false
 	}
-	return date.Sub(received), true
+	age, _ := strconv.ParseUint(h.Get("Age"), 10, 31) // seconds that a cache held the response
+	return date.Add(time.Duration(age) * time.Second).Sub(received), true
 }
 
 // retryAfter returns how long a Retry-After header asks to wait: seconds, or
@@ -125,30 +142,21 @@ func retryAfter(h http.Header, received time.Time) time.Duration {
 }
 
 const (
-	maxBody      = 8 << 20  // bytes of a 2xx response, decompressed
+	maxBody      = 2 << 20  // bytes of a 2xx response: some 14,000 keys
 	maxErrorBody = 64 << 10 // bytes of any other response
 )
 
 var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
 // readBody reads a body to its end, or to the limit: then it returns what it
-// has and errTooLong. It undoes compression that net/http has left, since the
-// caller or a transport had asked for it.
+// has and errTooLong.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.StatusCode == http.StatusNoContent && resp.ContentLength == 0 {
 		return nil, nil
 	}
-	var from io.Reader = resp.Body
-	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
-		unzip, err := gzip.NewReader(resp.Body)
-		if err != nil {
-			return nil, err
-		}
-		from = unzip
-	}
 	var body bytes.Buffer
 	body.Grow(int(min(max(resp.ContentLength, 0), limit)) + bytes.MinRead)
-	_, err := body.ReadFrom(io.LimitReader(from, limit+1))
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if int64(body.Len()) > limit {
 		body.Truncate(int(limit))
 		err = errTooLong
@@ -198,41 +206,47 @@ func findKeyID(body []byte) string {
 	return ""
 }
 
-// noResult is the result of a call that returns nothing. Its body is blank or
-// JSON; a page comes from a proxy, which may not have passed the request on.
-type noResult struct{}
-
-func (noResult) decode(body []byte) error {
-	if len(bytes.TrimSpace(body)) > 0 && !json.Valid(body) {
+// decodeNothing decodes the body of a delete, which is blank or JSON without an
+// error in it; a page comes from a proxy, which may not have passed the request on.
+func decodeNothing(body []byte) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	if !json.Valid(body) {
 		return errors.New("it is neither blank nor JSON")
+	}
+	var object struct{ Error json.RawMessage }
+	if _ = json.Unmarshal(body, &object); object.Error != nil {
+		return errors.New("it has an error in it")
 	}
 	return nil
 }
 
-// maxListCommas bounds the memory that a list takes: 8 MiB of "{},{}" would
-// decode to hundreds. A listed key has four commas or more, and more than 100
-// bytes.
-const maxListCommas = 200_000
+// maxUnchecked is how long a list may be, in bytes, to be decoded before its IDs
+// are checked: a long one of empty objects would take hundreds of megabytes.
+const maxUnchecked = 64 << 10
 
-// A keyList is a list of keys and what could not be read of it.
-type keyList struct {
-	GetAPIKeysResponse
-	unreadable []string    // IDs of the keys with a field of the wrong type
-	signedWith *credential // the key that listed
-}
-
-func (r *keyList) decode(body []byte) error {
-	if bytes.Count(body, []byte{','}) > maxListCommas {
-		return errTooMany
+func (r *GetAPIKeysResponse) decode(body []byte) error {
+	if len(body) > maxUnchecked {
+		type idOnly struct {
+			ID string `json:"api_key_id"`
+		}
+		var list struct {
+			APIKeys []idOnly `json:"api_keys"`
+		}
+		if err := unmarshal(body, &list); err != nil {
+			return err
+		}
+		if slices.Contains(list.APIKeys, idOnly{}) {
+			return errMissing("the api_key_id of a key")
+		}
 	}
-	*r = keyList{}
-	err := json.Unmarshal(body, &r.GetAPIKeysResponse)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		*r = keyList{}
-		return r.decodeEach(body)
+	*r = GetAPIKeysResponse{}
+	if err := unmarshal(body, r); err != nil {
+		return err
 	}
-	if err != nil {
-		return errNotJSON
+	if r.find("") != nil {
+		return errMissing("the api_key_id of a key")
 	}
 	if r.APIKeys != nil {
 		return nil
@@ -246,43 +260,6 @@ func (r *keyList) decode(body []byte) error {
 	}
 	r.APIKeys = []APIKey{}
 	return nil
-}
-
-// decodeEach decodes a list in which a field has the wrong type. The other
-// keys, and the readable fields of this one, are still good.
-func (r *keyList) decodeEach(body []byte) error {
-	var raw struct {
-		APIKeys            []json.RawMessage `json:"api_keys"`
-		RegionExpirationTS json.RawMessage   `json:"api_key_region_expiration_ts"`
-	}
-	if err := unmarshal(body, &raw); err != nil {
-		return err
-	}
-	if raw.APIKeys == nil {
-		return errMissing("api_keys")
-	}
-	*r = keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: make([]APIKey, len(raw.APIKeys))}}
-	r.RegionExpirationTS = numberIn[int64](raw.RegionExpirationTS)
-	for i, data := range raw.APIKeys {
-		key := &r.APIKeys[i]
-		if json.Unmarshal(data, key) != nil {
-			r.unreadable = append(r.unreadable, key.ID)
-			var numbers struct{ Subaccount json.RawMessage }
-			_ = json.Unmarshal(data, &numbers)
-			key.Subaccount = numberIn[int](numbers.Subaccount)
-		}
-	}
-	return nil
-}
-
-// numberIn returns nil for what is not a number. json.Unmarshal would leave a
-// pointer to 0, which is a sub-account and a time.
-func numberIn[T int | int64](data json.RawMessage) *T {
-	var n *T
-	if json.Unmarshal(data, &n) != nil {
-		return nil
-	}
-	return n
 }
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
@@ -313,12 +290,6 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	return nil
 }
 
-func (r *CreateAPIKeyResponse) id() string   { return r.ID }
-func (r *GenerateAPIKeyResponse) id() string { return r.ID }
-
-var (
-	errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
-	errTooMany = errors.New("it has more values than a list of keys")
-)
+var errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
 
 func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -4,7 +4,6 @@ package kalshi
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -14,6 +13,7 @@ const (
 	minBackoff = 100 * time.Millisecond // ceiling of the first wait
 	maxBackoff = 5 * time.Second        // ceiling of the later ones
 	maxWait    = 30 * time.Second       // of a single wait, Retry-After included
+	spread     = 100 * time.Millisecond // of those who were asked to wait for the same time
 )
 
 // An outcome is what is known about an attempt that did not succeed.
@@ -25,6 +25,17 @@ const (
 	outcomeUnknown                 // it may have been processed
 )
 
+// An attemptResult is the result of one attempt.
+type attemptResult struct {
+	err        error // nil is success
+	outcome    outcome
+	retryable  bool          // another attempt may succeed
+	retryAfter time.Duration // from the response
+	signAgain  bool          // a 401 that another signature may resolve
+	keyID      string        // of the new key, if the response names it in spite of err
+	received   time.Time     // when the response or the error arrived
+}
+
 // A retryPolicy is what decide may know about the call beside its attempts.
 type retryPolicy struct {
 	maxRetries int
@@ -35,8 +46,9 @@ type retryPolicy struct {
 
 // A retryState is what earlier attempts of the call leave behind.
 type retryState struct {
-	retries int  // that count against the maximum
-	unknown bool // one of them may have been processed
+	attempts int
+	retries  int  // that count against the maximum
+	unknown  bool // one of them may have been processed
 }
 
 // A decision is what follows an attempt.
@@ -47,19 +59,22 @@ type decision struct {
 	counted bool          // against the maximum
 }
 
-// decide is the whole retry policy. It changes nothing.
+// decide is the whole retry policy. It is pure.
 func decide(op *operation, state retryState, result *attemptResult, policy retryPolicy) decision {
 	switch {
 	case result.err == nil:
 		return decision{stop: true}
-	case result.signAgain && !policy.ended:
+	case result.signAgain && !op.oneShot && !policy.ended:
 		return decision{}
-	case op.nonIdempotent && result.outcome == outcomeUnknown:
+	case op.creates && result.outcome == outcomeUnknown:
 		return decision{stop: true, err: &OutcomeUnknownError{Operation: op.name, KeyName: op.keyName, KeyID: result.keyID, Err: result.err}}
-	case policy.ended, !result.retryable, state.retries >= policy.maxRetries:
+	case policy.ended, !result.retryable, op.noRetry, state.retries >= policy.maxRetries, result.retryAfter > maxWait:
 		return decision{stop: true, err: result.err}
 	}
-	wait := max(policy.jitter(backoffCeiling(state.retries)), result.retryAfter)
+	wait := policy.jitter(backoffCeiling(state.retries))
+	if result.retryAfter > 0 {
+		wait = max(wait, result.retryAfter+policy.jitter(spread))
+	}
 	if wait > maxWait || wait >= policy.remaining {
 		return decision{stop: true, err: result.err}
 	}
@@ -73,27 +88,6 @@ func (s *retryState) record(result *attemptResult, next decision) {
 	}
 }
 
-// alreadyDeleted reports whether a delete that was refused has succeeded: the
-// key is gone, and an earlier attempt may have done it. A key that deleted
-// itself gets the 401 of an unknown key ID.
-func (s *retryState) alreadyDeleted(op *operation, result *attemptResult, used *credential) bool {
-	if op.method != http.MethodDelete || op.rollback || !s.unknown {
-		return false
-	}
-	if isGone(result.err) {
-		return true
-	}
-	unauthorized, ok := errors.AsType[*UnauthorizedError](result.err)
-	return ok && unauthorized.Details == detailsUnknownKey && op.keyID == used.keyID
-}
-
-// isGone reports whether err is the service's word that a key does not exist;
-// a 404 of a gateway is not.
-func isGone(err error) bool {
-	notFound, ok := errors.AsType[*NotFoundError](err)
-	return ok && notFound.Code == codeNotFound
-}
-
 // classifyStatus says what a status that is not 2xx means for the attempt, and
 // whether a retry may succeed.
 func classifyStatus(status int) (result outcome, retryable bool) {
@@ -105,7 +99,7 @@ func classifyStatus(status int) (result outcome, retryable bool) {
 		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return outcomeUnknown, true
 	case status >= 500, // 600 and more are no statuses of HTTP
-		status == http.StatusSeeOther, status == http.StatusRequestTimeout,
+		status == http.StatusFound, status == http.StatusSeeOther, status == http.StatusRequestTimeout,
 		status == 499: // a gateway that saw its client close the connection
 		return outcomeUnknown, false
 	default:

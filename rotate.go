@@ -17,30 +17,28 @@ import (
 )
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new
-// key. It prints without the private key, unless fmt cannot call its methods:
-// with %p and the like, and in an unexported field of another struct.
+// key. It prints, logs and encodes without PrivateKey; only in an unexported
+// field of another struct a key in memory shows, as in any struct that holds one.
 type RotateAPIKeyRequest struct {
-	// Store is required. It saves the new key and its ID where the next start
-	// of the program finds them, and returns when they are safe there.
-	// A [KeyFile] is one. A Store of your own must not overwrite the only copy of
-	// the old key in a way that can fail half-way. Its context ends after 30
-	// seconds, and not when the caller's does.
-	Store Store
+	// Store is required. It saves the new key where the next start of the program
+	// finds it. A [KeyFile] is one.
+	Store Store `json:"-"`
 	// Signer is the signer whose key is rotated; nil is the client's own. With
 	// a Signer, the client's key lists, makes and deletes, and the key that is
 	// rotated needs no scope for that.
-	Signer *Signer
+	Signer *Signer `json:"-"`
 	// Name is the new key's name; empty is the current key's.
 	Name string
 	// KeyType is the new key's algorithm; empty is the current key's.
 	KeyType KeyType
 	// PrivateKey, if set, becomes the new key: its public half is registered
 	// as [Client.CreateAPIKey] does. If nil, the service makes the pair.
-	PrivateKey crypto.Signer
+	PrivateKey crypto.Signer `json:"-"`
 	// KeepOld leaves the old key alive, for other processes that still use it.
 	KeepOld bool
 	// Grace is how long to wait before the old key is deleted, for requests
-	// that were signed elsewhere and are still under way. A cancelled context
+	// that were signed elsewhere and are still under way. If a secret manager or
+	// a mounted secret lags behind, choose more than it lags. A cancelled context
 	// ends it and leaves the old key alive.
 	Grace time.Duration
 }
@@ -51,40 +49,41 @@ type RotateAPIKeyResponse struct {
 	OldKeyID string
 	// NewKeyID is the key that signs now.
 	NewKeyID string
-	// Warning is usually empty. It is what the service said when it made the
-	// new key, or says that the old key was gone already: another process may
-	// have rotated it too, and its new key exists beside this one.
+	// Warning is what the service said when it made the new key; usually empty.
 	Warning string
+	// OldKeyGone is true if the old key did not exist any more when it was to be
+	// deleted: another process may have rotated it too, and its new key exists
+	// beside this one.
+	OldKeyGone bool
 }
 
 // RotateAPIKey replaces the key of the client's [Signer], or of the request's,
 // by a new one of the same scopes and sub-account:
 //
-//	inspect → mint → verify → Save → switch → delete the old one
+//	inspect → create → verify → save → switch → delete the old one
 //
 // The new key must sign a call and be listed with the same rights before it is
 // saved, and is saved before anything depends on it. The switch happens inside
 // the Signer, and everything that holds the Signer follows. No call made
-// through a client fails because of it (provided that a key which works once
-// works everywhere; that is not documented). A crash at any point leaves a
-// working key where Save keeps it: the old one until Save has finished, both
-// after it.
+// through a client fails because of it. This assumes that a key which works once
+// works everywhere, which is not documented. A crash at any point leaves a
+// working key in the Store: the old one until Save has finished, both after it.
 //
 // Bad input is a [*ValidationError] and everything else a [*RotationError],
 // which says at which stage and what is left. A current key that is not
 // listed, has no scopes or is bound to an FCM subtrader is refused before
-// anything is made. Once the key is made, cancelling ctx no longer stops the
-// rotation, except while it waits for Grace.
+// anything is made, and so is a Store whose Check fails. Once the key is made,
+// cancelling ctx no longer stops the rotation, except while it waits for Grace.
+// Each stage then has 60 seconds.
 //
 // A key that rotates itself needs read and write and no restriction to a
-// sub-account (observed). Rotate any other key with an admin key, by the
-// request's Signer.
+// sub-account. Rotate any other key with an admin key, by the request's Signer.
 //
 // Let one process rotate a key, and the others follow ([NewSignerFromSource],
 // [NewClientFromEnv]). One rotation at a time runs per Signer; another waits
 // for it. Save must not rotate the same signer.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
-	if err := c.ready(ctx); err != nil {
+	if err := c.validate(ctx); err != nil {
 		return nil, err
 	}
 	if err := req.validate(c.signer); err != nil {
@@ -92,43 +91,48 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	}
 	r := rotation{client: c, req: req, signer: cmp.Or(req.Signer, c.signer)}
 	if err := r.begin(ctx); err != nil {
-		return nil, err
+		return nil, r.ended(ctx, StageInspect, err)
 	}
 	defer func() { <-r.signer.rotating }()
 
-	if err := r.inspect(ctx); err != nil {
-		return nil, r.failed(StageInspect, r.explainScope(err))
+	if err := r.ended(ctx, StageInspect, r.inspect(ctx)); err != nil {
+		return nil, err
 	}
-	if err := r.mint(ctx); err != nil {
-		return nil, r.failed(StageCreate, r.explainScope(err))
+	if err := r.ended(ctx, StageCreate, r.create(ctx)); err != nil {
+		return nil, err
 	}
-	if err := r.stage(ctx, r.verify); err != nil {
-		if r.stage(ctx, r.rollback) == nil {
-			r.key = nil // nothing is left to hand back
-		}
-		return nil, r.failed(StageVerify, err)
+	err := r.stage(ctx, r.verify)
+	if err != nil && r.stage(ctx, r.takeBack) == nil {
+		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
 	}
-	warning := r.key.Warning
-	if err := r.stage(ctx, r.save); err != nil {
-		return nil, r.failed(StageSave, err)
+	if err := r.ended(ctx, StageVerify, err); err != nil {
+		return nil, err
 	}
-	r.signer.cred.Store(r.new)
-	r.key = nil // the caller has it
-	gone, err := r.retire(ctx)
-	if err != nil {
-		return nil, r.failed(StageDelete, err)
+	if err := r.ended(ctx, StageSave, r.stage(ctx, r.save)); err != nil {
+		return nil, err
 	}
-	if gone {
-		warning = strings.TrimPrefix(warning+"; the old key was gone already: another process may have rotated it, and its new key exists too", "; ")
+	r.privateKey = PrivateKeyPEM{} // the store has it
+	if !req.KeepOld {
+		r.signer.retired.Store(r.old.keyID, true)
 	}
-	return &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.new.keyID, Warning: warning}, nil
+	r.signer.switchTo(r.new, nil)
+	response := &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning}
+	if req.KeepOld {
+		return response, nil
+	}
+	response.OldKeyGone, err = r.deleteOld(ctx)
+	if err := r.ended(ctx, StageDelete, err); err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
 
 func (r *RotateAPIKeyRequest) validate(own *Signer) error {
+	save, isFunc := r.Store.(SaveFunc)
 	switch {
-	case r.Store == nil:
+	case r.Store == nil, isFunc && save == nil:
 		return invalid("Store", "is nil: give one that saves the new key, such as KeyFile(path); it would be lost with the process")
 	case r.Grace < 0:
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
@@ -138,7 +142,7 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 		if err != nil {
 			return err
 		}
-		if other.keyID == own.cred.Load().keyID {
+		if other.keyID == own.KeyID() {
 			return errOwnSigner
 		}
 	}
@@ -149,11 +153,19 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	if err == nil && r.KeyType != "" && r.KeyType != keyType {
 		return invalid("KeyType", "is %q and PrivateKey is %q: leave KeyType out", r.KeyType, keyType)
 	}
+	if _, isFile := r.Store.(KeyFile); err == nil && isFile {
+		_, err = MarshalPrivateKey(r.PrivateKey)
+	}
 	return err
 }
 
-// A Store saves the new key of a rotation. [KeyFile] is one. If it also has a
-// method Check(context.Context) error, that is called before a key is made.
+// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret
+// manager. Save returns when the key is safe, and must return: its context ends
+// after 60 seconds, and not when the caller's does. It must not overwrite the only
+// copy of the old key in a way that can fail half-way.
+//
+// If a Store also has the method Check(context.Context) error, that is called
+// before a key is made, to report whether Save would work.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }
@@ -184,13 +196,13 @@ type RotationError struct {
 	Stage RotationStage
 	// OldKeyID is the key that signed before.
 	OldKeyID string
-	// NewKeyID is the key that was made, where its ID is known for sure. It
-	// exists, unless Stage is StageVerify and Key is nil: then it was deleted
-	// again.
+	// NewKeyID is the key that was made. It is empty unless that key exists, as
+	// far as is known.
 	NewKeyID string
-	// Key is the key that was made, handed back whenever nothing else may hold
-	// it: store it, or delete NewKeyID.
-	Key *GenerateAPIKeyResponse
+	// PrivateKey is the private half of NewKeyID, handed back whenever nothing
+	// else may hold it: save it, or delete the key. It is empty for a key of the
+	// caller's own.
+	PrivateKey PrivateKeyPEM
 	// Candidates are the IDs of keys that may be the new one, when the outcome
 	// of StageCreate is unknown: they have its name and did not exist before. None
 	// is deleted; delete the one that nobody else made.
@@ -202,25 +214,29 @@ type RotationError struct {
 // Error says what happened, what is left and what to do.
 func (e *RotationError) Error() string {
 	const most = 3
-	var ids []string
-	for _, id := range e.Candidates[:min(most, len(e.Candidates))] {
-		ids = append(ids, redact.Text(id, maxID))
-	}
-	state, cause := "the old key still signs", e.Err
-	if unknown := (*OutcomeUnknownError)(nil); len(ids) > 0 && errors.As(e.Err, &unknown) {
-		cause = unknown.Err // its advice is given here, and better
-	}
+	var state string
+	newID, cause := redact.Text(e.NewKeyID, maxID), e.Err
+	unknown, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
-	case len(e.Candidates) > most:
-		state += fmt.Sprintf("; one of %d new keys may be the lost one, such as %s", len(e.Candidates), strings.Join(ids, ", "))
-	case len(e.Candidates) > 0:
-		state += "; delete if nobody holds it: " + strings.Join(ids, ", ")
+	case e.Stage == StageInspect:
+		state = "no key was made"
 	case e.Stage == StageDelete:
-		state = "the new key " + redact.Text(e.NewKeyID, maxID) + " signs and is saved; delete the old one"
-	case e.Key != nil && e.NewKeyID != "":
-		state += "; store the new key " + redact.Text(e.NewKeyID, maxID) + " from Key, or delete it"
-	case e.NewKeyID != "" && e.Stage == StageVerify:
-		state += "; the new key " + redact.Text(e.NewKeyID, maxID) + " was deleted again"
+		state = "the new key " + newID + " signs and is saved; delete the old one"
+	case len(e.Candidates) > most:
+		state = fmt.Sprintf("the old key still signs; one of %d new keys may be the lost one, such as %s", len(e.Candidates), redact.Text(strings.Join(e.Candidates[:most], ", "), maxText))
+	case len(e.Candidates) > 0:
+		state = "the old key still signs; delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
+	case newID != "":
+		state = "the old key still signs; save the new key " + newID + " or delete it"
+	case e.Stage == StageVerify:
+		state = "the old key still signs; the new key was deleted again"
+	case isUnknown:
+		state = "the old key still signs; a new one of the same name may exist"
+	default:
+		state = "the old key still signs; no key was made"
+	}
+	if _, listed := e.Err.(*OutcomeUnknownError); listed { //nolint:errorlint // one that is wrapped has more to say
+		cause = unknown.Err // its advice is given here, and better
 	}
 	return redact.Truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", redact.Text(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
 }
@@ -228,13 +244,12 @@ func (e *RotationError) Error() string {
 // Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
 
-// Format prints the new key's type and the signer for every verb, and no
-// secrets.
+// Format prints the new key's type and the signer for every verb.
 func (r RotateAPIKeyRequest) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "kalshi.RotateAPIKeyRequest"+r.text())
 }
 
-// LogValue logs the new key's type and the signer, and no secrets.
+// LogValue logs the new key's type and the signer.
 func (r RotateAPIKeyRequest) LogValue() slog.Value { return slog.StringValue(r.text()) }
 
 func (r RotateAPIKeyRequest) text() string {

@@ -1,21 +1,22 @@
 package kalshi
 
+// The stages of a rotation.
+
 import (
 	"cmp"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// The stages of a rotation.
-
 const (
-	stageTimeout = 30 * time.Second // of each stage after the new key was made
-	verifyFor    = 10 * time.Second // while a new key becomes known everywhere
+	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
+	patience     = 10 * time.Second // while a new key becomes known everywhere
 )
 
 // A rotation is one run of RotateAPIKey.
@@ -24,39 +25,40 @@ type rotation struct {
 	signer     *Signer // whose key is rotated
 	req        RotateAPIKeyRequest
 	old, new   *credential
-	before     *keyList // as inspect saw it
-	current    *APIKey  // the old key in it
-	key        *GenerateAPIKeyResponse
-	newID      string // set even if no credential could be made of the key
+	before     *GetAPIKeysResponse // as inspect saw it
+	current    *APIKey             // the old key in it
+	newID      string              // set even if no credential could be made of the key
+	privateKey PrivateKeyPEM       // that only this rotation holds
+	warning    string
 	candidates []string
 }
 
 // admin reports whether another key is rotated than the client's own.
 func (r *rotation) admin() bool { return r.signer != r.client.signer }
 
-// by returns the credential that signs a call: self if the key rotates itself,
-// or nil, for the client's own, if an admin key does.
-func (r *rotation) by(self *credential) *credential {
+// by returns the client that makes a call: one that signs with self if the key
+// rotates itself, and the admin's otherwise.
+func (r *rotation) by(self *credential) *Client {
 	if r.admin() {
-		return nil
+		return r.client
 	}
-	return self
+	return r.client.signedBy(self)
 }
 
 // begin waits until no other rotation of the signer is running.
 func (r *rotation) begin(ctx context.Context) error {
+	r.old = r.signer.cred.Load()
 	select {
 	case r.signer.rotating <- struct{}{}:
 		r.old = r.signer.cred.Load()
 		return nil
 	case <-ctx.Done():
-		r.old = r.signer.cred.Load()
-		return r.failed(StageInspect, fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx))))
+		return fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx)))
 	}
 }
 
 // stage runs a stage that the caller's context no longer cancels. It turns a
-// panic of Save or a transport into an error, so that the key is not lost. The
+// panic of a Store or a transport into an error, so that the key is not lost. The
 // value of the panic is not printed, since it may hold the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
@@ -69,25 +71,31 @@ func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (
 	return run(ctx)
 }
 
-func (r *rotation) failed(stage RotationStage, err error) error {
-	return &RotationError{Stage: stage, OldKeyID: r.old.keyID, NewKeyID: r.newID, Key: r.key, Candidates: r.candidates, Err: err}
+// ended reports the end of a stage, and returns the error of the rotation if it
+// failed.
+func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) error {
+	if err != nil {
+		err = &RotationError{Stage: stage, OldKeyID: r.old.keyID, NewKeyID: r.newID, PrivateKey: r.privateKey, Candidates: r.candidates, Err: err}
+	}
+	r.client.reporter.rotation(ctx, stage, r.old.keyID, r.newID, err)
+	return err
 }
 
-// explainScope adds to a 403 what to do about a key that may not rotate itself.
-func (r *rotation) explainScope(err error) error {
-	forbidden, ok := errors.AsType[*ForbiddenError](err)
-	var reason string
+// whose adds to the error of a call by the admin that it is not about the key that
+// is rotated, and to a 403 what to do about a key that may not rotate itself.
+func (r *rotation) whose(err error) error {
+	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
 	switch {
-	case !ok || r.admin():
-		return err
-	case strings.HasPrefix(forbidden.Code, "insufficient_scope"):
-		reason = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): "
-	case strings.Contains(forbidden.Message, "sub-account"):
-		reason = "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer): "
-	default:
-		return err
+	case err == nil:
+		return nil
+	case r.admin():
+		return reword("with the admin key "+redact.Text(r.client.signer.KeyID(), maxID)+": "+innerMessage(err), err)
+	case isForbidden && strings.HasPrefix(forbidden.Code, "insufficient_scope"):
+		return reword("a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
+	case isForbidden && strings.Contains(forbidden.Message, "sub-account"):
+		return reword("a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
 	}
-	return &multiError{reason + innerMessage(err), []error{err}}
+	return err
 }
 
 // inspect finds the current key, and rejects what cannot be copied safely.
@@ -95,167 +103,175 @@ func (r *rotation) inspect(ctx context.Context) error {
 	if r.req.PrivateKey != nil && samePublicKey(r.req.PrivateKey, r.old.key) {
 		return invalid("PrivateKey", "is the key that signs now: make a new one")
 	}
-	var err error
-	if r.before, err = r.client.list(ctx, nil); err != nil {
-		return err
+	list, signedWith, err := r.client.list(ctx)
+	if err != nil {
+		return r.whose(err)
 	}
+	r.before = list
 	if !r.admin() {
-		r.old = r.before.signedWith // a source may have replaced the key
-	} else if r.before.find(r.old.keyID) == nil && r.signer.source != nil {
+		r.old = signedWith // a source may have replaced the key
+	} else if list.find(r.old.keyID) == nil && r.signer.source != nil {
 		if err := r.signer.Reload(ctx); err != nil {
 			return err
 		}
 		r.old = r.signer.cred.Load()
 	}
-	r.current = r.before.find(r.old.keyID)
+	r.current = list.find(r.old.keyID)
 	switch {
-	case r.admin() && r.old.keyID == r.before.signedWith.keyID:
+	case r.admin() && r.old.keyID == signedWith.keyID:
 		return errOwnSigner
 	case r.current == nil:
 		return errors.New("the account's list does not hold this key: was it deleted just now?")
-	case slices.Contains(r.before.unreadable, r.current.ID):
-		return errors.New("the list has a field of this key that cannot be read, so its rights are not known: make the new key by hand")
 	case len(r.current.Scopes) == 0:
 		return errors.New("the key is listed without scopes, and a copy of that would have full access: make the new key by hand")
 	case r.current.FCMSubtraderID != "":
 		return errors.New("the key is bound to an FCM subtrader: make the new key by hand")
 	}
+	if store, ok := r.req.Store.(interface{ Check(context.Context) error }); ok {
+		if err := store.Check(ctx); err != nil {
+			return reword("the new key could not be saved: "+innerMessage(err), err)
+		}
+	}
 	return nil
 }
 
-// mint creates the new key and its credential.
-func (r *rotation) mint(ctx context.Context) (err error) {
+// create makes the new key and its credential.
+func (r *rotation) create(ctx context.Context) (err error) {
 	key := r.req.PrivateKey
 	if key != nil {
-		r.key, err = r.create(ctx, key)
+		err = r.register(ctx)
 	} else {
-		r.key, err = r.generate(ctx)
+		err = r.generate(ctx)
+	}
+	if err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
+		r.newID, r.privateKey = "", PrivateKeyPEM{}
+		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.name(), Err: errors.New("the new key was given the ID of an older one")}
 	}
 	if err != nil {
-		return r.reconcile(ctx, err)
+		return r.lookUp(ctx, err)
 	}
-	r.newID = r.key.ID
-	if strings.ContainsAny(r.key.ID, `/\`) || strings.Contains(r.key.ID, "..") {
+	if strings.ContainsAny(r.newID, `/\`) || strings.Contains(r.newID, "..") {
 		return errors.New("the new key's ID has a slash or dots, as if it were a path: is there a proxy in between?")
 	}
 	if key == nil {
-		if key, err = r.key.PrivateKey.Parse(); err != nil {
+		if key, err = r.privateKey.Parse(); err != nil {
 			return err
 		}
 	}
-	if r.new, err = newCredential(r.key.ID, key); err != nil {
-		return err
-	}
-	r.key.KeyType = r.new.keyType
-	return nil
-}
-
-// generate has the service make the new key.
-func (r *rotation) generate(ctx context.Context) (*GenerateAPIKeyResponse, error) {
-	req := GenerateAPIKeyRequest{
-		Name: r.name(), KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
-	}
-	if err := req.validate(); err != nil {
-		return nil, err
-	}
-	made := new(GenerateAPIKeyResponse)
-	return made, r.client.createKey(ctx, r.createOperation("GenerateAPIKey", pathGenerate), req, made)
-}
-
-// create registers the caller's own key.
-func (r *rotation) create(ctx context.Context, key crypto.Signer) (*GenerateAPIKeyResponse, error) {
-	public, err := MarshalPublicKey(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	req := CreateAPIKeyRequest{Name: r.name(), PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount}
-	if err := req.validate(); err != nil {
-		return nil, err
-	}
-	var made CreateAPIKeyResponse
-	err = r.client.createKey(ctx, r.createOperation("CreateAPIKey", pathAPIKeys), req, &made)
-	return &GenerateAPIKeyResponse{ID: made.ID, Warning: made.Warning}, err
+	r.new, err = newCredential(r.newID, key)
+	return err
 }
 
 func (r *rotation) name() string { return cmp.Or(r.req.Name, r.current.Name) }
 
-// createOperation is the call that creates the new key. It is signed by the key
-// that was inspected, and rejects the ID of any key that was listed then.
-func (r *rotation) createOperation(name, path string) operation {
-	existed := func(id string) bool { return id == r.old.keyID || r.before.find(id) != nil }
-	return operation{name: name, path: path, keyName: r.name(), existed: existed, credential: r.by(r.old)}
+// generate has the service make the new key.
+func (r *rotation) generate(ctx context.Context) error {
+	made, err := r.by(r.old).GenerateAPIKey(ctx, GenerateAPIKeyRequest{
+		Name: r.name(), KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+	})
+	if err == nil {
+		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+	}
+	return err
 }
 
-// reconcile looks for the key that a create of unknown outcome may have made.
-// It deletes nothing: a key of the same name may be somebody else's.
-func (r *rotation) reconcile(ctx context.Context, err error) error {
-	r.key = nil
-	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
-	if !ok {
+// register has the service take the caller's own key.
+func (r *rotation) register(ctx context.Context) error {
+	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
+	if err != nil {
 		return err
 	}
-	r.newID = unknown.KeyID
+	made, err := r.by(r.old).CreateAPIKey(ctx, CreateAPIKeyRequest{
+		Name: r.name(), PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+	})
+	if err == nil {
+		r.newID, r.warning = made.ID, made.Warning
+	}
+	return err
+}
+
+// lookUp looks for the key that a create of unknown outcome may have made. It
+// deletes nothing: a key of the same name may be somebody else's.
+func (r *rotation) lookUp(ctx context.Context, err error) error {
+	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
+	if !ok {
+		return r.whose(err)
+	}
+	if r.before.find(unknown.KeyID) == nil {
+		r.newID = unknown.KeyID
+	}
 	return r.stage(ctx, func(ctx context.Context) error {
-		now, listErr := r.client.list(ctx, r.by(r.old))
+		now, _, listErr := r.by(r.old).list(ctx)
 		if listErr != nil {
-			return &multiError{"the keys could not be listed afterwards: " + innerMessage(listErr) + "; " + innerMessage(err), []error{err, listErr}}
+			return reword("the keys could not be listed afterwards: "+innerMessage(listErr)+"; "+innerMessage(unknown.Err), err, listErr)
 		}
 		for _, key := range now.APIKeys {
 			if key.Name == unknown.KeyName && r.before.find(key.ID) == nil {
 				r.candidates = append(r.candidates, key.ID)
 			}
 		}
+		if len(r.candidates) == 0 {
+			return reword("none is listed: "+innerMessage(unknown.Err), err)
+		}
 		return err
 	})
 }
 
-var errNotListed = errors.New("the list does not show the new key")
-
 // verify makes a call with the new key and compares its rights with the old
-// one's. It tries again while the key is not known everywhere yet; how long
-// that takes is not documented.
+// one's.
 func (r *rotation) verify(ctx context.Context) error {
-	until := time.Now().Add(verifyFor)
-	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
+	return patiently(ctx, func() (again bool, err error) {
 		list, err := r.listAsNew(ctx)
-		if err == nil {
-			key := list.find(r.newID)
-			switch {
-			case key == nil:
-				err = errNotListed
-			case slices.Contains(list.unreadable, key.ID) || !sameRights(key, r.current):
-				return errors.New("the new key is listed with other rights than the old one")
-			default:
-				return nil
-			}
+		if err != nil {
+			return true, err
 		}
-		if time.Until(until) < wait || sleep(ctx, wait) != nil {
+		key := list.find(r.newID)
+		switch {
+		case key == nil:
+			return true, errors.New("the list does not show the new key")
+		case !sameRights(key, r.current):
+			return false, errors.New("the new key is listed with other rights than the old one")
+		}
+		return false, nil
+	})
+}
+
+// patiently tries again while the new key is not known everywhere yet; how long
+// that takes is not documented.
+func patiently(ctx context.Context, try func() (again bool, err error)) error {
+	until := time.Now().Add(patience)
+	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
+		again, err := try()
+		if !again || time.Until(until) < wait || sleep(ctx, wait) != nil {
 			return err
 		}
 	}
 }
 
 // listAsNew lists the keys, signed by the new one. A key that an admin rotates
-// may be one that may not list: the refusal proves that it signs, and the
-// admin's list shows its rights.
-func (r *rotation) listAsNew(ctx context.Context) (*keyList, error) {
-	list, err := r.client.list(ctx, r.new)
-	if err != nil && r.admin() && provesKey(err) {
-		return r.client.list(ctx, nil)
+// may be one that may not list: the 403 proves that it signs, and the admin's
+// list shows its rights.
+func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
+	list, _, err := r.client.signedBy(r.new).list(ctx)
+	switch {
+	case err == nil:
+		return list, nil
+	case r.admin() && provesKey(err):
+		list, _, err = r.client.list(ctx)
+		return list, r.whose(err)
 	}
-	return list, err
+	return nil, reword("signed by the new key: "+innerMessage(err), err)
 }
 
-// provesKey reports whether a refusal shows that the key's signature was
-// accepted: it is about rights, and not about the key's ID, signature or clock,
-// nor about headers that were lost on the way.
+// provesKey reports whether an error shows that the key's signature was accepted:
+// it is about rights, and not about the key's ID, signature or clock, nor about
+// headers that were lost on the way.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
-		page := len(forbidden.Body) > 0 && forbidden.Code == "" && forbidden.Message == ""
-		return !page // which a gateway sends, whoever signed
+		return forbidden.Code != "" || forbidden.Message != "" || len(forbidden.Body) == 0 // else a gateway's page, whoever signed
 	}
-	refusal, ok := errors.AsType[*UnauthorizedError](err)
-	return ok && !refusal.aboutKey() && !refusal.lacksHeaders() && refusal.Code != codeTimestampExpired
+	e, ok := errors.AsType[*UnauthorizedError](err)
+	return ok && !e.aboutKey() && !e.lacksHeaders() && e.Code != codeTimestampExpired
 }
 
 func sameRights(a, b *APIKey) bool {
@@ -264,32 +280,35 @@ func sameRights(a, b *APIKey) bool {
 		(a.Subaccount == nil) == (b.Subaccount == nil) && (a.Subaccount == nil || *a.Subaccount == *b.Subaccount)
 }
 
-// rollback deletes the new key again.
-func (r *rotation) rollback(ctx context.Context) error {
-	return r.client.delete(ctx, operation{keyID: r.newID, rollback: true, credential: r.by(r.old)})
-}
+// takeBack deletes the new key again.
+func (r *rotation) takeBack(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
 
-// save has the caller store the key.
-func (r *rotation) save(ctx context.Context) error {
-	return r.req.Store.Save(ctx, r.new.public())
-}
+// save has the store save the key.
+func (r *rotation) save(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) }
 
-// retire deletes the old key when its grace is over, and reports whether it
-// was gone already, which is as good.
-func (r *rotation) retire(ctx context.Context) (gone bool, err error) {
-	if r.req.KeepOld {
-		return false, nil
-	}
+// deleteOld deletes the old key when its grace is over, and reports whether it
+// was gone already, which is as good. A 401 may come from a place where the new
+// key is not known yet; if it stays, the old key deletes itself.
+func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 	if r.req.Grace > 0 {
 		if err := sleep(ctx, r.req.Grace); err != nil {
 			return false, fmt.Errorf("the grace was cut short: %w", err)
 		}
 	}
 	err = r.stage(ctx, func(ctx context.Context) error {
-		return r.client.delete(ctx, operation{keyID: r.old.keyID, credential: r.by(r.new)})
+		err := patiently(ctx, func() (again bool, err error) {
+			err = r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
+			_, unauthorized := errors.AsType[*UnauthorizedError](err)
+			return unauthorized && !r.admin(), err
+		})
+		if _, unauthorized := errors.AsType[*UnauthorizedError](err); unauthorized && !r.admin() {
+			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
+		}
+		return err
 	})
-	if isGone(err) {
+	e, unauthorized := errors.AsType[*UnauthorizedError](err)
+	if isGone(err) || unauthorized && e.Details == detailsUnknownKey && e.KeyID == r.old.keyID {
 		return true, nil
 	}
-	return false, err
+	return false, r.whose(err)
 }

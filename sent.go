@@ -1,41 +1,24 @@
 package kalshi
 
+// Was anything of a request sent? The body of a create, which knows, and the
+// connection of a request through HTTPClient.
+
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 )
 
-// Was anything of a request sent?
-
-// A sentTrace watches whether anything of an attempt can have been sent.
-type sentTrace struct {
-	body       *requestBody // nil for a request without one
-	asked, got atomic.Bool  // for a connection, and one
-	hooks      httptrace.ClientTrace
-}
-
-func (t *sentTrace) watchConn(ctx context.Context) context.Context {
-	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(httptrace.GotConnInfo) { t.got.Store(true) }
-	return httptrace.WithClientTrace(ctx, &t.hooks)
-}
-
-// outcome judges an attempt that got no response. If the body was not read, and
-// cannot be read any more, nothing was sent, whatever the transport does. A
-// request without a body was not sent if the transport asked for a connection
-// and got none; a transport that never asked does not report to traces.
-func (t *sentTrace) outcome() outcome {
-	if t.body != nil && t.body.seal() || t.body == nil && t.asked.Load() && !t.got.Load() {
-		return outcomeNotSent
-	}
-	return outcomeUnknown
-}
-
-// A requestBody knows whether any of it was read.
-type requestBody struct {
+// A sealedBody is the body of a create. It knows whether any of it was read, so
+// that nothing is known to be sent, whatever the transport does. It costs a
+// packet: net/http sends the head of a request apart from a body that is not one
+// of its in-memory types.
+type sealedBody struct {
 	content *bytes.Reader
 	state   atomic.Int32
 }
@@ -46,14 +29,77 @@ const (
 	bodySealed
 )
 
-func (b *requestBody) Read(p []byte) (int, error) {
+func (b *sealedBody) Read(p []byte) (int, error) {
 	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodySealed {
 		return 0, errors.New("kalshi: the request has ended")
 	}
 	return b.content.Read(p)
 }
 
-func (b *requestBody) Close() error { return nil }
+func (b *sealedBody) Close() error { return nil }
 
 // seal reports whether nothing of the body was read, and then keeps it so.
-func (b *requestBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
+func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
+
+// A connTrace watches the connection of a request with a body of the caller's,
+// which is passed on as it is. A transport that reports to no trace leaves
+// everything open.
+type connTrace struct {
+	asked, got atomic.Bool // for a connection, and one
+	http2      atomic.Bool // it is one of HTTP/2
+	written    atomic.Bool // the request's head was
+}
+
+var errMayBeProcessed = errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
+
+// watch returns the context of a request whose connection is watched.
+func (t *connTrace) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { t.asked.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			t.got.Store(true)
+			conn, ok := info.Conn.(*tls.Conn)
+			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+		},
+		WroteHeaders: func() { t.written.Store(true) },
+	})
+}
+
+// guard returns a GetBody that fails once the request was written to a connection
+// of HTTP/2: net/http would send it again after a reset that does not prove that
+// it was not processed. Over HTTP/1, net/http only sends again what was not
+// written at all.
+func (t *connTrace) guard(getBody func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
+	if t == nil || getBody == nil {
+		return getBody
+	}
+	return func() (io.ReadCloser, error) {
+		if t.http2.Load() && t.written.Load() {
+			return nil, errMayBeProcessed
+		}
+		return getBody()
+	}
+}
+
+// unsent reports whether no connection was there to send the request to.
+func (t *connTrace) unsent() bool { return t != nil && t.asked.Load() && !t.got.Load() }
+
+// hasBody reports whether a request has a body, as net/http sees it.
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
+// notSent is the error of a request that was not sent: a *NotSentError if it has
+// a body.
+func notSent(req *http.Request, err error) error {
+	if err == nil || !hasBody(req) {
+		return err
+	}
+	return &NotSentError{err}
+}
+
+// ended returns the error of a context that has ended, or nil.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return withContext(ctx, context.Cause(ctx))
+}

@@ -3,13 +3,11 @@ package kalshi
 // HTTPClient: the round tripper that signs what a bot sends.
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,24 +20,6 @@ import (
 // request, and has the Timeout, the Jar and the transport of the client's own
 // HTTP client. It is safe for concurrent use.
 //
-// It sends only to the base URL and to [Client.WebSocketURL]. A request to
-// another scheme, host or port is a [*ValidationError] within a [*url.Error],
-// and nothing is sent. It follows no redirects: a 3xx is the response.
-//
-// A 401 that a new signature can resolve is retried, since the service has not
-// processed the request: the timestamp was out of bounds, or the key was
-// rotated. That needs a request without a body, or with GetBody, which
-// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is
-// returned. There are no other retries. A library that retries, such as
-// go-retryablehttp, goes above this client, where each of its attempts is
-// signed anew; one below would send a signature again that may have expired.
-//
-// A request that already has a KALSHI-ACCESS-SIGNATURE header is sent as it is.
-//
-// To write to the connection of a 101 yourself, set the returned client's
-// Timeout to 0; otherwise net/http hides the body's Write method. WebSocket
-// libraries do that.
-//
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
 //		return err
@@ -48,6 +28,28 @@ import (
 //	if err := kalshi.CheckResponse(resp); err != nil {
 //		return err
 //	}
+//
+// A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]),
+// until a response's header arrives; the Timeout is for all of its attempts. Any
+// other request is sent once, by net/http too, except that it repeats a DELETE
+// without a body on a connection that broke. If a request with a body certainly
+// was not sent, the error holds a [*NotSentError]; any other error of a request
+// leaves that open. (If Timeout ends the dialling, net/http hides it: set a
+// shorter timeout for the dial.) A library that retries, such as go-retryablehttp,
+// goes above this client, never below, and must be told not to repeat orders.
+//
+// A 401 that a new signature can resolve is retried for every method, since the
+// service has not processed the request: the timestamp was out of bounds, or the
+// key was rotated. That needs a request without a body, or with GetBody, which
+// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is
+// returned.
+//
+// It sends only to the base URL's origin and to the WebSocket hosts of its
+// environment, and follows no redirects: a 3xx is the response. A request to
+// anywhere else is a [*ValidationError] within a [*url.Error]. A request that
+// has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is.
+//
+// After an upgrade (101), resp.Body is writable only if Timeout is 0.
 func (c *Client) HTTPClient() *http.Client {
 	hc := &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect}
 	if c != nil && c.httpClient != nil {
@@ -59,9 +61,9 @@ func (c *Client) HTTPClient() *http.Client {
 // CheckResponse returns nil for a 2xx, and for any other response of any
 // endpoint the error that the client's own calls return: [*UnauthorizedError]
 // for a 401, [*RateLimitError] for a 429, and so on, each of which is an
-// [*APIError] too. It reads the body, up to 64 KiB, and does not close it. The
-// body of a 101 is the connection and is not read. Call it as soon as the
-// response is there: the ClockSkew of a 401 is measured against that time.
+// [*APIError] too. It looks at the status alone: a 2xx may still say no in its
+// body. It reads the body of an error, up to 64 KiB, and does not close it. The
+// body of a 101 is the connection and is not read.
 //
 // A nil response is a [*ValidationError].
 func CheckResponse(resp *http.Response) error {
@@ -72,138 +74,199 @@ func CheckResponse(resp *http.Response) error {
 		return nil
 	}
 	received := time.Now()
-	var method, path string
-	if req := resp.Request; req != nil && req.URL != nil {
-		method, path = cmp.Or(req.Method, http.MethodGet), req.URL.EscapedPath()
+	if req := resp.Request; req != nil {
+		if err, ok := req.Context().Value(resp).(error); ok {
+			return err // as HTTPClient saw it
+		}
 	}
-	return statusError(method, path, resp, readErrorBody(resp), received)
+	return statusError(resp.Request, resp, readErrorBody(resp), received)
 }
 
 // A signingTransport is the transport of HTTPClient.
 type signingTransport struct{ client *Client }
 
+// CloseIdleConnections closes those of the transport below.
+func (t *signingTransport) CloseIdleConnections() {
+	if t.client != nil && t.client.httpClient != nil {
+		t.client.httpClient.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.check(req); err != nil {
+	if err := t.validate(req); err != nil {
 		closeBody(req)
-		return nil, err
+		return nil, notSent(req, err)
 	}
-	base := t.client.httpClient.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	if hasSignature(req.Header) {
-		resp, err := base.RoundTrip(req)
-		return resp, redactHTTPError(err)
-	}
-	auth := authenticator{signer: t.client.signer}
+	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
+	signed := hasSignature(req.Header)
+	call.oneShot = signed || hasBody(req) && req.GetBody == nil
+	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
 	for body := req.Body; ; {
-		attempt := req.WithContext(req.Context())
-		attempt.Body = body
-		attempt.Header = req.Header.Clone()
-		if attempt.Header == nil {
-			attempt.Header = make(http.Header)
+		resp, result := t.send(call, req, body, signed)
+		if signed || result.err == nil {
+			if resp != nil {
+				return resp, nil
+			}
+			return nil, result.err
 		}
-		if err := auth.sign(attempt); err != nil {
-			closeBody(attempt)
-			return nil, err
-		}
-		resp, err := base.RoundTrip(attempt)
-		if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
-			return resp, redactHTTPError(err)
-		}
-		if !auth.shouldSignAgain(req.Context(), resp) {
+		next := call.judge(req.Context(), &result)
+		switch {
+		case next.stop && resp == nil:
+			return nil, next.err
+		case next.stop:
+			if resp.StatusCode == http.StatusUnauthorized { // CheckResponse finds it there
+				resp.Request = req.WithContext(context.WithValue(req.Context(), resp, next.err))
+			}
 			return resp, nil
+		case resp != nil:
+			_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
+			_ = resp.Body.Close()
 		}
-		if body, err = rewind(req); err != nil {
-			return resp, nil // it cannot be sent again
+		err := call.pause(req.Context(), &result, next)
+		if err == nil && hasBody(req) {
+			body, err = req.GetBody()
 		}
-		_ = resp.Body.Close() // up to 64 KiB of it were read, so that the connection can be reused
+		if err != nil {
+			return nil, notSent(req, err)
+		}
 	}
 }
 
-// check rejects what must not be sent.
-func (t *signingTransport) check(req *http.Request) error {
-	if err := t.client.ready(req.Context()); err != nil {
+// send makes one attempt. For a response of 400 or more, the result has an error,
+// too; that of a 401 is complete.
+func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
+	call.state.attempts++
+	var trace *connTrace
+	ctx := context.WithValue(req.Context(), t.client, true)
+	if hasBody(req) {
+		trace = new(connTrace)
+		ctx = trace.watch(ctx)
+	}
+	attempt := req.WithContext(ctx)
+	attempt.Body, attempt.GetBody = body, trace.guard(req.GetBody)
+	err := ended(req.Context())
+	if !signed && err == nil {
+		if attempt.Header = req.Header.Clone(); attempt.Header == nil {
+			attempt.Header = make(http.Header, 3)
+		}
+		for name := range attempt.Header { // empty ones of a generated client
+			if isAccessHeader(name) {
+				delete(attempt.Header, name)
+			}
+		}
+		err = call.auth.sign(attempt)
+	}
+	if err != nil {
+		closeBody(attempt)
+		return nil, attemptResult{err: notSent(req, err), outcome: outcomeNotSent}
+	}
+	call.client.reporter.signer(req.Context())
+
+	began := time.Now()
+	resp, err = t.base().RoundTrip(attempt)
+	result.received = time.Now()
+	switch {
+	case err != nil:
+		err = redactHTTPError(err)
+		if trace.unsent() {
+			err = notSent(req, err)
+		}
+		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
+	case resp != nil:
+		resp.Request = req
+		assess(&result, attempt, resp)
+	}
+	call.client.reporter.attempt(req.Context(), call, began, resp, result.err)
+	return resp, result
+}
+
+// assess classifies a response.
+func assess(result *attemptResult, attempt *http.Request, resp *http.Response) {
+	status := resp.StatusCode
+	switch {
+	case status == http.StatusUnauthorized:
+		result.err, result.outcome = read401(attempt, resp, result.received), outcomeRejected
+	case status >= 400:
+		result.err = statusError(attempt, resp, nil, result.received)
+		result.outcome, result.retryable = classifyStatus(status)
+		result.retryAfter = retryAfter(resp.Header, result.received)
+	case status/100 == 3: // net/http would make an error of a Location that is no URL
+		if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
+			resp.Header.Del("Location")
+		}
+	}
+}
+
+func (t *signingTransport) base() http.RoundTripper {
+	if base := t.client.httpClient.Transport; base != nil {
+		return base
+	}
+	return http.DefaultTransport
+}
+
+// validate rejects what must not be sent.
+func (t *signingTransport) validate(req *http.Request) error {
+	if err := t.client.validate(req.Context()); err != nil {
 		return err
 	}
-	if req.URL == nil {
-		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
-	}
-	to, base := origin(req.URL), origin(t.client.baseURL)
-	allowed := to == base || to == origin(t.client.webSocketURL())
-	if opaque := req.URL.Opaque; strings.HasPrefix(opaque, "//") && !strings.HasPrefix(opaque, "//"+req.URL.Host+"/") {
-		to, allowed = opaque, false
-	}
+	u, allowed := req.URL, t.client.origins
 	switch {
-	case allowed:
-		return nil
-	case req.URL.Host == "":
-		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", base)
-	default:
-		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", redact.Text(to, maxPath), base)
+	case req.Context().Value(t.client) != nil:
+		return invalid("HTTP client", "leads back to itself: WithHTTPClient was given this client's own HTTPClient")
+	case u == nil:
+		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
+	case u.Opaque != "" || u.Path != "" && !strings.HasPrefix(u.EscapedPath(), "/"):
+		return invalid("request", "has a URL whose path does not begin with a slash: a proxy could send it elsewhere")
+	case u.Host == "":
+		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", strings.Join(allowed, ", "))
 	}
+	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
+		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", redact.Text(origin(u.Scheme, u.Host), maxPath), strings.Join(allowed, ", "))
+	}
+	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
+		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
+	}
+	return nil
 }
 
-// origin returns a URL's scheme, host and port in one form. A WebSocket is
-// dialled by HTTP.
-func origin(u *url.URL) string {
-	scheme, port := strings.ToLower(u.Scheme), u.Port()
+// origin returns a scheme and a host with its port in one form. A WebSocket is
+// dialled by HTTP. Case is ignored in ASCII only, since what is dialled is what is
+// compared.
+func origin(scheme, host string) string {
+	scheme, host = lowerASCII(scheme), lowerASCII(host)
 	switch scheme {
-	case "ws":
-		scheme = "http"
-	case "wss":
-		scheme = "https"
+	case "ws", "http":
+		scheme, host = "http", strings.TrimSuffix(host, ":80")
+	case "wss", "https":
+		scheme, host = "https", strings.TrimSuffix(host, ":443")
 	}
-	if port == "80" && scheme == "http" || port == "443" && scheme == "https" {
-		port = ""
-	}
-	host := strings.ToLower(u.Hostname())
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	if port != "" {
-		host += ":" + port
-	}
-	return scheme + "://" + host
+	return scheme + "://" + strings.TrimSuffix(host, ":")
 }
 
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// isAccessHeader reports whether it is the name of one of the three headers, which
+// the service reads in any case.
+func isAccessHeader(name string) bool {
+	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
+}
+
+// hasSignature reports whether a request is signed already.
 func hasSignature(h http.Header) bool {
-	for name := range h {
-		if strings.EqualFold(name, headerSignature) {
+	for name, values := range h {
+		if strings.EqualFold(name, headerSignature) && len(values) > 0 && values[0] != "" {
 			return true
 		}
 	}
 	return false
-}
-
-// shouldSignAgain reports whether a 401 is worth signing and sending the request
-// again. It leaves the response's body as it was.
-func (a *authenticator) shouldSignAgain(ctx context.Context, resp *http.Response) bool {
-	received := time.Now()
-	if resp.Body == nil {
-		resp.Body = http.NoBody
-	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	copied := *resp
-	copied.Body = io.NopCloser(bytes.NewReader(body))
-	again, _ := a.recover(ctx, statusError("", "", resp, readErrorBody(&copied), received), received)
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
-	return again && ctx.Err() == nil
-}
-
-// rewind returns the request's body from its start.
-func rewind(req *http.Request) (io.ReadCloser, error) {
-	switch {
-	case req.Body == nil || req.Body == http.NoBody:
-		return req.Body, nil
-	case req.GetBody == nil:
-		return nil, errors.New("kalshi: the request has no GetBody")
-	}
-	return req.GetBody()
 }
 
 func closeBody(req *http.Request) {

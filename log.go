@@ -1,0 +1,143 @@
+package kalshi
+
+// What a client logs: see WithLogger.
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A reporter logs what one client does. A nil one logs nothing.
+type reporter struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	seen *change // the last one of the signer that was logged
+	busy bool    // a call is logging changes
+}
+
+func (r *reporter) attempt(ctx context.Context, c *call, began time.Time, resp *http.Response, err error) {
+	if r == nil || !r.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)))
+	if c.auth.used != nil {
+		attrs = append(attrs, slog.String("key_id", c.auth.used.keyID))
+	}
+	if resp != nil {
+		attrs = append(attrs, slog.Int("status", resp.StatusCode))
+	} else if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	r.log.LogAttrs(ctx, slog.LevelDebug, "kalshi: attempt", attrs...)
+}
+
+func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err error) {
+	if r == nil {
+		return
+	}
+	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", err.Error()))...)
+}
+
+// attrs are what the events of one attempt have in common. The path of an endpoint
+// method is below the base URL.
+func (c *call) attrs() []slog.Attr {
+	path := c.path
+	if c.name != "" {
+		path = c.client.baseURL.EscapedPath() + path
+	}
+	return []slog.Attr{slog.String("method", c.method), slog.String("path", path), slog.Int("attempt", c.state.attempts)}
+}
+
+func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, newKeyID string, err error) {
+	if r == nil {
+		return
+	}
+	r.signer(ctx)
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", string(stage)), slog.String("old_key_id", oldKeyID)}
+	if newKeyID != "" {
+		attrs = append(attrs, slog.String("new_key_id", newKeyID))
+	}
+	if err != nil {
+		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+	}
+	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
+}
+
+// signer logs the changes of the signer that this client has not logged yet. It
+// logs them without a lock, so that a handler that blocks holds up no other call,
+// and in their order: while one call does, the others leave it to that one.
+func (r *reporter) signer(ctx context.Context) {
+	if r == nil {
+		return
+	}
+	for {
+		r.mu.Lock()
+		next := r.seen.next.Load()
+		if next == nil || r.busy {
+			r.mu.Unlock()
+			return
+		}
+		r.seen, r.busy = next, true
+		r.mu.Unlock()
+		r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
+		r.mu.Lock()
+		r.busy = false
+		r.mu.Unlock()
+	}
+}
+
+// A change is something that happened to a signer. It links to the next one, so
+// that each client that logs can follow at its own pace, and those that were
+// logged by all are garbage.
+type change struct {
+	level   slog.Level
+	message string
+	attrs   []slog.Attr
+	next    atomic.Pointer[change]
+}
+
+// changes are the changes of one signer. Whoever changes the signer's key or
+// clock holds mu meanwhile, so that they are in the order in which they happened.
+type changes struct {
+	mu       sync.Mutex
+	last     *change
+	reported map[string]time.Time // when a source's failure, by its kind, was added
+}
+
+func newChanges() *changes {
+	return &changes{last: new(change), reported: make(map[string]time.Time)}
+}
+
+func (c *changes) add(level slog.Level, message string, attrs ...slog.Attr) {
+	next := &change{level: level, message: message, attrs: attrs}
+	c.last.next.Store(next)
+	c.last = next
+}
+
+func (c *changes) keyChanged(old, cred *credential) {
+	c.add(slog.LevelInfo, "kalshi: key changed",
+		slog.String("old_key_id", old.keyID), slog.String("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
+}
+
+func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
+	c.add(slog.LevelWarn, "kalshi: clock corrected",
+		slog.Duration("offset", offset), slog.Duration("previous", previous), slog.String("key_id", keyID))
+}
+
+// sourceFailed adds that a source did not help: the first time of a kind at once,
+// the same again at most once a minute, since a dead key can be refused all night.
+func (c *changes) sourceFailed(keyID, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kind, _, _ := strings.Cut(text, ":")
+	if at, ok := c.reported[kind]; ok && time.Since(at) < time.Minute {
+		return
+	}
+	c.reported[kind] = time.Now()
+	c.add(slog.LevelWarn, "kalshi: key source", slog.String("key_id", keyID), slog.String("error", text))
+}
