@@ -47,6 +47,8 @@ func must(err error) {
 // saveKey saves the exchange's first key in a key file.
 func (x *exchange) saveKey(t testing.TB, path string) {
 	t.Helper()
-	key := &kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), key))
+	key := kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}
+	c, err := key.Credentials()
+	require.NoError(t, err)
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
 }

@@ -141,7 +141,7 @@ func checkDecl(decl ast.Decl, check func(ast.Node, *ast.Ident, ...*ast.CommentGr
 // the standard library calls, through an interface, need none.
 func TestDocs_APIHasExamples(t *testing.T) {
 	t.Parallel()
-	called := []string{"Error", "Unwrap", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
+	called := []string{"Error", "Unwrap", "Timeout", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
 
 	for _, dir := range packages {
 		source, err := parser.ParseFile(token.NewFileSet(), dir+"/example_test.go", nil, parser.ParseComments)

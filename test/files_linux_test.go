@@ -32,8 +32,9 @@ func init() {
 
 // save saves a key of that ID as the service returns it.
 func save(path, keyID string) error {
-	key := &kalshi.GenerateAPIKeyResponse{ID: keyID, PrivateKey: pemOf(pemText(newKey()))}
-	return kalshi.KeyFile(path).Save(context.Background(), key)
+	c, err := kalshi.NewCredentials(keyID, newKey())
+	must(err)
+	return kalshi.KeyFile(path).Save(context.Background(), c)
 }
 
 // names returns what is in a folder.
@@ -139,9 +140,9 @@ func TestFiles_saveFails(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, os.SameFile(before, after))
 			assert.Equal(t, before.Mode(), after.Mode())
-			keyID, _, err := kalshi.KeyFile(path).Load(t.Context())
+			c, err := kalshi.KeyFile(path).Load(t.Context())
 			require.NoError(t, err)
-			assert.Equal(t, "old", keyID)
+			assert.Equal(t, "old", c.KeyID())
 			assert.Equal(t, []string{"bot.key"}, names(t, dir))
 		})
 	}
@@ -199,7 +200,7 @@ func TestFiles_saveIsKilled(t *testing.T) {
 		require.NoError(t, cmd.Process.Kill()) // during the next one
 		require.Error(t, cmd.Wait())
 		require.Equal(t, round+1, saved)
-		_, _, err = kalshi.KeyFile(path).Load(t.Context())
+		_, err = kalshi.KeyFile(path).Load(t.Context())
 		require.NoError(t, err)
 	}
 	for _, name := range names(t, filepath.Dir(path)) {

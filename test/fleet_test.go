@@ -38,7 +38,7 @@ func TestFleet(t *testing.T) {
 		fleet[i] = startWorker(t, path, x.URL)
 	}
 	for range rotations {
-		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: kalshi.KeyFile(path).Save})
+		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: kalshi.KeyFile(path)})
 		require.NoError(t, err)
 	}
 	for i, w := range fleet {

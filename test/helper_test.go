@@ -1,8 +1,6 @@
 package test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -31,8 +29,11 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// always has a fault happen to every request.
-const always = -1
+const (
+	always         = -1               // has a fault happen to every request
+	attemptTimeout = 30 * time.Second // the default one of a client's attempt
+	stageTimeout   = 60 * time.Second // of each stage of a rotation once its key is made
+)
 
 // An exchange is a stand-in for the service that holds a key to delete, and
 // the transport that leads to it.
@@ -76,7 +77,7 @@ func (x *exchange) client(t testing.TB, opts ...kalshi.Option) *kalshi.Client {
 // with the default time-out.
 func (x *exchange) clientOf(t testing.TB, signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
 	t.Helper()
-	hc := &http.Client{Transport: x.transport, Timeout: 30 * time.Second}
+	hc := &http.Client{Transport: x.transport, Timeout: attemptTimeout}
 	opts = append([]kalshi.Option{kalshi.WithBaseURL(x.URL), kalshi.WithHTTPClient(hc)}, opts...)
 	client, err := kalshi.NewClient(signer, opts...)
 	require.NoError(t, err)
@@ -88,6 +89,20 @@ func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
 	signer, err := kalshi.NewSignerFromPEM(keyID, []byte(privateKey))
 	require.NoError(t, err)
 	return signer
+}
+
+// credentials returns those of the exchange's first key.
+func (x *exchange) credentials(t testing.TB) kalshi.Credentials {
+	t.Helper()
+	return parsed(t, kalshitest.Key{ID: x.KeyID, PrivateKey: x.PrivateKey})
+}
+
+// parsed returns the credentials of a key of the exchange.
+func parsed(t testing.TB, key kalshitest.Key) kalshi.Credentials {
+	t.Helper()
+	private, err := kalshi.ParsePrivateKey([]byte(key.PrivateKey))
+	require.NoError(t, err)
+	return credentials(key.ID, private)
 }
 
 // assertRequests checks how many requests have arrived so far.
@@ -232,7 +247,17 @@ func pemOf(text string) (key kalshi.PrivateKeyPEM) {
 	return key
 }
 
-func noSave(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }
+// credentials are those of a key.
+func credentials(keyID string, key crypto.Signer) kalshi.Credentials {
+	c, err := kalshi.NewCredentials(keyID, key)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// noSave saves nothing.
+var noSave = kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { return nil })
 
 // isA reports whether an error, or one it wraps, is an E.
 func isA[E error](err error) bool {
@@ -250,6 +275,7 @@ func kindOf(err error) string {
 		{"ok", err == nil},
 		{"Unknown", isA[*kalshi.OutcomeUnknownError](err)},
 		{"Canceled", errors.Is(err, context.Canceled)},
+		{"Timeout", errors.Is(err, context.DeadlineExceeded)},
 		{"Validation", isA[*kalshi.ValidationError](err)},
 		{"Invalid", isA[*kalshi.InvalidResponseError](err)},
 		{"BadRequest", isA[*kalshi.BadRequestError](err)},
@@ -314,15 +340,4 @@ func assertErrorText(t testing.TB, err error) {
 	assert.True(t, utf8.ValidString(text), "%q", text)
 	assert.False(t, strings.ContainsFunc(text, unicode.IsControl), "%q", text)
 	assert.LessOrEqual(t, utf8.RuneCountInString(text), 300, text)
-}
-
-// gzipMember compresses a text; members may follow each other.
-func gzipMember(t testing.TB, text string) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	zip := gzip.NewWriter(&buf)
-	_, err := zip.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, zip.Close())
-	return buf.Bytes()
 }

@@ -2,8 +2,6 @@ package test
 
 import (
 	"crypto"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,21 +17,23 @@ import (
 )
 
 // fileKey is a key as the service returns it, with its public half.
-func fileKey(t testing.TB) (key *kalshi.GenerateAPIKeyResponse, public string) {
+func fileKey(t testing.TB) (key kalshi.Credentials, public string) {
 	t.Helper()
 	private := newKey()
 	public, err := kalshi.MarshalPublicKey(private.Public())
 	require.NoError(t, err)
-	return &kalshi.GenerateAPIKeyResponse{ID: spareKeyID, PrivateKey: pemOf(pemText(private))}, public
+	key, err = kalshi.NewCredentials(spareKeyID, private)
+	require.NoError(t, err)
+	return key, public
 }
 
 // requireKeyFile requires that a key file holds that key.
 func requireKeyFile(t testing.TB, path, public string) {
 	t.Helper()
-	keyID, key, err := kalshi.KeyFile(path).Load(t.Context())
+	c, err := kalshi.KeyFile(path).Load(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, spareKeyID, keyID)
-	got, err := kalshi.MarshalPublicKey(key.Public())
+	assert.Equal(t, spareKeyID, c.KeyID())
+	got, err := kalshi.MarshalPublicKey(c.PrivateKey().Public())
 	require.NoError(t, err)
 	assert.Equal(t, public, got)
 }
@@ -109,12 +109,13 @@ process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki
 			if version, _ := exec.Command("openssl", "version").Output(); name == "openssl" && strings.HasPrefix(string(version), "LibreSSL") {
 				t.Skip("this openssl is LibreSSL, which lacks some key types")
 			}
-			rsaText := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey())}))
-			for text, private := range map[string]crypto.Signer{pemText(key): key, rsaText: rsaKey()} { // as the service sends them
+			for _, private := range []crypto.Signer{key, rsaKey()} {
 				public, err := kalshi.MarshalPublicKey(private.Public())
 				require.NoError(t, err)
 				path := filepath.Join(t.TempDir(), "bot.key")
-				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), &kalshi.GenerateAPIKeyResponse{ID: spareKeyID, PrivateKey: pemOf(text)}))
+				c, err := kalshi.NewCredentials(spareKeyID, private)
+				require.NoError(t, err)
+				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
 				var stderr strings.Builder
 				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
 				cmd.Stderr = &stderr

@@ -204,11 +204,11 @@ func (b *bot) step(t testing.TB, round int) {
 // rotate notes what a rotation says, which has to fit what it did to the store.
 func (b *bot) rotate(ctx context.Context, t testing.TB, name string) {
 	old, saved := b.stored, false
-	save := func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-		b.stored, saved = kalshitest.Key{ID: key.ID, Name: name, PrivateKey: key.PrivateKey.Reveal()}, true
+	save := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
+		b.stored, saved = kalshitest.Key{ID: c.KeyID(), Name: name, PrivateKey: pemText(c.PrivateKey())}, true
 		return nil
-	}
-	_, err := b.client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Name: name, Save: save})
+	})
+	_, err := b.client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Name: name, Store: save})
 	var rotation *kalshi.RotationError
 	if err != nil && !assert.ErrorAs(t, err, &rotation) {
 		return
@@ -217,9 +217,9 @@ func (b *bot) rotate(ctx context.Context, t testing.TB, name string) {
 	case err == nil:
 		b.told.note(name, there)
 		b.told.note(old.Name, gone)
-	case rotation.Stage == kalshi.StageMint:
+	case rotation.Stage == kalshi.StageCreate:
 		b.told.created(t, name, err)
-	case rotation.Stage == kalshi.StageVerify && rotation.Key == nil: // deleted again
+	case rotation.Stage == kalshi.StageVerify && rotation.NewKeyID == "": // deleted again
 		b.told.note(name, gone)
 	case rotation.Stage == kalshi.StageVerify:
 		b.told.note(name, perhaps)

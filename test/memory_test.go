@@ -1,6 +1,8 @@
 package test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Bodies without end, plain and compressed, are given up on before they fill
@@ -114,4 +117,15 @@ func peakHeap(f func()) int64 {
 	close(stop)
 	<-stopped
 	return peak
+}
+
+// gzipMember compresses a text; members may follow each other.
+func gzipMember(t testing.TB, text string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	zip := gzip.NewWriter(&buf)
+	_, err := zip.Write([]byte(text))
+	require.NoError(t, err)
+	require.NoError(t, zip.Close())
+	return buf.Bytes()
 }

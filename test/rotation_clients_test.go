@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"crypto"
 	"net/http"
 	"testing"
 
@@ -23,15 +22,14 @@ func TestRotation_followsTheSource(t *testing.T) {
 				run := newRun(t)
 				admin := run.admin()
 				next := run.AddKey(kalshitest.Key{ID: "next", Name: "next", Scopes: run.Keys()[2].Scopes})
-				key, err := kalshi.ParsePrivateKey([]byte(next.PrivateKey))
-				require.NoError(t, err)
 				asked := 0
-				source := func(context.Context) (string, crypto.Signer, error) {
+				source := func(context.Context) (kalshi.Credentials, error) {
 					if asked++; asked <= 2 {
-						return oldKeyID, run.key, nil
+						return credentials(oldKeyID, run.key), nil
 					}
-					return "next", key, nil
+					return parsed(t, next), nil
 				}
+				var err error
 				run.signer, err = kalshi.NewSignerFromSource(t.Context(), source)
 				require.NoError(t, err)
 				require.NoError(t, run.client.DeleteAPIKey(t.Context(), oldKeyID))
@@ -40,9 +38,7 @@ func TestRotation_followsTheSource(t *testing.T) {
 				}
 
 				_, err = run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}) // the source is not that far
-				var failed *kalshi.RotationError
-				require.ErrorAs(t, err, &failed)
-				assert.Equal(t, []any{kalshi.StageInspect, oldKeyID}, []any{failed.Stage, failed.OldKeyID})
+				assert.Equal(t, oldKeyID, requireFails(t, err, kalshi.StageInspect).OldKeyID)
 
 				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 				require.NoError(t, err)
@@ -60,19 +56,20 @@ func TestRotation_followsTheSource(t *testing.T) {
 // the one that was saved.
 func TestRotation_replacedMeanwhile(t *testing.T) {
 	t.Parallel()
-	for _, stage := range []kalshi.RotationStage{kalshi.StageMint, kalshi.StageVerify, kalshi.StageSave} {
+	for _, stage := range []kalshi.RotationStage{kalshi.StageCreate, kalshi.StageVerify, kalshi.StageSave} {
 		run := newAdminRun(t, kalshitest.Key{})
-		replace := func() { assert.NoError(t, run.signer.Replace("elsewhere", newKey())) }
+		replace := func() { assert.NoError(t, run.signer.Replace(credentials("elsewhere", newKey()))) }
 		run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
 			replace()
 			return send(req)
 		})
-		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+		run.inSave = func(context.Context, kalshi.Credentials) error {
 			if stage == kalshi.StageSave {
 				replace()
 			}
 			return nil
-		}})
+		}
+		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 		require.NoError(t, err, stage)
 		assert.Equal(t, oldKeyID, got.OldKeyID)
 		assert.Equal(t, got.NewKeyID, run.signer.KeyID(), stage)
@@ -88,7 +85,7 @@ func TestRotation_replacedMeanwhile(t *testing.T) {
 func TestRotation_twoClients(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
-		for _, stage := range []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageMint, kalshi.StageVerify, kalshi.StageSave, kalshi.StageDelete} {
+		for _, stage := range []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageCreate, kalshi.StageVerify, kalshi.StageSave, kalshi.StageDelete} {
 			t.Run(name+"/"+string(stage), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					run := newRun(t)
@@ -109,7 +106,7 @@ func TestRotation_twoClients(t *testing.T) {
 						}
 						got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 						if assert.NoError(t, err) {
-							assert.Empty(t, got.Warning)
+							assert.False(t, got.OldKeyGone)
 							known = append(known, got.NewKeyID)
 						}
 					}
@@ -117,22 +114,20 @@ func TestRotation_twoClients(t *testing.T) {
 						rotateToo()
 						return send(req)
 					})
-					got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+					run.inSave = func(context.Context, kalshi.Credentials) error {
 						if stage == kalshi.StageSave {
 							rotateToo()
 						}
 						return nil
-					}})
+					}
+					got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 					if err == nil {
-						assert.Contains(t, got.Warning, "the old key was gone already: another process may have rotated it")
+						assert.True(t, got.OldKeyGone)
 						known = append(known, got.NewKeyID)
 						run.requireSigns(t)
 					} else {
-						var failed *kalshi.RotationError
-						require.ErrorAs(t, err, &failed)
-						assert.Contains(t, []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageMint}, failed.Stage)
-						assert.Equal(t, stage, failed.Stage)
-						assert.Empty(t, failed.NewKeyID)
+						assert.Contains(t, []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageCreate}, stage)
+						assert.Empty(t, requireFails(t, err, stage).NewKeyID)
 					}
 					for _, key := range run.Keys()[2:] {
 						assert.Contains(t, known, key.ID)
@@ -150,18 +145,15 @@ func TestRotation_twoClients(t *testing.T) {
 func TestRotation_sourceGivesTheAdminsKey(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newAdminRun(t, kalshitest.Key{})
-		admin, err := kalshi.ParsePrivateKey([]byte(run.PrivateKey))
-		require.NoError(t, err)
-		bot := newKey()
 		asked := 0
-		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
+		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
 			if asked++; asked == 1 {
-				return "not-listed", bot, nil
+				return credentials("not-listed", newKey()), nil
 			}
-			return run.KeyID, admin, nil
+			return run.credentials(t), nil
 		})
 		require.NoError(t, err)
-		_, err = run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave, Signer: signer})
+		_, err = run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: signer})
 		assert.ErrorContains(t, err, "holds the client's own key")
 		_, err = run.client.GetAPIKeys(t.Context())
 		assert.NoError(t, err)

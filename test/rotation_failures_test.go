@@ -15,126 +15,170 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
+// An ending is what a rotation leaves behind.
+type ending struct {
+	stage     kalshi.RotationStage // that failed; empty is success
+	keys      string               // that exist
+	saved     bool                 // Save was called
+	newID     bool                 // the error names the new key
+	key       bool                 // and hands its private half back, unless it is the caller's own
+	candidate bool                 // the new key is one
+}
+
+var (
+	rotated      = ending{keys: "new", saved: true}
+	untouched    = ending{stage: kalshi.StageInspect, keys: "old"}
+	notMade      = ending{stage: kalshi.StageCreate, keys: "old"}
+	perhapsMade  = ending{stage: kalshi.StageCreate, keys: "old new", candidate: true}
+	madeUnnamed  = ending{stage: kalshi.StageCreate, keys: "old new"}
+	madeUnusable = ending{stage: kalshi.StageCreate, keys: "old new", newID: true, key: true}
+	takenBack    = ending{stage: kalshi.StageVerify, keys: "old"}
+	notTakenBack = ending{stage: kalshi.StageVerify, keys: "old new", newID: true, key: true}
+	notSaved     = ending{stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, key: true}
+	notDeleted   = ending{stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true}
+)
+
+// A trouble is what goes wrong with a rotation.
+type trouble func(run *rotationRun)
+
+func faults(faults ...kalshitest.Fault) trouble {
+	return func(run *rotationRun) { run.Inject(faults...) }
+}
+
+func handled(stage kalshi.RotationStage, handle handler) trouble {
+	return func(run *rotationRun) { run.at(stage, handle) }
+}
+
+func saving(save func(ctx context.Context, run *rotationRun, c kalshi.Credentials) error) trouble {
+	return func(run *rotationRun) {
+		run.inSave = func(ctx context.Context, c kalshi.Credentials) error { return save(ctx, run, c) }
+	}
+}
+
+func both(first, second trouble) trouble {
+	return func(run *rotationRun) {
+		first(run)
+		second(run)
+	}
+}
+
+func ownKey(run *rotationRun)          { run.req.PrivateKey = newKey() }
+func cancelledBefore(run *rotationRun) { run.cancel() }
+
 var errSave = errors.New("disk full")
 
-// A rotationTest is what goes wrong with a rotation, and what is left of it.
-type rotationTest struct {
-	name    string
-	faults  []kalshitest.Fault
-	at      kalshi.RotationStage // where handle sends the requests
-	handle  handler
-	save    func(ctx context.Context, run *rotationRun, key *kalshi.GenerateAPIKeyResponse) error
-	private bool // register a key of the caller's own
-	early   bool // cancel before the rotation begins
-	grace   time.Duration
+func saveFails(context.Context, *rotationRun, kalshi.Credentials) error { return errSave }
 
-	stage      kalshi.RotationStage // empty is success
-	keys       string               // left in the exchange
-	saved      bool                 // Save was called
-	newID      bool                 // the error names the new key
-	handedBack bool
-	candidate  bool // the new key is one
-	kind       string
-	cause      error
-	text       string // in the error
-	warning    string // of a success
+func saveHangs(ctx context.Context, _ *rotationRun, _ kalshi.Credentials) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func cancelInSave(ctx context.Context, run *rotationRun, _ kalshi.Credentials) error {
+	run.cancel()
+	return ctx.Err()
+}
+
+func cancelInGrace(_ context.Context, run *rotationRun, _ kalshi.Credentials) error {
+	time.AfterFunc(time.Minute, run.cancel)
+	return nil
+}
+
+// A rotationTest is a trouble, its ending, and what the error says.
+type rotationTest struct {
+	name       string
+	trouble    trouble
+	ending     ending
+	kind, text string
 	took       time.Duration
 }
 
 func rotationTests() []rotationTest {
 	type fault = kalshitest.Fault
-	const list, create, remove = http.MethodGet, http.MethodPost, http.MethodDelete
-	one := func(f fault) []fault { return []fault{f} }
-	// Of the listings, the first one is left alone.
-	listAgain := func(f fault, more ...fault) []fault {
-		f.Method = list
-		return append([]fault{{Method: list}, f}, more...)
+	const inspect, create, verify, remove = kalshi.StageInspect, kalshi.StageCreate, kalshi.StageVerify, kalshi.StageDelete
+	get, post, del := fault{Method: http.MethodGet, Times: 1}, fault{Method: http.MethodPost}, fault{Method: http.MethodDelete}
+	to := func(requests, f fault) fault {
+		f.Method = requests.Method
+		return f
 	}
-	listed := func(fields string) []fault {
-		return one(fault{Method: list, Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`})
+	var (
+		forbidden  = fault{Status: 403, Body: forbiddenBody, Times: always}
+		unknownKey = fault{Status: 401, Body: unknownKeyBody, Times: always}
+		hangs      = fault{Delay: time.Hour, Times: always}
+		hangsOnce  = fault{Delay: time.Hour}
+		page       = fault{Body: "<html>", Times: always}
+		lost       = to(post, fault{Drop: true, Process: true})
+		notFound   = fault{Status: 404, Body: notFoundBody}
+		neverWorks = faults(get, to(get, unknownKey)) // the new key: the first listing is the old one's
+	)
+	listed := func(fields string) trouble {
+		return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`})
 	}
-	forbidden := fault{Status: 403, Body: forbiddenBody, Times: always}
-	unknownKey := fault{Status: 401, Body: unknownKeyBody, Times: always}
-	lost := one(fault{Method: create, Drop: true, Process: true})
-	hangs := fault{Method: remove, Delay: time.Hour, Times: always}
 	return []rotationTest{
 		// Before the create nothing has happened.
-		{name: "list is refused", faults: one(forbidden), stage: kalshi.StageInspect, keys: "old", kind: "Forbidden"},
-		{name: "current key is not listed", faults: one(fault{Body: `{"api_keys":[]}`}), stage: kalshi.StageInspect, keys: "old", text: "does not hold this key"},
-		{name: "current key is bound to a subtrader", faults: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), stage: kalshi.StageInspect, keys: "old", text: "FCM"},
-		{name: "a scope is no text", faults: listed(`,"scopes":["read",7]`), stage: kalshi.StageInspect, keys: "old", text: "cannot be read"},
-		{name: "scopes are empty", faults: listed(`,"scopes":[]`), stage: kalshi.StageInspect, keys: "old", text: "full access"},
-		{name: "cancelled before", early: true, stage: kalshi.StageInspect, keys: "old", kind: "Canceled"},
-		{name: "cancelled while listing", at: kalshi.StageInspect, handle: cancelBefore, stage: kalshi.StageInspect, keys: "old", kind: "Canceled"},
+		{name: "list is refused", trouble: faults(forbidden), ending: untouched, kind: "Forbidden"},
+		{name: "current key is not listed", trouble: faults(fault{Body: `{"api_keys":[]}`}), ending: untouched, text: "does not hold this key"},
+		{name: "current key is bound to a subtrader", trouble: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), ending: untouched, text: "FCM"},
+		{name: "a scope is no text", trouble: listed(`,"scopes":["read",7]`), ending: untouched, kind: "Invalid"},
+		{name: "scopes are empty", trouble: listed(`,"scopes":[]`), ending: untouched, text: "full access"},
+		{name: "cancelled before", trouble: cancelledBefore, ending: untouched, kind: "Canceled"},
+		{name: "cancelled while listing", trouble: handled(inspect, cancelBefore), ending: untouched, kind: "Canceled"},
 
 		// A create that certainly did not happen leaves no doubt behind.
-		{name: "generate is refused", faults: one(fault{Method: create, Status: 403}), stage: kalshi.StageMint, keys: "old", kind: "Forbidden"},
-		{name: "cancelled between list and create", at: kalshi.StageInspect, handle: cancelOnceRead, stage: kalshi.StageMint, keys: "old", kind: "Canceled"},
+		{name: "generate is refused", trouble: faults(to(post, fault{Status: 403})), ending: notMade, kind: "Forbidden", text: "no key was made"},
+		{name: "cancelled between list and create", trouble: handled(inspect, cancelOnceRead), ending: notMade, kind: "Canceled"},
 
 		// After a create of unknown outcome, the new key is looked for but never deleted.
-		{name: "response is lost", private: true, faults: lost, stage: kalshi.StageMint, keys: "old new", candidate: true, kind: "Unknown"},
-		{name: "request is lost", faults: one(fault{Method: create, Drop: true}), stage: kalshi.StageMint, keys: "old", kind: "Unknown"},
-		{name: "response to generate has no private key", at: kalshi.StageMint, handle: setField("private_key", nil), stage: kalshi.StageMint, keys: "old new", newID: true, candidate: true, kind: "Unknown"},
-		{name: "cancelled while creating", at: kalshi.StageMint, handle: cancelAfter, stage: kalshi.StageMint, keys: "old new", candidate: true, kind: "Unknown", cause: context.Canceled},
-		{name: "response is lost and the list is refused", faults: listAgain(forbidden, lost...), stage: kalshi.StageMint, keys: "old new", kind: "Unknown", text: "could not be listed"},
-		{name: "response is lost and the list hangs", faults: listAgain(fault{Delay: time.Hour}, lost...), stage: kalshi.StageMint, keys: "old new", kind: "Unknown", text: "could not be listed", took: 30 * time.Second},
-		{name: "created key does not parse", at: kalshi.StageMint, handle: setField("private_key", "no key"), stage: kalshi.StageMint, keys: "old new", newID: true, handedBack: true, kind: "Validation"},
+		{name: "response is lost", trouble: both(ownKey, faults(lost)), ending: perhapsMade, kind: "Unknown"},
+		{name: "request is lost", trouble: faults(to(post, fault{Drop: true})), ending: notMade, kind: "Unknown", text: "none is listed"},
+		{name: "response is a redirect", trouble: faults(to(post, fault{Status: 302, Process: true})), ending: perhapsMade, kind: "Unknown"},
+		{name: "response to generate has no private key", trouble: handled(create, setField("private_key", nil)),
+			ending: ending{stage: create, keys: "old new", newID: true, candidate: true}, kind: "Unknown"},
+		{name: "cancelled while creating", trouble: handled(create, cancelAfter), ending: perhapsMade, kind: "Unknown", text: "context canceled"},
+		{name: "response is lost and the list is refused", trouble: faults(get, to(get, forbidden), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed"},
+		{name: "response is lost and the list hangs", trouble: faults(get, to(get, hangs), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed", took: stageTimeout},
+		{name: "created key does not parse", trouble: handled(create, setField("private_key", "no key")), ending: madeUnusable, kind: "Validation"},
 
 		// A key that does not work is removed again, or else named.
-		{name: "verified at the second try", faults: listAgain(fault{Status: 401, Body: unknownKeyBody}), keys: "new", saved: true, took: 100 * time.Millisecond},
-		{name: "never verified", faults: listAgain(unknownKey), stage: kalshi.StageVerify, keys: "old", newID: true, kind: "Unauthorized", text: "was deleted again", took: verifyTook},
+		{name: "verified at the second try", trouble: faults(get, to(get, fault{Status: 401, Body: unknownKeyBody})), ending: rotated, took: 100 * time.Millisecond},
+		{name: "never verified", trouble: neverWorks, ending: takenBack, kind: "Unauthorized", text: "was deleted again", took: verifyTook},
 		// A 404 is weak proof for a key that no call has shown to be known yet.
-		{name: "never verified and gone already", faults: listAgain(unknownKey), at: kalshi.StageDelete, handle: twice, stage: kalshi.StageVerify, keys: "old", newID: true, handedBack: true, kind: "Unauthorized", took: verifyTook},
-		{name: "never verified and not found at the second try", faults: listAgain(unknownKey, fault{Method: remove, Status: 503}, fault{Method: remove, Status: 404, Body: notFoundBody}),
-			stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", took: verifyTook},
-		{name: "never verified nor deleted", faults: listAgain(unknownKey, fault{Method: remove, Status: 403}), stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, kind: "Unauthorized", text: "or delete it", took: verifyTook},
-		{name: "transport panics in verify", at: kalshi.StageVerify, handle: panics, stage: kalshi.StageVerify, keys: "old", newID: true, text: "panicked with a string"},
-		{name: "transport panics in verify and the key cannot be deleted", at: kalshi.StageVerify, handle: panics, faults: one(fault{Method: remove, Status: 403}),
-			stage: kalshi.StageVerify, keys: "old new", newID: true, handedBack: true, text: "or delete it"},
-		{name: "verify hangs", faults: listAgain(fault{Delay: time.Hour, Times: always}), stage: kalshi.StageVerify, keys: "old", newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
-		{name: "cancelled once created", at: kalshi.StageMint, handle: cancelOnceRead, keys: "new", saved: true},
-		{name: "cancelled in verify", at: kalshi.StageVerify, handle: cancelBefore, keys: "new", saved: true},
+		{name: "never verified and gone already", trouble: both(neverWorks, handled(remove, twice)),
+			ending: ending{stage: verify, keys: "old", newID: true, key: true}, kind: "Unauthorized", took: verifyTook},
+		{name: "never verified and not found at the second try", trouble: both(neverWorks, faults(to(del, fault{Status: 503}), to(del, notFound))),
+			ending: notTakenBack, kind: "Unauthorized", took: verifyTook},
+		{name: "never verified nor deleted", trouble: both(neverWorks, faults(to(del, forbidden))), ending: notTakenBack, kind: "Unauthorized", text: "or delete it", took: verifyTook},
+		{name: "transport panics in verify", trouble: handled(verify, panics), ending: takenBack, text: "panicked with a string"},
+		{name: "transport panics in verify and the key cannot be deleted", trouble: both(handled(verify, panics), faults(to(del, forbidden))), ending: notTakenBack, text: "or delete it"},
+		{name: "verify hangs once", trouble: faults(get, to(get, hangsOnce)), ending: rotated, took: attemptTimeout},
+		{name: "verify hangs", trouble: faults(get, to(get, hangs)), ending: takenBack, kind: "Timeout", took: stageTimeout},
+		{name: "cancelled once created", trouble: handled(create, cancelOnceRead), ending: rotated},
+		{name: "cancelled in verify", trouble: handled(verify, cancelBefore), ending: rotated},
 
 		// What Save has touched is left alone, and handed back.
-		{name: "save fails", private: true, save: saveFails, stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: errSave, text: "disk full"},
-		{name: "save panics with the key", save: func(_ context.Context, _ *rotationRun, key *kalshi.GenerateAPIKeyResponse) error { panic(key) },
-			stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, handedBack: true, text: "panicked with a *kalshi.GenerateAPIKeyResponse"},
-		{name: "save panics with the key's text", save: func(_ context.Context, _ *rotationRun, key *kalshi.GenerateAPIKeyResponse) error {
-			panic(errors.New(key.PrivateKey.Reveal()))
-		}, stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, handedBack: true, text: "panicked with a *errors.errorString"},
-		{name: "save waits too long", save: func(ctx context.Context, _ *rotationRun, _ *kalshi.GenerateAPIKeyResponse) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}, stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
-		{name: "cancelled in save", save: func(ctx context.Context, run *rotationRun, _ *kalshi.GenerateAPIKeyResponse) error {
-			run.cancel()
-			return ctx.Err()
-		}, keys: "new", saved: true},
-		// A Save that wipes what it was handed must not wipe the last copy of the key.
-		{name: "save wipes the key", save: func(_ context.Context, _ *rotationRun, key *kalshi.GenerateAPIKeyResponse) error {
-			_ = key.PrivateKey.UnmarshalText([]byte("wiped"))
-			*key = kalshi.GenerateAPIKeyResponse{}
-			return errSave
-		}, stage: kalshi.StageSave, keys: "old new", saved: true, newID: true, handedBack: true, cause: errSave},
+		{name: "save fails", trouble: both(ownKey, saving(saveFails)), ending: notSaved, text: "disk full"},
+		{name: "save panics with the key", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error { panic(c.PrivateKey()) }),
+			ending: notSaved, text: "panicked with a ed25519.PrivateKey"},
+		{name: "save panics with the key's text", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error {
+			panic(errors.New(pemText(c.PrivateKey())))
+		}), ending: notSaved, text: "panicked with a *errors.errorString"},
+		{name: "save waits too long", trouble: saving(saveHangs), ending: notSaved, kind: "Timeout", took: stageTimeout},
+		{name: "cancelled in save", trouble: saving(cancelInSave), ending: rotated},
 
 		// The new key is saved and signs: what fails now only leaves the old one.
-		{name: "delete is refused", faults: one(fault{Method: remove, Status: 403}), stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true, kind: "Forbidden", text: "delete the old one"},
-		{name: "delete hangs", faults: one(hangs), stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true, cause: context.DeadlineExceeded, took: 30 * time.Second},
-		{name: "response to delete is lost", faults: one(fault{Method: remove, Drop: true, Process: true}), keys: "new", saved: true},
-		{name: "old key is gone already", at: kalshi.StageDelete, handle: twice, keys: "new", saved: true,
-			warning: "the old key was gone already: another process may have rotated it, and its new key exists too"},
+		{name: "delete is refused", trouble: faults(to(del, fault{Status: 403})), ending: notDeleted, kind: "Forbidden", text: "delete the old one"},
+		{name: "delete hangs once", trouble: faults(to(del, hangsOnce)), ending: rotated, took: attemptTimeout},
+		{name: "delete hangs", trouble: faults(to(del, hangs)), ending: notDeleted, kind: "Timeout", took: stageTimeout},
+		{name: "response to delete is lost", trouble: faults(to(del, fault{Drop: true, Process: true})), ending: rotated},
 		// Neither a page nor a gateway's 404 proves that it is gone.
-		{name: "delete gets a page", faults: one(fault{Method: remove, Body: "<html>", Header: http.Header{"Content-Type": {"text/html"}}, Times: always}), stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true, kind: "Invalid", text: "delete the old one"},
-		{name: "delete gets a gateway's 404", faults: one(fault{Method: remove, Status: 404, Body: "<html>"}), stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true, kind: "NotFound"},
-		{name: "cancelled in delete", at: kalshi.StageDelete, handle: cancelBefore, keys: "new", saved: true},
-		{name: "cancelled in grace", grace: time.Hour, save: func(_ context.Context, run *rotationRun, _ *kalshi.GenerateAPIKeyResponse) error {
-			time.AfterFunc(time.Minute, run.cancel)
-			return nil
-		}, stage: kalshi.StageDelete, keys: "old new", saved: true, newID: true, kind: "Canceled", text: "grace", took: time.Minute},
+		{name: "delete gets a page", trouble: faults(to(del, page)), ending: notDeleted, kind: "Invalid", text: "delete the old one"},
+		{name: "delete gets a gateway's 404", trouble: faults(to(del, fault{Status: 404, Body: "<html>"})), ending: notDeleted, kind: "NotFound"},
+		{name: "delete gets an error in a 200", trouble: faults(to(del, fault{Body: notFoundBody, Times: always})), ending: notDeleted, kind: "Invalid"},
+		{name: "cancelled in delete", trouble: handled(remove, cancelBefore), ending: rotated},
+		{name: "cancelled in grace", trouble: both(func(run *rotationRun) { run.req.Grace = time.Hour }, saving(cancelInGrace)),
+			ending: notDeleted, kind: "Canceled", text: "grace", took: time.Minute},
 	}
 }
-
-func saveFails(context.Context, *rotationRun, *kalshi.GenerateAPIKeyResponse) error { return errSave }
 
 // Whatever fails, wherever: a working key signs, and the error names all that
 // is left behind. It makes no difference whether a key rotates itself or an
@@ -142,7 +186,6 @@ func saveFails(context.Context, *rotationRun, *kalshi.GenerateAPIKeyResponse) er
 func TestRotation_failures(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{
-		"a trader":                {Scopes: []string{"read", "write::trade"}},
 		"a reader":                {Scopes: []string{"read"}},
 		"a key that may not list": {Scopes: []string{"read::portfolio_balance"}},
 		"a sub-account's key":     {Subaccount: new(0)},
@@ -156,82 +199,60 @@ func TestRotation_failures(t *testing.T) {
 }
 
 func (tt *rotationTest) run(t *testing.T, run *rotationRun) {
-	run.Inject(tt.faults...)
-	if tt.handle != nil {
-		run.at(tt.at, tt.handle)
-	}
 	var ctx context.Context
 	ctx, run.cancel = context.WithCancel(t.Context())
 	defer run.cancel()
-	if tt.early {
-		run.cancel()
-	}
-	var private string // as Save was handed it
-	req := kalshi.RotateAPIKeyRequest{Grace: tt.grace, Save: func(ctx context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-		private = key.PrivateKey.Reveal()
-		_ = run.save(ctx, key)
-		if tt.save == nil {
-			return nil
-		}
-		return tt.save(ctx, run, key)
-	}}
-	if tt.private {
-		req.PrivateKey = newKey()
-	}
+	tt.trouble(run)
 	began := time.Now()
-	got, err := run.rotate(ctx, req)
+	got, err := run.rotate(ctx, run.req)
 	run.over = true
 
 	assert.InDelta(t, tt.took.Seconds(), time.Since(began).Seconds(), 0.3, "time taken, in seconds: two retries wait that long at most")
 	keys, newID := run.keys()
-	assert.Equal(t, tt.keys, keys, "keys in the exchange")
-	assert.Equal(t, tt.saved, len(run.saved) == 1)
+	assert.Equal(t, tt.ending.keys, keys, "keys in the exchange")
+	assert.Equal(t, tt.ending.saved, len(run.saved) == 1, "saved")
 	signs := oldKeyID
-	if tt.stage == "" || tt.stage == kalshi.StageDelete {
+	if tt.ending.stage == "" || tt.ending.stage == kalshi.StageDelete {
 		signs = newID
 	}
 	assert.Equal(t, signs, run.signer.KeyID(), "the key that signs")
-	if tt.stage == "" {
+	if tt.ending.stage == "" {
 		require.NoError(t, err)
-		assert.Equal(t, &kalshi.RotateAPIKeyResponse{OldKeyID: oldKeyID, NewKeyID: newID, Warning: tt.warning}, got)
+		assert.Equal(t, &kalshi.RotateAPIKeyResponse{OldKeyID: oldKeyID, NewKeyID: newID}, got)
 	} else {
 		assert.Nil(t, got)
-		tt.checkError(t, err, newID, private)
+		tt.checkError(t, err, newID, run)
 	}
 	run.ClearFaults()
 	run.requireSigns(t)
 }
 
-func (tt *rotationTest) checkError(t *testing.T, err error, newID, private string) {
+func (tt *rotationTest) checkError(t *testing.T, err error, newID string, run *rotationRun) {
 	t.Helper()
-	var rotation *kalshi.RotationError
-	require.ErrorAs(t, err, &rotation)
-	assert.Equal(t, []any{tt.stage, oldKeyID}, []any{rotation.Stage, rotation.OldKeyID})
-	assert.Equal(t, tt.newID, rotation.NewKeyID != "", "NewKeyID is set")
-	if tt.newID && newID != "" {
-		assert.Equal(t, newID, rotation.NewKeyID)
+	failed, left := requireFails(t, err, tt.ending.stage), tt.ending
+	assert.Equal(t, oldKeyID, failed.OldKeyID)
+	assert.Equal(t, left.newID, failed.NewKeyID != "", "the error names the new key")
+	if left.newID && newID != "" {
+		assert.Equal(t, newID, failed.NewKeyID)
 	}
-	assert.ErrorContains(t, err, rotation.NewKeyID)
-	if tt.candidate {
-		assert.Equal(t, []string{newID}, rotation.Candidates)
+	assert.ErrorContains(t, err, failed.NewKeyID)
+	if left.candidate {
+		assert.Equal(t, []string{newID}, failed.Candidates)
 		assert.ErrorContains(t, err, newID)
 	} else {
-		assert.Empty(t, rotation.Candidates)
+		assert.Empty(t, failed.Candidates)
 	}
 	if tt.kind != "" {
 		assert.Equal(t, tt.kind, kindOf(err))
 	}
-	if tt.cause != nil {
-		assert.ErrorIs(t, err, tt.cause)
-	}
 	assert.ErrorContains(t, err, tt.text)
-	assert.Equal(t, tt.handedBack, rotation.Key != nil, "handed back")
-	if private != "" {
-		assert.NotContains(t, err.Error(), strings.Split(private, "\n")[1], "the private key shows")
-	}
-	if tt.handedBack && tt.stage != kalshi.StageMint {
-		assert.Equal(t, rotation.NewKeyID, rotation.Key.ID)
-		assert.True(t, tt.stage == kalshi.StageVerify || private == rotation.Key.PrivateKey.Reveal(), "the whole key")
-		assert.Equal(t, !tt.private, rotation.Key.PrivateKey.Reveal() != "")
+	private := failed.PrivateKey.Reveal()
+	assert.Equal(t, left.key && run.req.PrivateKey == nil, private != "", "the private key is handed back")
+	if len(run.saved) == 1 {
+		text := pemText(run.saved[0].PrivateKey())
+		assert.NotContains(t, err.Error(), strings.Split(text, "\n")[1], "the private key shows")
+		if private != "" {
+			assert.Equal(t, text, private, "the key that Save got")
+		}
 	}
 }

@@ -49,10 +49,11 @@ func TestRotation(t *testing.T) {
 				run.client = run.clientOf(t, run.signer)
 			}
 			before := run.Keys()[2]
-			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Save: func(ctx context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+			run.inSave = func(context.Context, kalshi.Credentials) error {
 				assert.Equal(t, oldKeyID, run.signer.KeyID(), "the switch comes after Save")
-				return run.save(ctx, key)
-			}})
+				return nil
+			}
+			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 			require.NoError(t, err)
 			keys, newID := run.keys()
 			assert.Equal(t, "new", keys)
@@ -67,8 +68,8 @@ func TestRotation(t *testing.T) {
 			}
 			assert.Equal(t, tt.sent, strings.Join(sent, ", "), "by which key")
 			run.requireSigns(t)
-			run.signer, err = run.saved[0].Signer()
-			require.NoError(t, err, "what Save got is a whole key")
+			require.NoError(t, run.signer.Replace(run.saved[0]))
+			assert.Equal(t, newID, run.signer.KeyID(), "what Save got")
 			run.requireSigns(t)
 		})
 	}
@@ -78,12 +79,12 @@ func TestRotation(t *testing.T) {
 func TestRotation_keyType(t *testing.T) {
 	t.Parallel()
 	run := newRotationRun(t)
-	run.at(kalshi.StageMint, setField("warning", "mind this"))
+	run.at(kalshi.StageCreate, setField("warning", "mind this"))
 	for _, keyType := range []kalshi.KeyType{kalshi.KeyTypeRSA, kalshi.KeyTypeEd25519} {
 		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{KeyType: keyType})
 		require.NoError(t, err)
 		assert.Equal(t, keyType, run.client.Signer().KeyType())
-		assert.Equal(t, []string{"mind this", "mind this"}, []string{got.Warning, run.saved[0].Warning})
+		assert.Equal(t, "mind this", got.Warning)
 		run.requireSigns(t)
 	}
 }
@@ -95,7 +96,7 @@ func TestRotation_privateKey(t *testing.T) {
 	public, err := kalshi.MarshalPublicKey(own.Public())
 	require.NoError(t, err)
 	run := newRotationRun(t)
-	run.at(kalshi.StageMint, setField("warning", "mind this"))
+	run.at(kalshi.StageCreate, setField("warning", "mind this"))
 	got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: own, KeyType: kalshi.KeyTypeEd25519})
 	require.NoError(t, err)
 	assert.Equal(t, "mind this", got.Warning)
@@ -105,7 +106,7 @@ func TestRotation_privateKey(t *testing.T) {
 	for _, r := range run.Requests() {
 		assert.NotContains(t, fmt.Sprint(r.Header)+string(r.Body), base64.StdEncoding.EncodeToString(own.Seed()))
 	}
-	assert.Equal(t, []*kalshi.GenerateAPIKeyResponse{{ID: got.NewKeyID, KeyType: kalshi.KeyTypeEd25519, Warning: "mind this"}}, run.saved)
+	assert.Equal(t, []string{got.NewKeyID, pemText(own)}, []string{run.saved[0].KeyID(), pemText(run.saved[0].PrivateKey())})
 	run.requireSigns(t)
 }
 
@@ -144,17 +145,44 @@ func TestRotation_saveContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
 		run.cancel = cancel
 		run.at(kalshi.StageVerify, cancelBefore)
-		_, err := run.rotate(ctx, kalshi.RotateAPIKeyRequest{Save: func(saving context.Context, _ *kalshi.GenerateAPIKeyResponse) error {
+		run.inSave = func(saving context.Context, _ kalshi.Credentials) error {
 			assert.Error(t, ctx.Err())
 			assert.NoError(t, saving.Err())
-			deadline, limited := saving.Deadline()
-			assert.True(t, limited)
-			assert.Equal(t, 30*time.Second, time.Until(deadline))
+			deadline, _ := saving.Deadline()
+			assert.Equal(t, stageTimeout, time.Until(deadline))
 			assert.Equal(t, "value", saving.Value(key{}))
 			return nil
-		}})
+		}
+		_, err := run.rotate(ctx, kalshi.RotateAPIKeyRequest{})
 		require.NoError(t, err)
 	})
+}
+
+// A checkedStore reports beforehand whether it could save.
+type checkedStore struct {
+	kalshi.SaveFunc
+	err error
+}
+
+func (s checkedStore) Check(context.Context) error { return s.err }
+
+// A store that knows that it cannot save stops a rotation before a key is made:
+// one that is tried again each night would leave one more key each time.
+func TestRotation_storeCheck(t *testing.T) {
+	t.Parallel()
+	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {}}) {
+		run := newRun(t)
+		for range 3 {
+			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Store: checkedStore{run.save, errSave}})
+			requireFails(t, err, kalshi.StageInspect)
+			require.ErrorIs(t, err, errSave)
+			keys, _ := run.keys()
+			assert.Equal(t, "old", keys, name)
+		}
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Store: checkedStore{run.save, nil}})
+		require.NoError(t, err)
+		assert.Len(t, run.saved, 1)
+	}
 }
 
 // Candidates are the keys that are new and have the requested name.
@@ -162,15 +190,14 @@ func TestRotation_candidates(t *testing.T) {
 	t.Parallel()
 	for name, others := range map[string][]string{"": {"same"}, "bot 2": nil} {
 		run := newRotationRun(t)
-		run.at(kalshi.StageMint, func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+		run.at(kalshi.StageCreate, func(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
 			run.AddKey(kalshitest.Key{ID: "same", Name: "bot"})
 			run.AddKey(kalshitest.Key{ID: "differs", Name: "tool"})
 			return send(req)
 		})
 		run.Inject(kalshitest.Fault{Method: http.MethodPost, Drop: true, Process: true})
 		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Name: name})
-		var rotation *kalshi.RotationError
-		require.ErrorAs(t, err, &rotation)
+		rotation := requireFails(t, err, kalshi.StageCreate)
 		keys, newID := run.keys()
 		assert.Equal(t, "old new new new", keys, "none is deleted")
 		assert.Equal(t, append(slices.Clone(others), newID), rotation.Candidates)
@@ -184,15 +211,13 @@ func TestRotation_pathForID(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a/b", "../api_keys", "a..b"} {
 		run := newRotationRun(t)
-		run.at(kalshi.StageMint, setField("api_key_id", id))
+		run.at(kalshi.StageCreate, setField("api_key_id", id))
 		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-		var failed *kalshi.RotationError
-		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, []string{string(kalshi.StageMint), id}, []string{string(failed.Stage), failed.NewKeyID})
+		failed := requireFails(t, err, kalshi.StageCreate)
+		assert.Equal(t, id, failed.NewKeyID)
 		assert.ErrorContains(t, err, "has a slash or dots, as if it were a path")
-		require.NotNil(t, failed.Key, "handed back")
-		_, err = failed.Key.PrivateKey.Parse()
-		require.NoError(t, err)
+		_, err = failed.PrivateKey.Parse()
+		require.NoError(t, err, "handed back")
 		assert.Empty(t, run.saved)
 		keys, _ := run.keys()
 		assert.Equal(t, "old new", keys, "nothing is deleted")
@@ -213,11 +238,10 @@ func TestRotation_sameKeyAgain(t *testing.T) {
 			for _, status := range []int{201, 500} {
 				run.Inject(kalshitest.Fault{Method: http.MethodPost, Status: status, Body: `{"api_key_id":"` + id + `","private_key":"text"}`})
 				_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: key})
-				var failed *kalshi.RotationError
-				require.ErrorAs(t, err, &failed)
-				assert.Equal(t, []any{kalshi.StageMint, "", []string(nil)}, []any{failed.Stage, failed.NewKeyID, failed.Candidates})
-				assert.Nil(t, failed.Key)
-				assert.Equal(t, status == 201, isA[*kalshi.InvalidResponseError](err))
+				failed := requireFails(t, err, kalshi.StageCreate)
+				assert.Empty(t, failed.NewKeyID)
+				assert.Empty(t, failed.Candidates)
+				assert.Empty(t, failed.PrivateKey.Reveal())
 			}
 		}
 	}
@@ -225,32 +249,34 @@ func TestRotation_sameKeyAgain(t *testing.T) {
 	run.requireSigns(t)
 }
 
-// A key that may not rotate itself gets an error that names the cures. They do
-// not apply to an admin key that lacks the scope.
-func TestRotation_namesTheCures(t *testing.T) {
+// A key that may not rotate itself gets an error that says what to do. That does
+// not apply to an admin key that lacks the scope, which is named instead.
+func TestRotation_forbidden(t *testing.T) {
 	t.Parallel()
 	const scopes = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
+	const subaccount = "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	for _, tt := range []struct {
 		stage kalshi.RotationStage
 		key   kalshitest.Key
-		cures string
+		hint  string
 	}{
 		{kalshi.StageInspect, kalshitest.Key{Scopes: []string{"read::portfolio_balance"}}, scopes},
-		{kalshi.StageInspect, kalshitest.Key{Subaccount: new(0)}, "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"},
-		{kalshi.StageMint, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, scopes},
+		{kalshi.StageInspect, kalshitest.Key{Subaccount: new(0)}, subaccount},
+		{kalshi.StageCreate, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, scopes},
 	} {
-		stage, key, cures := tt.stage, tt.key, tt.cures
-		run := newAdminRun(t, key)
+		run := newAdminRun(t, tt.key)
+		admin := run.client.Signer()
 		run.client = run.clientOf(t, run.signer)
-		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-		assert.ErrorContains(t, err, string(stage)+": the old key still signs: "+cures)
-		assert.Equal(t, "Forbidden", kindOf(err))
-
-		weak := newAdminRun(t, key)
-		weak.client, weak.signer = weak.clientOf(t, weak.signer), weak.client.Signer()
-		_, err = weak.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-		assert.Equal(t, "Forbidden", kindOf(err))
-		assert.NotContains(t, err.Error(), cures)
+		for _, weakAdmin := range []bool{false, true} {
+			hint := tt.hint
+			if weakAdmin {
+				run.signer, hint = admin, "with the admin key "+oldKeyID
+			}
+			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+			requireFails(t, err, tt.stage)
+			assert.ErrorContains(t, err, "no key was made: "+hint+": ")
+			assert.Equal(t, "Forbidden", kindOf(err))
+		}
 	}
 }
 
@@ -261,9 +287,7 @@ func TestRotation_noName(t *testing.T) {
 		run := newRotationRun(t)
 		run.Inject(kalshitest.Fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"","scopes":["read","write"]}]}`})
 		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: key})
-		var failed *kalshi.RotationError
-		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, kalshi.StageMint, failed.Stage)
+		requireFails(t, err, kalshi.StageCreate)
 		assert.True(t, isA[*kalshi.ValidationError](err))
 		assert.ErrorContains(t, err, "Name is empty")
 		keys, _ := run.keys()

@@ -34,7 +34,9 @@ type rotationRun struct {
 	send   roundTripper   // sends the requests of client
 	over   bool           // no handler changes what is sent any more
 	cancel context.CancelFunc
-	saved  []*kalshi.GenerateAPIKeyResponse
+	req    kalshi.RotateAPIKeyRequest
+	inSave func(context.Context, kalshi.Credentials) error // may be nil
+	saved  []kalshi.Credentials
 }
 
 // newRotationRun has a client rotate its own key.
@@ -74,7 +76,7 @@ func runsOf(bots map[string]kalshitest.Key) map[string]func(testing.TB) *rotatio
 func (run *rotationRun) clientOf(t testing.TB, signer *kalshi.Signer) *kalshi.Client {
 	t.Helper()
 	transport := roundTripper(func(req *http.Request) (*http.Response, error) { return run.send(req) })
-	return run.exchange.clientOf(t, signer, kalshi.WithHTTPClient(&http.Client{Transport: transport}))
+	return run.exchange.clientOf(t, signer, kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: attemptTimeout}))
 }
 
 func (run *rotationRun) admin() bool { return run.signer != run.client.Signer() }
@@ -84,29 +86,38 @@ func (run *rotationRun) rotate(ctx context.Context, req kalshi.RotateAPIKeyReque
 	if run.admin() {
 		req.Signer = run.signer
 	}
-	if req.Save == nil {
-		req.Save = run.save
+	if req.Store == nil {
+		req.Store = kalshi.SaveFunc(run.save)
 	}
 	return run.client.RotateAPIKey(ctx, req)
 }
 
-func (run *rotationRun) save(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-	run.saved = append(run.saved, key)
+func (run *rotationRun) save(ctx context.Context, c kalshi.Credentials) error {
+	run.saved = append(run.saved, c)
+	if run.inSave != nil {
+		return run.inSave(ctx, c)
+	}
 	return nil
 }
 
-// rotate rotates the client's key and stores nothing.
+// rotate rotates the client's key and saves nothing.
 func rotate(ctx context.Context, client *kalshi.Client) (*kalshi.RotateAPIKeyResponse, error) {
-	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: noSave})
+	return client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: noSave})
+}
+
+// requireFails requires that a rotation failed at that stage.
+func requireFails(t testing.TB, err error, stage kalshi.RotationStage) *kalshi.RotationError {
+	t.Helper()
+	var failed *kalshi.RotationError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, stage, failed.Stage, "%v", err)
+	return failed
 }
 
 // requireSigns requires that the key that signs now works, whatever its scopes.
 func (run *rotationRun) requireSigns(t testing.TB) {
 	t.Helper()
-	resp, err := run.clientOf(t, run.signer).HTTPClient().Get(run.URL + "/portfolio/balance")
-	require.NoError(t, err)
-	require.NoError(t, kalshi.CheckResponse(resp))
-	require.NoError(t, resp.Body.Close())
+	require.NoError(t, getBalance(run.clientOf(t, run.signer).HTTPClient(), run.URL))
 }
 
 // keys are those that exist now, beside two that have nothing to do with the
@@ -130,7 +141,7 @@ func (run *rotationRun) keys() (names, newID string) {
 func (run *rotationRun) stageOf(req *http.Request) kalshi.RotationStage {
 	switch {
 	case req.Method == http.MethodPost:
-		return kalshi.StageMint
+		return kalshi.StageCreate
 	case req.Method == http.MethodDelete:
 		return kalshi.StageDelete
 	case req.Header.Get("KALSHI-ACCESS-KEY") == run.client.Signer().KeyID():

@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"runtime"
@@ -19,7 +20,8 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// Calls of all kinds without a pause, through rotation after rotation: not one
+// Calls of all kinds without a pause, through rotation after rotation, while the
+// service's clock jumps and the signer is reloaded and given other keys: not one
 // of them fails, and no order is placed twice.
 func TestRotation_underLoad(t *testing.T) {
 	t.Parallel()
@@ -30,8 +32,13 @@ func TestRotation_underLoad(t *testing.T) {
 	x := onLoopback(t)
 	x.transport.MaxIdleConnsPerHost = callers
 	orders := x.handleBot()
-	client := x.client(t)
-	other := x.clientOf(t, client.Signer())
+	var saved atomic.Value // the Credentials that the source returns
+	saved.Store(x.credentials(t))
+	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+		return saved.Load().(kalshi.Credentials), nil
+	})
+	require.NoError(t, err)
+	client, other := x.clientOf(t, signer), x.clientOf(t, signer)
 	var placed atomic.Int64
 	kinds := []func() error{
 		func() error { return getBalance(client.HTTPClient(), x.URL) },
@@ -41,11 +48,10 @@ func TestRotation_underLoad(t *testing.T) {
 		},
 		func() error {
 			_, err := other.GetAPIKeys(t.Context())
-			return err
+			return errors.Join(err, signer.Reload(t.Context()))
 		},
 		func() error {
-			req := kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519}
-			key, err := other.GenerateAPIKey(t.Context(), req)
+			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
 			if err != nil {
 				return err
 			}
@@ -54,20 +60,37 @@ func TestRotation_underLoad(t *testing.T) {
 	}
 
 	var stop atomic.Bool
-	var started, running sync.WaitGroup
+	var running sync.WaitGroup
+	called := make([]atomic.Int64, callers)
 	for i := range callers {
-		started.Add(1)
-		begun := sync.OnceFunc(started.Done)
 		running.Go(func() {
-			defer begun()
 			for !stop.Load() && assert.NoError(t, kinds[i%len(kinds)](), "caller %d", i) {
-				begun()
+				called[i].Add(1)
 			}
+			called[i].Add(1 << 40) // nobody waits for it
 		})
 	}
-	started.Wait()
-	for range rotations {
-		if _, err := rotate(t.Context(), client); !assert.NoError(t, err) {
+	allCall := func() { // a call that has begun and ended since
+		for i := range called {
+			for until := called[i].Load() + 2; called[i].Load() < until; {
+				runtime.Gosched()
+			}
+		}
+	}
+	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
+		saved.Store(c)
+		return nil
+	})
+	for i := range rotations {
+		allCall()
+		switch i % 3 {
+		case 0:
+			x.SetClockOffset([]time.Duration{time.Hour, -time.Minute, 0}[i/3%3])
+		case 1:
+			key := x.AddKey(kalshitest.Key{Name: "replaced"})
+			assert.NoError(t, signer.Replace(parsed(t, key)))
+		}
+		if _, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store}); !assert.NoError(t, err) {
 			break
 		}
 	}
@@ -80,7 +103,7 @@ func TestRotation_underLoad(t *testing.T) {
 			overtaken++
 		}
 	}
-	t.Logf("of the last %d requests, %d were overtaken by a rotation", len(x.Requests()), overtaken)
+	t.Logf("of the last %d requests, %d were overtaken by a rotation or a clock", len(x.Requests()), overtaken)
 }
 
 // A call that a rotation overtakes on its way is signed again by the new key,
@@ -113,11 +136,11 @@ func TestRotation_oneAtATime(t *testing.T) {
 		saving := make(chan struct{})
 		first, third := make(chan error), make(chan error)
 		go func() {
-			save := func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error {
 				<-saving
 				return nil
-			}
-			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Save: save})
+			})
+			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Store: save})
 			first <- err
 		}()
 		synctest.Wait() // the first is in Save now
@@ -126,9 +149,7 @@ func TestRotation_oneAtATime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		_, err := rotate(ctx, other)
-		var rotation *kalshi.RotationError
-		require.ErrorAs(t, err, &rotation)
-		assert.Equal(t, kalshi.RotationError{Stage: kalshi.StageInspect, OldKeyID: x.KeyID, Err: rotation.Err}, *rotation)
+		assert.Equal(t, x.KeyID, requireFails(t, err, kalshi.StageInspect).OldKeyID)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "waiting for another rotation")
 		x.assertRequests(t, requests) // it gave way before it did anything
@@ -157,11 +178,11 @@ func TestRotation_goexitInSave(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			save := func(context.Context, *kalshi.GenerateAPIKeyResponse) error {
+			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error {
 				runtime.Goexit()
 				return nil
-			}
-			_, _ = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: save})
+			})
+			_, _ = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: save})
 		}()
 		<-ended
 		assert.Equal(t, x.KeyID, client.Signer().KeyID())

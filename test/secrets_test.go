@@ -122,10 +122,13 @@ func TestSecrets_areFound(t *testing.T) {
 
 // What users put keys into.
 type (
-	unexportedField struct{ key kalshi.PrivateKeyPEM }
-	embeddedField   struct{ kalshi.PrivateKeyPEM }
-	anyFields       struct{ Key, key any }
-	botFields       struct {
+	unexportedField struct {
+		key   kalshi.PrivateKeyPEM
+		creds kalshi.Credentials
+	}
+	embeddedField struct{ kalshi.PrivateKeyPEM }
+	anyFields     struct{ Key, key any }
+	botFields     struct {
 		signer *kalshi.Signer
 		client *kalshi.Client
 		resp   kalshi.GenerateAPIKeyResponse
@@ -141,30 +144,33 @@ type holder struct {
 
 func holders(t testing.TB, s *secret) []holder {
 	const all, onlyJSON, none = "JSON XML gob", "JSON", ""
-	key := pemOf(s.text)
+	key, creds := pemOf(s.text), credentials("id", s.key)
 	resp := kalshi.GenerateAPIKeyResponse{ID: "id", KeyType: kalshi.KeyTypeRSA, PrivateKey: key, Warning: "none"}
 	signer := newSigner(t, "id", s.text)
 	remote, err := kalshi.NewSigner("id", struct{ crypto.Signer }{s.key}) // a key manager's
 	require.NoError(t, err)
 	client, err := kalshi.NewClient(signer)
 	require.NoError(t, err)
-	rotation := &kalshi.RotationError{Stage: kalshi.StageSave, OldKeyID: "old", NewKeyID: "id", Key: &resp, Err: io.EOF}
+	rotation := &kalshi.RotationError{Stage: kalshi.StageSave, OldKeyID: "old", NewKeyID: "id", PrivateKey: key, Err: io.EOF}
 	outcome := &kalshi.OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "bot", Err: rotation}
-	rotate := kalshi.RotateAPIKeyRequest{Name: "bot", PrivateKey: s.key, Save: noSave}
+	rotate := kalshi.RotateAPIKeyRequest{Name: "bot", PrivateKey: s.key, Store: noSave}
 	return []holder{
 		{"PrivateKeyPEM", all, key},
 		{"*PrivateKeyPEM", all, &key},
 		{"PrivateKeyPEM without a key", all, kalshi.PrivateKeyPEM{}},
+		{"Credentials", all, creds},
+		{"*Credentials", all, &creds},
+		{"NotSavedError by value", onlyJSON, kalshi.NotSavedError{Response: &resp, Err: io.EOF}},
 		{"response", all, resp},
 		{"*response", all, &resp},
 		{"embedded", all, embeddedField{key}},
 		{"any fields", onlyJSON, &anyFields{Key: resp, key: resp}},
 		{"slice of any", onlyJSON, []any{"first", key, &resp}},
 		{"map value", onlyJSON, map[string]*kalshi.GenerateAPIKeyResponse{"key": &resp}},
-		{"map key", onlyJSON, map[kalshi.PrivateKeyPEM]string{key: "key"}},
+		{"map key", onlyJSON, map[kalshi.PrivateKeyPEM]kalshi.Credentials{key: creds}},
 		{"RotationError by value", onlyJSON, *rotation},
 		{"OutcomeUnknownError by value", onlyJSON, *outcome},
-		{"unexported field", none, unexportedField{key}},
+		{"unexported field", none, unexportedField{key, creds}},
 		{"unexported fields of kinds", none, botFields{signer, client, resp}},
 		{"*RotationError", none, rotation},
 		{"RotationError, wrapped", none, fmt.Errorf("bot: %w", rotation)},
@@ -224,7 +230,8 @@ func TestSecrets_text(t *testing.T) {
 		print, logs string
 	}{
 		{key, "[REDACTED]", "[REDACTED]"},
-		{kalshi.GenerateAPIKeyResponse{ID: "a", KeyType: kalshi.KeyTypeRSA, PrivateKey: key}, "{a rsa [REDACTED] }", ""},
+		{kalshi.GenerateAPIKeyResponse{ID: "a", KeyType: kalshi.KeyTypeRSA, PrivateKey: key}, "{a rsa [REDACTED] }", "[api_key_id=a key_type=rsa]"},
+		{credentials("id", newKey()), `kalshi.Credentials{KeyID: "id", KeyType: "ed25519"}`, "[key_id=id key_type=ed25519]"},
 		{signer, signerText, "[key_id=id key_type=ed25519]"},
 		{
 			client, `kalshi.Client{BaseURL: "https://a.test", Signer: ` + signerText + "}",
@@ -270,7 +277,7 @@ func TestSecrets_encode(t *testing.T) {
 			err := encode(&out, h.value)
 			s.assertHides(t, fmt.Sprint(out.String(), err), name)
 			if strings.Contains(h.encoders, name) {
-				assert.ErrorContains(t, err, "Reveal", name)
+				assert.Regexp(t, "call (Reveal|Text) and store", err, name)
 			}
 		}
 	})

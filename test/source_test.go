@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 var errSource = errors.New("no connection to the secret manager")
@@ -25,57 +27,65 @@ var errSource = errors.New("no connection to the secret manager")
 // A sourceRun is a client without retries whose signer has a source, and a
 // service that accepts one key ID.
 type sourceRun struct {
-	client     *kalshi.Client
-	signer     *kalshi.Signer
-	send       roundTripper // the service
-	httpClient *http.Client // leads to it
-	accept     string
-	sent       atomic.Int64 // requests
+	client *kalshi.Client
+	signer *kalshi.Signer
+	send   roundTripper // the service
+	accept string
+	sent   atomic.Int64 // requests
 
-	mu    sync.Mutex
-	asked []time.Time // when the source was asked
+	mu      sync.Mutex
+	queries []time.Time // when the source was queried
 }
 
-// A resultFunc is a source that is told how often it was asked before.
-type resultFunc func(ctx context.Context, n int) (string, crypto.Signer, error)
+// A resultFunc is a source that is told how many queries there were before.
+type resultFunc func(ctx context.Context, n int) (kalshi.Credentials, error)
 
-// sourceKey is the private key of all that sources give: only IDs differ.
+// sourceKey is the private key of all that sources return: only IDs differ.
 var sourceKey = sync.OnceValue(newKey)
 
-// give gives one key ID after the other, then the last one for ever.
+// give returns one key ID after the other, then the last one for ever.
 func give(ids ...string) resultFunc {
-	return func(_ context.Context, n int) (string, crypto.Signer, error) {
-		return ids[min(n, len(ids)-1)], sourceKey(), nil
+	return func(_ context.Context, n int) (kalshi.Credentials, error) {
+		return credentials(ids[min(n, len(ids)-1)], sourceKey()), nil
 	}
 }
 
-// flap gives two dead keys in turn.
-func flap() resultFunc {
-	return func(_ context.Context, n int) (string, crypto.Signer, error) {
-		return []string{"dead-too", "dead"}[n%2], sourceKey(), nil
-	}
+// alternate returns two dead keys in turn.
+func alternate(_ context.Context, n int) (kalshi.Credentials, error) {
+	return give("dead-too", "dead")(nil, n%2)
 }
 
-// deaf does not return until the test ends.
-func deaf(t testing.TB) resultFunc {
+// hang does not return until the test ends, whatever its context.
+func hang(t testing.TB) resultFunc {
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })
-	return func(context.Context, int) (string, crypto.Signer, error) {
+	return func(context.Context, int) (kalshi.Credentials, error) {
 		<-end
-		return "", nil, errSource
+		return kalshi.Credentials{}, errSource
 	}
 }
 
 func fail(err error) resultFunc {
-	return func(context.Context, int) (string, crypto.Signer, error) { return "", nil, err }
+	return func(context.Context, int) (kalshi.Credentials, error) { return kalshi.Credentials{}, err }
 }
 
-// first gives a key at first, and does something else from then on.
+// slowly takes that long, or until its context ends.
+func slowly(took time.Duration, result resultFunc) resultFunc {
+	return func(ctx context.Context, n int) (kalshi.Credentials, error) {
+		select {
+		case <-time.After(took):
+			return result(ctx, n)
+		case <-ctx.Done():
+			return kalshi.Credentials{}, ctx.Err()
+		}
+	}
+}
+
+// first returns a key at first, and does something else from then on.
 func first(id string, then resultFunc) resultFunc {
-	before := give(id)
-	return func(ctx context.Context, n int) (string, crypto.Signer, error) {
+	return func(ctx context.Context, n int) (kalshi.Credentials, error) {
 		if n == 0 {
-			return before(ctx, n)
+			return credentials(id, sourceKey()), nil
 		}
 		return then(ctx, n-1)
 	}
@@ -85,31 +95,31 @@ func newSourceRun(t testing.TB, accept string, result resultFunc) *sourceRun {
 	t.Helper()
 	var err error
 	run := &sourceRun{accept: accept}
-	run.signer, err = kalshi.NewSignerFromSource(t.Context(), func(ctx context.Context) (string, crypto.Signer, error) {
+	run.signer, err = kalshi.NewSignerFromSource(t.Context(), func(ctx context.Context) (kalshi.Credentials, error) {
 		run.mu.Lock()
-		n := len(run.asked)
-		run.asked = append(run.asked, time.Now())
+		n := len(run.queries)
+		run.queries = append(run.queries, time.Now())
 		run.mu.Unlock()
 		return result(ctx, n)
 	})
 	require.NoError(t, err)
 	run.send = func(req *http.Request) (*http.Response, error) {
-		switch {
-		case req.Header.Get("KALSHI-ACCESS-KEY") != run.accept:
+		if req.Header.Get("KALSHI-ACCESS-KEY") != run.accept {
 			return respond(req, 401, unknownKeyBody)
-		case req.Method == http.MethodPost:
-			return respond(req, 201, `{"api_key_id":"new","private_key":"text"}`)
-		case req.Method == http.MethodDelete:
-			return respond(req, 204, "")
-		default:
-			return respond(req, 200, `{"api_keys":[]}`)
 		}
+		switch req.Method {
+		case http.MethodPost:
+			return respond(req, 201, `{"api_key_id":"new","private_key":"text"}`)
+		case http.MethodDelete:
+			return respond(req, 204, "")
+		}
+		return respond(req, 200, `{"api_keys":[]}`)
 	}
-	run.httpClient = &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	hc := &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		run.sent.Add(1)
 		return run.send(req)
 	})}
-	run.client, err = kalshi.NewClient(run.signer, kalshi.WithHTTPClient(run.httpClient), kalshi.WithMaxRetries(0))
+	run.client, err = kalshi.NewClient(run.signer, kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0))
 	require.NoError(t, err)
 	return run
 }
@@ -119,30 +129,38 @@ func (run *sourceRun) list(ctx context.Context) error {
 	return err
 }
 
-// assertAsked asserts how often the source was asked, and that a second passed
-// between the questions.
-func (run *sourceRun) assertAsked(t testing.TB, want int) {
+// listFor is list with a limit.
+func (run *sourceRun) listFor(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return run.list(ctx)
+}
+
+// listByHand is list through HTTPClient.
+func (run *sourceRun) listByHand() error {
+	return checked(run.client.HTTPClient().Get(run.client.BaseURL() + "/api_keys"))
+}
+
+// assertQueries asserts how many queries there were, a second apart at least.
+func (run *sourceRun) assertQueries(t testing.TB, want int) {
 	t.Helper()
 	run.mu.Lock()
 	defer run.mu.Unlock()
-	assert.Len(t, run.asked, want)
-	for i := range run.asked[1:] {
-		assert.GreaterOrEqual(t, run.asked[i+1].Sub(run.asked[i]), time.Second, "between questions")
+	assert.Len(t, run.queries, want)
+	for i := range run.queries[1:] {
+		assert.GreaterOrEqual(t, run.queries[i+1].Sub(run.queries[i]), time.Second, "between queries")
 	}
 }
 
 func TestNewSignerFromSource(t *testing.T) {
 	t.Parallel()
-	x, key := onLoopback(t), newKey()
-	returns := func(id string, key crypto.Signer, err error) kalshi.KeySource {
-		return func(context.Context) (string, crypto.Signer, error) { return id, key, err }
+	returns := func(c kalshi.Credentials, err error) kalshi.KeySource {
+		return func(context.Context) (kalshi.Credentials, error) { return c, err }
 	}
-	first, err := kalshi.ParsePrivateKey([]byte(x.PrivateKey))
+	key := newKey()
+	signer, err := kalshi.NewSignerFromSource(t.Context(), returns(credentials("id", key), nil))
 	require.NoError(t, err)
-	signer, err := kalshi.NewSignerFromSource(t.Context(), returns(x.KeyID, first, nil))
-	require.NoError(t, err)
-	_, err = x.clientOf(t, signer).GetAPIKeys(t.Context())
-	require.NoError(t, err)
+	assert.Equal(t, []string{"id", credentials("id", key).Fingerprint()}, []string{signer.KeyID(), signer.Fingerprint()})
 
 	secret := pemText(key)
 	for _, tt := range []struct {
@@ -151,11 +169,11 @@ func TestNewSignerFromSource(t *testing.T) {
 		cause  error
 	}{
 		{nil, "kalshi: key source is nil", nil},
-		{returns("", nil, errSource), "kalshi: the key source failed: " + errSource.Error(), errSource},
-		{returns("", nil, fmt.Errorf("kalshi: a\nb: %w", errSource)), "kalshi: the key source failed: a b: ", errSource},
-		{returns("", nil, errors.New("it said "+secret)), "kalshi: the key source failed: the text is withheld, ", nil},
-		{returns("", key, nil), "kalshi: the key source failed: key ID is empty", nil},
-		{returns("id", nil, nil), "kalshi: the key source failed: private key is nil", nil},
+		{returns(kalshi.Credentials{}, errSource), "kalshi: the key source failed: " + errSource.Error(), errSource},
+		{returns(kalshi.Credentials{}, fmt.Errorf("kalshi: a\nb: %w", errSource)), "kalshi: the key source failed: a b: ", errSource},
+		{returns(kalshi.Credentials{}, errors.New("it said "+secret)), "kalshi: the key source failed: ", nil},
+		{returns(kalshi.Credentials{}, nil), "kalshi: the key source failed: credentials are empty", nil},
+		{func(context.Context) (kalshi.Credentials, error) { panic(secret) }, "kalshi: the key source failed: it panicked with a string", nil},
 		{kalshi.KeyFile(filepath.Join(t.TempDir(), "none")).Load, "kalshi: the key source failed: key file: open ", fs.ErrNotExist},
 	} {
 		signer, err := kalshi.NewSignerFromSource(t.Context(), tt.source)
@@ -167,20 +185,20 @@ func TestNewSignerFromSource(t *testing.T) {
 		}
 	}
 	var none context.Context
-	_, err = kalshi.NewSignerFromSource(none, returns("id", key, nil))
+	_, err = kalshi.NewSignerFromSource(none, returns(credentials("id", key), nil))
 	assert.EqualError(t, err, "kalshi: context is nil: use context.Background()")
 }
 
-// Waiting for a source that does not return ends with the context, and after 30
-// seconds.
-func TestNewSignerFromSource_timeout(t *testing.T) {
+// Waiting for a source that does not return ends with the context, and when its
+// own 30 seconds are over.
+func TestNewSignerFromSource_hangs(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		began, stuck := time.Now(), deaf(t)
-		source := func(ctx context.Context) (string, crypto.Signer, error) { return stuck(ctx, 0) }
+		stuck := hang(t)
+		source := func(ctx context.Context) (kalshi.Credentials, error) { return stuck(ctx, 0) }
+		began := time.Now()
 		_, err := kalshi.NewSignerFromSource(t.Context(), source)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.EqualError(t, err, "kalshi: the key source failed: it did not return within 30s: context deadline exceeded")
-		assert.Equal(t, 30*time.Second, time.Since(began))
+		assert.EqualError(t, err, "kalshi: the key source failed: it has not returned since "+began.UTC().Format(time.TimeOnly)+": it must return when its context ends")
+		assert.Equal(t, 31*time.Second, time.Since(began))
 
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(errSource) })
@@ -188,49 +206,41 @@ func TestNewSignerFromSource_timeout(t *testing.T) {
 		assert.ErrorIs(t, err, context.Canceled)
 		assert.ErrorIs(t, err, errSource)
 		assert.ErrorContains(t, err, "kalshi: waiting for the key source: context canceled")
-		assert.Equal(t, 31*time.Second, time.Since(began))
+		assert.Equal(t, 32*time.Second, time.Since(began))
 	})
 }
 
-// A call that is refused for its key goes on with the source's key: creates
-// too, with retries turned off, and requests through HTTPClient.
-func TestSource_isAsked(t *testing.T) {
+// A call whose key is refused goes on with the source's key: creates too, with
+// retries turned off, and requests through HTTPClient.
+func TestSource_isQueried(t *testing.T) {
 	t.Parallel()
-	test := func(t *testing.T, do func(context.Context, *kalshi.Client) error) {
-		inBubble(t, func(t *testing.T) {
-			run := newSourceRun(t, "second", give("first", "second"))
-			require.NoError(t, do(t.Context(), run.client))
-			assert.EqualValues(t, 2, run.sent.Load())
-			run.assertAsked(t, 2)
-			assert.Equal(t, "second", run.signer.KeyID())
+	all := append(calls("bot"), call{"HTTPClient", http.MethodPost, func(_ context.Context, c *kalshi.Client) error {
+		return checked(c.HTTPClient().Post(c.BaseURL()+"/portfolio/orders", "", strings.NewReader("order")))
+	}})
+	for _, call := range all {
+		t.Run(call.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				run := newSourceRun(t, "second", give("first", "second"))
+				require.NoError(t, call.do(t.Context(), run.client))
+				assert.EqualValues(t, 2, run.sent.Load())
+				run.assertQueries(t, 2)
+				assert.Equal(t, "second", run.signer.KeyID())
 
-			run.accept = "third"
-			assert.Error(t, do(t.Context(), run.client))
-			run.assertAsked(t, 3)
+				run.accept = "third"
+				assert.Error(t, call.do(t.Context(), run.client))
+				run.assertQueries(t, 3)
 
-			run.send = func(req *http.Request) (*http.Response, error) {
-				return respond(req, 401, wrongSignatureBody)
-			}
-			assert.Error(t, do(t.Context(), run.client))
-			run.assertAsked(t, 4)
+				run.send = func(req *http.Request) (*http.Response, error) { return respond(req, 401, wrongSignatureBody) }
+				assert.Error(t, call.do(t.Context(), run.client))
+				run.assertQueries(t, 4)
+			})
 		})
 	}
-	for _, call := range calls("bot") {
-		t.Run(call.name, func(t *testing.T) { test(t, call.do) })
-	}
-	t.Run("HTTPClient", func(t *testing.T) {
-		test(t, func(_ context.Context, c *kalshi.Client) error {
-			resp, err := c.HTTPClient().Post(c.BaseURL()+"/portfolio/orders", "", strings.NewReader("order"))
-			require.NoError(t, err)
-			defer resp.Body.Close()
-			return kalshi.CheckResponse(resp)
-		})
-	})
 }
 
-// Errors that are not about the signer's key are no reason to ask: other
-// statuses, a delete of the signing key, the new key of a rotation.
-func TestSource_isNotAsked(t *testing.T) {
+// Errors that are not about the signer's key cause no query: other statuses, a
+// delete of the signing key, the new key of a rotation.
+func TestSource_isNotQueried(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newSourceRun(t, "first", give("first"))
 		accept := run.send
@@ -241,16 +251,17 @@ func TestSource_isNotAsked(t *testing.T) {
 			assert.Error(t, run.list(t.Context()))
 		}
 
+		lost := false
 		run.send = func(req *http.Request) (*http.Response, error) {
-			if run.sent.Load() == 5 {
+			if !lost {
+				lost = true
 				return nil, errors.New("connection lost")
 			}
 			return respond(req, 401, unknownKeyBody)
 		}
-		retrying, err := kalshi.NewClient(run.signer, kalshi.WithHTTPClient(run.httpClient))
-		require.NoError(t, err)
-		require.NoError(t, retrying.DeleteAPIKey(t.Context(), "first"))
-		assert.EqualValues(t, 6, run.sent.Load())
+		require.NoError(t, kalshi.WithMaxRetries(1)(run.client))
+		require.NoError(t, run.client.DeleteAPIKey(t.Context(), "first"))
+		require.NoError(t, kalshi.WithMaxRetries(0)(run.client))
 
 		run.send = func(req *http.Request) (*http.Response, error) {
 			if req.Header.Get("KALSHI-ACCESS-KEY") == "first" && req.Method == http.MethodGet {
@@ -258,55 +269,315 @@ func TestSource_isNotAsked(t *testing.T) {
 			}
 			return accept(req)
 		}
-		_, err = run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Save: noSave, PrivateKey: newKey()})
+		_, err := run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, PrivateKey: newKey()})
 		assert.Equal(t, "Unauthorized", kindOf(err))
 		assert.ErrorContains(t, err, ": verify: ")
-		run.assertAsked(t, 1)
+		run.assertQueries(t, 1)
 	})
 }
 
-// If the source does not help, the error says why, and wraps both causes.
+// If the source does not help, the error says why, and wraps both causes. It is
+// the same through HTTPClient and CheckResponse, whenever that is called: the
+// key that was refused, and the skew at receipt.
 func TestSource_doesNotHelp(t *testing.T) {
 	t.Parallel()
-	const head = "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production); "
 	for _, tt := range []struct {
 		name  string
-		then  resultFunc    // nil is one that does not return
-		limit time.Duration // of the call's context
+		then  resultFunc
+		keyID string
 		text  string
 		cause error
 		took  time.Duration
 	}{
-		{"same key", give("dead"), time.Hour, "the key source gave the same key", nil, 0},
-		{"two dead keys in turn", flap(), time.Hour, "the key source gave the same key", nil, time.Second},
-		{"it fails", fail(errSource), time.Hour, "the key source failed: no connection to the secret manager", errSource, 0},
-		{"it was cancelled, not the call", fail(context.Canceled), time.Hour, "the key source failed: context canceled", context.Canceled, 0},
-		{"it does not return", nil, time.Hour, "the key source failed: it did not return within 30s: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
-		{"the call ends before it returns", nil, 7 * time.Second, "waiting for the key source: context deadline exceeded", context.DeadlineExceeded, 7 * time.Second},
+		{"same key", give("dead"), "dead", "the key source gave the same key", nil, 0},
+		{"two dead keys in turn", alternate, "dead-too", "the key source gave the same key", nil, time.Second},
+		{"it fails", slowly(8*time.Second, fail(errSource)), "dead", "the key source failed: no connection to the secret manager", errSource, 8 * time.Second},
+		{"it was cancelled, not the call", fail(context.Canceled), "dead", "the key source failed: context canceled", context.Canceled, 0},
+		{"it gives up when its context ends", slowly(time.Hour, nil), "dead", "the key source failed: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
+		{"it panics", func(context.Context, int) (kalshi.Credentials, error) { panic(errSource) }, "dead", "the key source failed: it panicked with a *errors.errorString", nil, 0},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				if tt.then == nil {
-					tt.then = deaf(t)
-				}
-				run := newSourceRun(t, "", first("dead", tt.then))
-				time.Sleep(time.Minute) // since the first question
-				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
-				defer cancel()
-				began := time.Now()
-				err := run.list(ctx)
-				assert.Equal(t, tt.took, time.Since(began))
-				assert.EqualError(t, err, head+tt.text)
-				assert.True(t, isA[*kalshi.UnauthorizedError](err))
-				if tt.cause != nil {
-					assert.ErrorIs(t, err, tt.cause)
-				}
+		for how, list := range map[string]func(*sourceRun) error{
+			"a call":     func(run *sourceRun) error { return run.list(t.Context()) },
+			"HTTPClient": (*sourceRun).listByHand,
+		} {
+			t.Run(tt.name+"/"+how, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					run := newSourceRun(t, "", first("dead", tt.then))
+					send := run.send
+					run.send = func(req *http.Request) (*http.Response, error) {
+						resp, err := send(req)
+						resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+						return resp, err
+					}
+					time.Sleep(time.Minute) // since the first query
+					began := time.Now()
+					err := list(run)
+					assert.Equal(t, tt.took, time.Since(began))
+					assert.EqualError(t, err, "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID "+
+						tt.keyID+": it was deleted, or is of another environment than api.elections.kalshi.com); "+tt.text)
+					var refused *kalshi.UnauthorizedError
+					require.ErrorAs(t, err, &refused)
+					assert.Equal(t, tt.keyID, refused.KeyID)
+					assert.Zero(t, refused.ClockSkew)
+					if tt.cause != nil {
+						assert.ErrorIs(t, err, tt.cause)
+					}
+				})
+			})
+		}
+	}
+}
 
-				resp, err := run.client.HTTPClient().Get(run.client.BaseURL())
-				require.NoError(t, err)
-				defer resp.Body.Close()
-				assert.Equal(t, 401, resp.StatusCode, "through HTTPClient it is the response")
+// The source is queried once a second for a dead key, however many callers wait.
+func TestSource_onceASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const callers, calls = 100, 5
+		run := newSourceRun(t, "", give("dead"))
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range calls {
+					assert.ErrorContains(t, run.list(t.Context()), "the key source gave the same key")
+				}
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, calls*time.Second, time.Since(began), "each call waits for a query that began after it")
+		run.assertQueries(t, 1+calls)
+
+		run.accept = "dead" // it lives again
+		require.NoError(t, run.list(t.Context()))
+		run.assertQueries(t, 1+calls)
+	})
+}
+
+// A query serves the calls that were refused before it began. Later ones need the
+// next one, unless it brings the key.
+func TestSource_resultServesAll(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newSourceRun(t, "second", first("first", slowly(5*time.Second, give("first", "second"))))
+		time.Sleep(time.Minute)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for at, took := range map[time.Duration]time.Duration{
+			0:               5 * time.Second,  // served by the query at 0 s
+			time.Second:     10 * time.Second, // by the one at 5 s
+			2 * time.Second: 10 * time.Second,
+			6 * time.Second: 10 * time.Second, // too, by the key that it brought
+		} {
+			wg.Go(func() {
+				time.Sleep(at)
+				err := run.list(t.Context())
+				assert.Equal(t, took, time.Since(began), at)
+				assert.Equal(t, at == 0, err != nil, at)
+			})
+		}
+		wg.Wait()
+		run.assertQueries(t, 3)
+	})
+}
+
+// A call that is cancelled leaves the query to the others, and tells that it was
+// waiting for it. One that ends before its query may begin causes none.
+func TestSource_cancelFailsNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newSourceRun(t, "second", first("first", slowly(5*time.Second, give("second"))))
+		began := time.Now()
+		err := run.listFor(t.Context(), 300*time.Millisecond)
+		assert.Equal(t, "Timeout", kindOf(err))
+		run.assertQueries(t, 1)
+
+		second := make(chan error, 1)
+		go func() { second <- run.list(t.Context()) }()
+		err = run.listFor(t.Context(), 2*time.Second)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.True(t, isA[*kalshi.UnauthorizedError](err))
+		assert.ErrorContains(t, err, "; waiting for the key source: context deadline exceeded")
+		assert.Equal(t, 2300*time.Millisecond, time.Since(began), "at once")
+		require.NoError(t, <-second)
+		assert.Equal(t, 6*time.Second, time.Since(began))
+		run.assertQueries(t, 2)
+	})
+}
+
+// A source that does not return costs one goroutine, and not one a second. After
+// 31 seconds callers are told at once since when. When it returns after all, the
+// next call queries it again.
+func TestSource_hangs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		run := newSourceRun(t, "second", first("first", func(_ context.Context, n int) (kalshi.Credentials, error) {
+			<-release
+			return credentials([]string{"first", "second"}[min(n, 1)], sourceKey()), nil
+		}))
+		time.Sleep(time.Minute)
+		began := time.Now()
+		assert.ErrorContains(t, run.list(t.Context()), "the key source failed: it has not returned since "+began.UTC().Format(time.TimeOnly))
+		assert.Equal(t, 31*time.Second, time.Since(began))
+		for range 100 {
+			assert.ErrorContains(t, run.list(t.Context()), "it has not returned since")
+			assert.ErrorContains(t, run.signer.Reload(t.Context()), "it has not returned since")
+		}
+		assert.Equal(t, 31*time.Second, time.Since(began))
+		run.assertQueries(t, 2)
+		close(release)
+		time.Sleep(time.Second)
+		require.NoError(t, run.list(t.Context()))
+		run.assertQueries(t, 3)
+	})
+}
+
+// A source that makes calls through the client that it serves does not query
+// itself: it gets an error at once if it passes its context on, and after its
+// time otherwise.
+func TestSource_callsItsOwnClient(t *testing.T) {
+	t.Parallel()
+	for _, passesOn := range []bool{true, false} {
+		t.Run(fmt.Sprintf("passes its context on: %t", passesOn), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				var run *sourceRun
+				run = newSourceRun(t, "", first("dead", func(ctx context.Context, _ int) (kalshi.Credentials, error) {
+					if !passesOn {
+						ctx = context.Background()
+					}
+					return kalshi.Credentials{}, run.list(ctx)
+				}))
+				time.Sleep(time.Minute)
+				began, took := time.Now(), 31*time.Second
+				if passesOn {
+					took = 0
+				}
+				err := run.list(t.Context())
+				assert.True(t, isA[*kalshi.UnauthorizedError](err))
+				assert.Equal(t, took, time.Since(began))
+				if passesOn {
+					assert.ErrorContains(t, err, "it made a call that is signed by the signer it serves")
+				}
+				time.Sleep(5 * time.Minute) // with nobody calling
+				assert.EqualValues(t, 2, run.sent.Load())
+				run.assertQueries(t, 2)
 			})
 		})
 	}
+}
+
+// A source that returns two dead keys in turn costs each call two requests.
+func TestSource_alternates(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const callers = 20
+		run := newSourceRun(t, "", alternate)
+		run.send = func(req *http.Request) (*http.Response, error) {
+			time.Sleep(time.Duration(run.sent.Load()%7) * 300 * time.Millisecond) // out of step
+			return respond(req, 401, unknownKeyBody)
+		}
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() { assert.Equal(t, "Unauthorized", kindOf(run.list(t.Context()))) })
+		}
+		wg.Wait()
+		assert.Less(t, time.Since(began), 20*time.Second)
+		assert.LessOrEqual(t, run.sent.Load(), int64(2*callers))
+	})
+}
+
+// What happens to a key while a query is under way: a result that comes after
+// another key was switched to is out of date. One for the same key is not, even if
+// Replace has put that in meanwhile.
+func TestSource_changedDuringAQuery(t *testing.T) {
+	t.Parallel()
+	const replaced, reloaded = "replaced", "reloaded"
+	for name, tt := range map[string]struct {
+		change func(*testing.T, *kalshi.Client, kalshi.Credentials) string // returns the key that signs then
+		want   string                                                      // empty is that one
+	}{
+		"replaced": {func(t *testing.T, c *kalshi.Client, _ kalshi.Credentials) string {
+			require.NoError(t, c.Signer().Replace(credentials(replaced, newKey())))
+			return replaced
+		}, ""},
+		"replaced by the same key": {func(t *testing.T, c *kalshi.Client, same kalshi.Credentials) string {
+			require.NoError(t, c.Signer().Replace(same))
+			return same.KeyID()
+		}, "second"},
+		"rotated": {func(t *testing.T, c *kalshi.Client, _ kalshi.Credentials) string {
+			got, err := rotate(t.Context(), c)
+			require.NoError(t, err)
+			return got.NewKeyID
+		}, ""},
+		"reloaded": {func(t *testing.T, c *kalshi.Client, same kalshi.Credentials) string {
+			go func() { assert.NoError(t, c.Signer().Reload(t.Context())) }()
+			return same.KeyID()
+		}, reloaded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				x := inMemory(t)
+				first, n := x.credentials(t), 0
+				signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+					n++
+					time.Sleep(time.Duration(n-1) * time.Second)
+					return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials(reloaded, sourceKey())}[n-1], nil
+				})
+				require.NoError(t, err)
+				go func() { assert.NoError(t, signer.Reload(t.Context())) }()
+				time.Sleep(500 * time.Millisecond)
+				want := tt.change(t, x.clientOf(t, signer), first)
+				assert.Equal(t, want, signer.KeyID())
+				time.Sleep(time.Minute)
+				if tt.want != "" {
+					want = tt.want
+				}
+				assert.Equal(t, want, signer.KeyID())
+			})
+		})
+	}
+}
+
+// A countedKey is a handle of a key in an HSM.
+type countedKey struct {
+	crypto.Signer
+	signatures *atomic.Int64
+}
+
+func (k countedKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.signatures.Add(1)
+	return k.Sign(nil, message, opts)
+}
+
+// A source that returns the same key behind a new handle, as an HSM does that has
+// connected again, has that one sign from then on.
+func TestSource_freshHandle(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		handles := []atomic.Int64{{}, {}}
+		run := newSourceRun(t, "id", func(_ context.Context, n int) (kalshi.Credentials, error) {
+			return credentials("id", countedKey{sourceKey(), &handles[n]}), nil
+		})
+		require.NoError(t, run.list(t.Context()))
+		require.NoError(t, run.signer.Reload(t.Context()))
+		require.NoError(t, run.list(t.Context()))
+		assert.Equal(t, []int64{1, 1}, []int64{handles[0].Load(), handles[1].Load()})
+	})
+}
+
+// The cache of a secret manager may lag behind a rotation: the key that this has
+// deleted is not taken back.
+func TestSource_lagsBehindARotation(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		x := inMemory(t)
+		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) { return x.credentials(t), nil })
+		require.NoError(t, err)
+		client := x.clientOf(t, signer)
+		got, err := rotate(t.Context(), client)
+		require.NoError(t, err)
+		err = signer.Reload(t.Context())
+		assert.ErrorContains(t, err, "it gave the key "+x.KeyID+", which a rotation has replaced: does its cache lag behind?")
+		time.Sleep(time.Second)
+		x.Inject(kalshitest.Fault{Status: 401, Body: unknownKeyBody})
+		_, err = client.GetAPIKeys(t.Context())
+		assert.ErrorContains(t, err, "does its cache lag behind?")
+		assert.Equal(t, got.NewKeyID, signer.KeyID())
+		_, err = client.GetAPIKeys(t.Context())
+		require.NoError(t, err)
+	})
 }
