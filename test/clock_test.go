@@ -3,7 +3,6 @@ package test
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -14,16 +13,6 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
-
-// offset is by how much a signer's timestamps differ from the local clock.
-func offset(t testing.TB, signer *kalshi.Signer) time.Duration {
-	t.Helper()
-	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
-	require.NoError(t, err)
-	ms, err := strconv.ParseInt(header.Get("KALSHI-ACCESS-TIMESTAMP"), 10, 64)
-	require.NoError(t, err)
-	return time.Until(time.UnixMilli(ms))
-}
 
 // delayed has the next requests arrive late.
 func (x *exchange) delayed(transit ...time.Duration) {
@@ -54,7 +43,7 @@ func TestClock_offsetIsLearned(t *testing.T) {
 		for _, skew := range []time.Duration{11 * time.Second, -time.Minute, 23 * time.Hour} {
 			x.SetClockOffset(skew)
 			x.makesRequests(t, call, client, 2)
-			assert.Equal(t, skew, offset(t, client.Signer()))
+			assert.Equal(t, skew, client.Signer().ClockOffset())
 			x.makesRequests(t, call, client, 1)
 		}
 	})
@@ -75,7 +64,7 @@ func TestClock_slowDial(t *testing.T) {
 			x.makesRequests(t, call, client, 2)
 			x.delayed(12 * time.Second)
 			require.NoError(t, checked(client.HTTPClient().Get(x.URL+"/api_keys")))
-			assert.Equal(t, skew, offset(t, client.Signer()))
+			assert.Equal(t, skew, client.Signer().ClockOffset())
 
 			x.delayed(12*time.Second, 12*time.Second)
 			assert.Equal(t, "Unauthorized", kindOf(call.do(t.Context(), client)))
@@ -115,4 +104,52 @@ func TestClock_parallelCallers(t *testing.T) {
 		wg.Wait()
 		x.assertRequests(t, 2*callers)
 	})
+}
+
+// A Date that something in between has set wrong or frozen costs the call whose
+// timestamp expired two more attempts, and strands no client: what was learned from
+// it is dropped when it does not help.
+func TestClock_wrongDate(t *testing.T) {
+	forEachCall(t, func(t *testing.T, call call) {
+		start := time.Now()
+		for name, date := range map[string]func() time.Time{
+			"an hour ahead":  func() time.Time { return time.Now().Add(time.Hour) },
+			"an hour behind": func() time.Time { return time.Now().Add(-time.Hour) },
+			"frozen":         func() time.Time { return start.Add(-time.Minute) },
+		} {
+			x := inMemory(t)
+			client := x.clientThrough(t, func(h http.Header) { h.Set("Date", date().UTC().Format(http.TimeFormat)) })
+			x.delayed(12 * time.Second)
+			x.makesRequests(t, call, client, 3)
+			assert.Zero(t, client.Signer().ClockOffset(), name)
+			x.makesRequests(t, call, client, 1)
+		}
+	})
+}
+
+// The seconds that a cache has held a response, its Age, count.
+func TestClock_age(t *testing.T) {
+	forEachCall(t, func(t *testing.T, call call) {
+		x := inMemory(t)
+		x.SetClockOffset(time.Minute)
+		client := x.clientThrough(t, func(h http.Header) {
+			h.Set("Date", time.Now().Add(20*time.Second).UTC().Format(http.TimeFormat))
+			h.Set("Age", "40")
+		})
+		x.makesRequests(t, call, client, 2)
+		assert.Equal(t, time.Minute, client.Signer().ClockOffset())
+	})
+}
+
+// clientThrough returns a client without retries behind something that changes the
+// headers of responses.
+func (x *exchange) clientThrough(t testing.TB, change func(http.Header)) *kalshi.Client {
+	t.Helper()
+	return x.client(t, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		resp, err := x.transport.RoundTrip(req)
+		if err == nil {
+			change(resp.Header)
+		}
+		return resp, err
+	})}))
 }
