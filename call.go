@@ -43,10 +43,11 @@ type call struct {
 	settled func(err error) bool    // reports an error that proves success; may be nil
 	auth    authenticator
 	state   retryState
+	trace   connTrace // of a request with a body through HTTPClient
 }
 
 func (c *Client) newCall(op operation) *call {
-	return &call{client: c, operation: op, auth: authenticator{signer: c.signer}}
+	return &call{client: c, operation: op}
 }
 
 // run makes one attempt after the other, until decide says to stop.
@@ -54,6 +55,7 @@ func (c *call) run(ctx context.Context) error {
 	if err := c.client.validate(ctx); err != nil {
 		return err
 	}
+	c.auth.signer = c.client.signer
 	for {
 		result := c.send(ctx)
 		if result.err != nil && c.settled != nil && c.settled(result.err) {

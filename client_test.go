@@ -217,12 +217,11 @@ func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the e
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "bot.key")
 		save := func(keyID string) *credential {
-			key := generatedKey(t)
-			key.ID = keyID
-			require.NoError(t, KeyFile(path).Save(t.Context(), key))
-			signer, err := key.Signer()
+			c := credentials(t, keyID, newEd25519Key(t))
+			require.NoError(t, KeyFile(path).Save(t.Context(), c))
+			cred, err := c.credential()
 			require.NoError(t, err)
-			return signer.cred.Load()
+			return cred
 		}
 		for _, keyID := range []string{"", otherKeyID, "a b"} {
 			first := save("first")
@@ -318,7 +317,7 @@ func TestClient_zeroValue(t *testing.T) {
 			assertInvalid(t, err, "client has no signer")
 			_, err = client.CurrentAPIKey(t.Context())
 			assertInvalid(t, err, "client has no signer")
-			_, err = client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Save: noSave})
+			_, err = client.RotateAPIKey(t.Context(), RotateAPIKeyRequest{Store: noSave})
 			assertInvalid(t, err, "client has no signer")
 		})
 	}

@@ -3,7 +3,6 @@ package kalshi_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
@@ -39,6 +38,10 @@ func newSigner(keyID, privateKey string) *kalshi.Signer {
 
 func newClient(signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
 	return must(kalshi.NewClient(signer, append([]kalshi.Option{kalshi.WithBaseURL(exchange.URL)}, opts...)...))
+}
+
+func newCredentials(key kalshitest.Key) kalshi.Credentials {
+	return must(kalshi.NewCredentials(key.ID, must(kalshi.ParsePrivateKey([]byte(key.PrivateKey)))))
 }
 
 // newExchange starts a stand-in of its own for an example, and a client.
@@ -161,7 +164,7 @@ func ExampleClient_HTTPClient() {
 	}
 	var balance Balance
 	fmt.Println(call(http.MethodGet, "/portfolio/balance", nil, &balance), balance.Balance)
-	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: kalshi.KeyFile(newFile()).Save}))
+	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.KeyFile(newFile())}))
 	fmt.Println(call(http.MethodPost, "/portfolio/orders", Order{"KXBTC", "yes"}, nil))
 	// Output:
 	// <nil> 5000
@@ -292,8 +295,8 @@ func ExampleClient_GenerateAPIKeyToFile() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keyID, _, err := kalshi.KeyFile(path).Load(ctx)
-	fmt.Println(keyID == key.ID, err)
+	saved, err := kalshi.KeyFile(path).Load(ctx)
+	fmt.Println(saved.KeyID() == key.ID, err)
 	// Output: true <nil>
 }
 
@@ -326,7 +329,7 @@ func ExampleClient_RotateAPIKey() {
 	path := newFile()
 
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
-		Save: kalshi.KeyFile(path).Save,
+		Store: kalshi.KeyFile(path),
 	})
 	var failed *kalshi.RotationError
 	if errors.As(err, &failed) {
@@ -337,7 +340,7 @@ func ExampleClient_RotateAPIKey() {
 }
 
 // An admin key rotates the key of a bot that may do no more than trade.
-func ExampleKeyFile_Save() {
+func ExampleRotateAPIKeyRequest() {
 	admin, botPath := client, newFile()
 	req := kalshi.GenerateAPIKeyRequest{Name: "trader", Scopes: []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade}}
 	must(admin.GenerateAPIKeyToFile(ctx, req, botPath))
@@ -348,13 +351,13 @@ func ExampleKeyFile_Save() {
 	}
 	rotated, err := admin.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
 		Signer: bot,
-		Save:   kalshi.KeyFile(botPath).Save,
+		Store:  kalshi.KeyFile(botPath),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	keyID, _, err := kalshi.KeyFile(botPath).Load(ctx)
-	fmt.Println(keyID == rotated.NewKeyID, err)
+	saved, err := kalshi.KeyFile(botPath).Load(ctx)
+	fmt.Println(saved.KeyID() == rotated.NewKeyID, err)
 	// Output: true <nil>
 }
 
@@ -365,7 +368,7 @@ func ExampleUnauthorizedError() {
 	if errors.As(err, &unauthorized) {
 		fmt.Println(unauthorized)
 	}
-	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)
+	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID not-a-key-of-this-environment: it was deleted, or is of another environment than 127.0.0.1)
 }
 
 func ExampleOutcomeUnknownError() {
@@ -458,7 +461,7 @@ func ExampleSigner_Replace() {
 	bot := newClient(signer)
 
 	fresh := exchange.AddKey(kalshitest.Key{Name: "fresh"})
-	if err := signer.Replace(fresh.ID, must(kalshi.ParsePrivateKey([]byte(fresh.PrivateKey)))); err != nil {
+	if err := signer.Replace(newCredentials(fresh)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
@@ -471,7 +474,7 @@ func ExampleSigner_Reload() {
 	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
 	signer := must(kalshi.NewSignerFromSource(ctx, file.Load))
 
-	if err := file.Save(ctx, must(client.GenerateAPIKey(ctx, botKey))); err != nil {
+	if err := file.Save(ctx, must(must(client.GenerateAPIKey(ctx, botKey)).Credentials())); err != nil {
 		log.Fatal(err)
 	}
 	before := signer.KeyID()
@@ -479,13 +482,12 @@ func ExampleSigner_Reload() {
 	// Output: <nil> true
 }
 
-// A secret manager as the source: the client asks it again when the service no
-// longer accepts the key.
+// A secret manager as the source: the client queries it again when the service
+// no longer accepts the key.
 func ExampleNewSignerFromSource() {
 	secret := exchange.AddKey(kalshitest.Key{Name: "in the vault"}) // what the secret manager holds
-	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (string, crypto.Signer, error) {
-		key, err := kalshi.ParsePrivateKey([]byte(secret.PrivateKey))
-		return secret.ID, key, err
+	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (kalshi.Credentials, error) {
+		return newCredentials(secret), nil
 	}))
 	bot := newClient(signer)
 
@@ -525,8 +527,34 @@ func ExampleMarshalPublicKey() {
 func ExampleMarshalPrivateKey() {
 	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
 	text := must(kalshi.MarshalPrivateKey(private))
-	fmt.Println(text, text.WriteFile(newFile()))
-	// Output: [REDACTED] <nil>
+	fmt.Println(text)
+	// Output: [REDACTED]
+}
+
+// A key of one's own becomes the new key: the service never sees its private half.
+func ExampleKeyFile_Save() {
+	path := newFile()
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	exchange, client := newExchange()
+	defer exchange.Close()
+	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
+		Store:      kalshi.KeyFile(path),
+		PrivateKey: private,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	saved := must(kalshi.KeyFile(path).Load(ctx))
+	fmt.Println(saved.KeyID() == rotated.NewKeyID, private.Equal(saved.PrivateKey()))
+	// Output: true true
+}
+
+// Credentials in a secret manager that holds text.
+func ExampleParseCredentials() {
+	saved := must(newCredentials(exchange.AddKey(kalshitest.Key{})).Text()) // what Save would store
+	loaded, err := kalshi.ParseCredentials([]byte(saved.Reveal()))
+	fmt.Println(loaded.KeyType(), err)
+	// Output: ed25519 <nil>
 }
 
 func ExampleKeyFile_Load() {
@@ -562,13 +590,6 @@ func ExamplePrivateKeyPEM_Parse() {
 	private, err := key.PrivateKey.Parse()
 	fmt.Printf("%T %v\n", private, err)
 	// Output: ed25519.PrivateKey <nil>
-}
-
-func ExamplePrivateKeyPEM_WriteFile() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
-	path := newFile()
-	fmt.Println(key.PrivateKey.WriteFile(path), errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites
-	// Output: <nil> true
 }
 
 func ExamplePrivateKeyPEM_UnmarshalText() {

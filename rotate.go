@@ -226,6 +226,8 @@ func (e *RotationError) Error() string {
 		state = fmt.Sprintf("the old key still signs; one of %d new keys may be the lost one, such as %s", len(e.Candidates), redact.Text(strings.Join(e.Candidates[:most], ", "), maxText))
 	case len(e.Candidates) > 0:
 		state = "the old key still signs; delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
+	case newID != "" && isUnknown:
+		state = "the old key still signs; delete the new key " + newID
 	case newID != "":
 		state = "the old key still signs; save the new key " + newID + " or delete it"
 	case e.Stage == StageVerify:

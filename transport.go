@@ -5,6 +5,7 @@ package kalshi
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -99,6 +100,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return nil, notSent(req, err)
 	}
 	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
+	call.auth.signer = t.client.signer
 	signed := hasSignature(req.Header)
 	call.oneShot = signed || hasBody(req) && req.GetBody == nil
 	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
@@ -137,19 +139,22 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 // too; that of a 401 is complete.
 func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
 	call.state.attempts++
-	var trace *connTrace
-	ctx := context.WithValue(req.Context(), t.client, true)
+	ctx := req.Context()
+	if signed { // by the caller, or by this client, if it is beneath itself
+		ctx = context.WithValue(ctx, t.client, true)
+	}
 	if hasBody(req) {
-		trace = new(connTrace)
-		ctx = trace.watch(ctx)
+		ctx = call.trace.watch(ctx)
 	}
 	attempt := req.WithContext(ctx)
-	attempt.Body, attempt.GetBody = body, trace.guard(req.GetBody)
+	attempt.Body = body
+	if hasBody(req) && req.GetBody != nil {
+		call.trace.getBody, attempt.GetBody = req.GetBody, call.trace.guardedBody
+	}
 	err := ended(req.Context())
 	if !signed && err == nil {
-		if attempt.Header = req.Header.Clone(); attempt.Header == nil {
-			attempt.Header = make(http.Header, 3)
-		}
+		attempt.Header = make(http.Header, len(req.Header)+3)
+		maps.Copy(attempt.Header, req.Header)
 		for name := range attempt.Header { // empty ones of a generated client
 			if isAccessHeader(name) {
 				delete(attempt.Header, name)
@@ -169,7 +174,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	switch {
 	case err != nil:
 		err = redactHTTPError(err)
-		if trace.unsent() {
+		if call.trace.unsent() {
 			err = notSent(req, err)
 		}
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
