@@ -134,7 +134,7 @@ func (s *Signer) Reload(ctx context.Context) error {
 	case s == nil || s.source == nil:
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
 	case ctx == nil:
-		return invalid("context", "is nil: use context.Background()")
+		return errNoContext
 	}
 	err := s.source.refresh(ctx, 0, func() bool { return false }, s.takeFrom(nil))
 	switch {

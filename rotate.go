@@ -83,8 +83,8 @@ type RotateAPIKeyResponse struct {
 // [NewClientFromEnv]). One rotation at a time runs per Signer; another waits
 // for it. Save must not rotate the same signer.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
-	if err := c.validate(ctx); err != nil {
-		return nil, err
+	if ctx == nil {
+		return nil, errNoContext
 	}
 	if err := req.validate(c.signer); err != nil {
 		return nil, err

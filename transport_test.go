@@ -87,7 +87,6 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			"request goes to https://[2001:db8::1]:8443, but this client signs for https://exchange.test only",
 		},
 		"no URL":      {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
-		"zero client": {func(c *Client, _ *http.Request) { *c = Client{} }, "client has no signer"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
 			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
 		}, errConnectionLost.Error()},
