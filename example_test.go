@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ var (
 	exchange = kalshitest.NewServer()
 	signer   = newSigner(exchange.KeyID, exchange.PrivateKey)
 	client   = newClient(signer)
+	first    = kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
 	botKey   = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
 )
 
@@ -120,6 +122,47 @@ func ExampleNewClientFromEnv() {
 	// Output: true
 }
 
+// A bot that follows its key file, which another process may rotate.
+func ExampleNewClientFromKeyFile() {
+	path := newFile()
+	must(client.GenerateAPIKeyToFile(ctx, botKey, path))
+
+	bot, err := kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
+	// Output: my bot
+}
+
+// What the client corrects shows in the program's log.
+func ExampleWithLogger() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.SetClockOffset(time.Hour)
+	signer := newSigner(exchange.KeyID, exchange.PrivateKey)
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: onlyMessages}))
+
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL), kalshi.WithLogger(logger))
+	if err != nil {
+		log.Fatal(err)
+	}
+	must(client.GetAPIKeys(ctx))
+	fmt.Println(signer.ClockOffset().Round(time.Minute))
+	// Output:
+	// level=WARN msg="kalshi: clock corrected"
+	// level=INFO msg="kalshi: retry"
+	// 1h0m0s
+}
+
+// onlyMessages drops what differs from run to run.
+func onlyMessages(_ []string, a slog.Attr) slog.Attr {
+	if a.Key != slog.LevelKey && a.Key != slog.MessageKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
 func ExampleClient_Signer() {
 	// One signer serves the client, a WebSocket dial and whatever else signs.
 	header := must(client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath))
@@ -192,6 +235,21 @@ func ExampleCheckResponse() {
 	var forbidden *kalshi.ForbiddenError
 	fmt.Println(errors.As(err, &forbidden), err)
 	// Output: true kalshi: POST /trade-api/v2/portfolio/orders: 403 insufficient_balance: insufficient balance
+}
+
+// An order's author has to know whether it was sent.
+func ExampleNotSentError() {
+	exchange, client := newExchange()
+	exchange.Close() // nobody listens there any more
+	const order = `{"ticker":"KXBTC","side":"yes","count":1,"client_order_id":"my-17"}`
+
+	_, err := client.HTTPClient().Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
+	if errors.As(err, new(*kalshi.NotSentError)) {
+		fmt.Println("it was not sent: to place it again is safe")
+	} else if err != nil {
+		fmt.Println("it may have been placed: look for its client_order_id first")
+	}
+	// Output: it was not sent: to place it again is safe
 }
 
 func ExampleClient_WebSocketURL() {
@@ -412,6 +470,40 @@ func ExampleSigner_KeyType() {
 	// Output: ed25519
 }
 
+func ExampleSigner_Fingerprint() {
+	fmt.Println(signer.Fingerprint()[:7], len(signer.Fingerprint())) // the same on two machines that hold one key
+	// Output: SHA256: 50
+}
+
+func ExampleSigner_ClockOffset() {
+	fmt.Println(signer.ClockOffset()) // the clocks agree
+	// Output: 0s
+}
+
+// A WebSocket library that takes a header, and returns the response to a dial
+// that failed.
+func ExampleSigner_Recover() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}))
+	exchange.SetClockOffset(time.Hour) // a dial that is signed by the local clock fails
+	signer := client.Signer()
+	dial := func(header http.Header) *http.Response {
+		req := must(http.NewRequest(http.MethodGet, strings.Replace(client.WebSocketURL(), "ws:", "http:", 1), nil))
+		req.Header = header
+		return must(http.DefaultClient.Do(req))
+	}
+
+	resp := dial(must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)))
+	if signer.Recover(ctx, resp) {
+		resp = dial(must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)))
+	}
+	fmt.Println(resp.StatusCode)
+	// Output: 101
+}
+
 func ExampleSigner_Headers() {
 	header := must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)) // for the dial of a WebSocket library
 	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
@@ -529,6 +621,66 @@ func ExampleMarshalPrivateKey() {
 	text := must(kalshi.MarshalPrivateKey(private))
 	fmt.Println(text)
 	// Output: [REDACTED]
+}
+
+func ExampleNewCredentials() {
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	c, err := kalshi.NewCredentials("11111111-2222-4333-8444-555555555555", private)
+	fmt.Println(c, err)
+	// Output: kalshi.Credentials{KeyID: "11111111-2222-4333-8444-555555555555", KeyType: "ed25519"} <nil>
+}
+
+func ExampleCredentials_KeyID() {
+	fmt.Println(newCredentials(first).KeyID() == exchange.KeyID)
+	// Output: true
+}
+
+func ExampleCredentials_KeyType() {
+	fmt.Println(newCredentials(first).KeyType())
+	// Output: ed25519
+}
+
+func ExampleCredentials_PrivateKey() {
+	fmt.Printf("%T\n", newCredentials(first).PrivateKey())
+	// Output: ed25519.PrivateKey
+}
+
+func ExampleCredentials_Fingerprint() {
+	fmt.Println(newCredentials(first).Fingerprint() == signer.Fingerprint())
+	// Output: true
+}
+
+// For a secret manager; never for a log.
+func ExampleCredentials_Text() {
+	text := must(newCredentials(first).Text())
+	fmt.Println(text, strings.Fields(text.Reveal())[1:4])
+	// Output: [REDACTED] [-----BEGIN PRIVATE KEY-----]
+}
+
+// A secret manager that holds text is a Store in one function.
+func ExampleSaveFunc_Save() {
+	var secret string
+	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
+		text, err := c.Text()
+		secret = text.Reveal()
+		return err
+	})
+	err := store.Save(ctx, newCredentials(first))
+	fmt.Println(must(kalshi.ParseCredentials([]byte(secret))).KeyID() == exchange.KeyID, err)
+	// Output: true <nil>
+}
+
+func ExampleKeyFile_Check() {
+	err := kalshi.KeyFile("no-such-folder/bot.key").Check(ctx)
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
+}
+
+func ExampleGenerateAPIKeyResponse_Credentials() {
+	key := must(client.GenerateAPIKey(ctx, botKey))
+	c := must(key.Credentials()) // for KeyFile.Save, Signer.Replace and the like
+	fmt.Println(c.KeyID() == key.ID)
+	// Output: true
 }
 
 // A key of one's own becomes the new key: the service never sees its private half.
