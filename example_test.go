@@ -220,36 +220,28 @@ func ExampleCheckResponse() {
 	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, `{"error":{"code":"insufficient_balance","message":"insufficient balance"}}`, http.StatusForbidden)
 	}))
-	const order = `{"ticker":"KXBTC","side":"yes","count":1}`
+	const order = `{"ticker":"KXBTC","side":"yes","count":1,"client_order_id":"my-17"}`
 
 	placeOrder := func() error {
-		hc := client.HTTPClient()
-		resp, err := hc.Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
-		if err != nil {
-			return err
+		resp, err := client.HTTPClient().Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
+		switch {
+		case errors.As(err, new(*kalshi.NotSentError)):
+			return fmt.Errorf("it was not sent, and can be placed again: %w", err)
+		case err != nil:
+			return fmt.Errorf("it may have been placed: look for its client_order_id: %w", err)
 		}
 		defer resp.Body.Close()
 		return kalshi.CheckResponse(resp) // *kalshi.ForbiddenError, *kalshi.RateLimitError, …
 	}
-	err := placeOrder()
 	var forbidden *kalshi.ForbiddenError
-	fmt.Println(errors.As(err, &forbidden), err)
-	// Output: true kalshi: POST /trade-api/v2/portfolio/orders: 403 insufficient_balance: insufficient balance
-}
-
-// An order's author has to know whether it was sent.
-func ExampleNotSentError() {
-	exchange, client := newExchange()
-	exchange.Close() // nobody listens there any more
-	const order = `{"ticker":"KXBTC","side":"yes","count":1,"client_order_id":"my-17"}`
-
-	_, err := client.HTTPClient().Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
-	if errors.As(err, new(*kalshi.NotSentError)) {
-		fmt.Println("it was not sent: to place it again is safe")
-	} else if err != nil {
-		fmt.Println("it may have been placed: look for its client_order_id first")
+	if err := placeOrder(); errors.As(err, &forbidden) {
+		fmt.Println(forbidden.Code)
 	}
-	// Output: it was not sent: to place it again is safe
+	exchange.Close()
+	fmt.Println(errors.As(placeOrder(), new(*kalshi.NotSentError)))
+	// Output:
+	// insufficient_balance
+	// true
 }
 
 func ExampleClient_WebSocketURL() {
@@ -657,17 +649,40 @@ func ExampleCredentials_Text() {
 	// Output: [REDACTED] [-----BEGIN PRIVATE KEY-----]
 }
 
-// A secret manager that holds text is a Store in one function.
+// A secret manager that holds text is a source and a Store.
 func ExampleSaveFunc_Save() {
-	var secret string
-	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	secrets := vault{} // what the secret manager holds, by its name
+
+	load := func(ctx context.Context) (kalshi.Credentials, error) {
+		text, err := secrets.Get(ctx, "kalshi")
+		if err != nil {
+			return kalshi.Credentials{}, err
+		}
+		return kalshi.ParseCredentials(text)
+	}
+	store := kalshi.SaveFunc(func(ctx context.Context, c kalshi.Credentials) error {
 		text, err := c.Text()
-		secret = text.Reveal()
-		return err
+		if err != nil {
+			return err
+		}
+		return secrets.Put(ctx, "kalshi", []byte(text.Reveal()))
 	})
-	err := store.Save(ctx, newCredentials(first))
-	fmt.Println(must(kalshi.ParseCredentials([]byte(secret))).KeyID() == exchange.KeyID, err)
-	// Output: true <nil>
+
+	rotated := must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: store}))
+	bot := newClient(must(kalshi.NewSignerFromSource(ctx, load)), kalshi.WithBaseURL(exchange.URL))
+	fmt.Println(must(bot.CurrentAPIKey(ctx)).ID == rotated.NewKeyID)
+	// Output: true
+}
+
+// A vault stands for a secret manager.
+type vault map[string][]byte
+
+func (v vault) Get(_ context.Context, name string) ([]byte, error) { return v[name], nil }
+func (v vault) Put(_ context.Context, name string, secret []byte) error {
+	v[name] = secret
+	return nil
 }
 
 func ExampleKeyFile_Check() {

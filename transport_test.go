@@ -86,7 +86,7 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			func(_ *Client, req *http.Request) { req.URL.Host = "[2001:db8::1]:8443" },
 			"request goes to https://[2001:db8::1]:8443, but this client signs for https://exchange.test only",
 		},
-		"no URL":      {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
+		"no URL": {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
 			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
 		}, errConnectionLost.Error()},
