@@ -78,7 +78,7 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 	}
 	out := new(CreateAPIKeyResponse)
 	op := operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}
-	if err := c.createKey(ctx, op, req, out); err != nil {
+	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
 		forbidden, ok := errors.AsType[*ForbiddenError](err)
 		if ok && req.FCMSubtraderID == "" && forbidden.Code == "forbidden" {
 			return nil, withHint(err, "registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others")
@@ -106,7 +106,7 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	// The connection is closed afterwards: net/http would log what a broken proxy
 	// sends behind the response, which may be a key.
 	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
-	if err := c.createKey(ctx, op, req, out); err != nil {
+	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
 		return nil, hintSubtrader(err, req.FCMSubtraderID)
 	}
 	return out, nil
@@ -183,8 +183,9 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-// createKey makes the call that op names. It validates nothing.
-func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }) error {
+// createKey makes the call that op names. It validates nothing. The ID that out
+// gets is at id.
+func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }, id *string) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return fmt.Errorf("kalshi: %s: encode the request: %w", op.name, err)
@@ -192,10 +193,11 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out inter
 	op.method, op.body, op.creates = http.MethodPost, body, true
 	call := c.newCall(op)
 	call.decode = func(body []byte) error {
-		if findKeyID(body) == call.auth.used.keyID {
-			return errors.New("it gives the new key the ID of the one that signed")
+		err := out.decode(body)
+		if err == nil && *id == call.auth.used.keyID {
+			err = errors.New("it gives the new key the ID of the one that signed")
 		}
-		return out.decode(body)
+		return err
 	}
 	return call.run(ctx)
 }

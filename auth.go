@@ -134,9 +134,9 @@ func (s *Signer) Reload(ctx context.Context) error {
 	case s == nil || s.source == nil:
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
 	case ctx == nil:
-		return invalid("context", "is nil: use context.Background()")
+		return errNoContext
 	}
-	err := s.source.refresh(ctx, 0, func() bool { return false }, s.takeFrom(nil))
+	err := s.source.refresh(ctx, 0, func() bool { return false }, func() taker { return s.takeFrom(nil) })
 	switch {
 	case err == nil:
 		return nil
@@ -150,14 +150,13 @@ func (s *Signer) Reload(ctx context.Context) error {
 // returns early when the signer no longer holds that key.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	changed := func() bool { return !refused.same(s.cred.Load()) }
-	return s.source.refresh(ctx, sourcePause, changed, s.takeFrom(refused))
+	return s.source.refresh(ctx, sourcePause, changed, func() taker { return s.takeFrom(refused) })
 }
 
-// takeFrom returns a function that takes over the result of a query that starts
-// now. A result that comes after a rotation or a Replace undoes neither, and a
+// takeFrom returns what takes over the result of a query that starts now. A result that comes after a rotation or a Replace undoes neither, and a
 // key that a rotation has deleted is not taken: the cache of a secret manager
 // may lag behind. If the key was refused, a query that does not help is reported.
-func (s *Signer) takeFrom(refused *credential) func(Credentials, error) error {
+func (s *Signer) takeFrom(refused *credential) taker {
 	before := s.cred.Load()
 	return func(c Credentials, err error) error {
 		cred, noKey := c.credential()

@@ -125,8 +125,9 @@ func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 
 // read401 returns the error of a 401, and leaves the response's body as it was.
 func read401(req *http.Request, resp *http.Response, received time.Time) *UnauthorizedError {
-	body := readErrorBody(resp)
+	var body []byte
 	if resp.Body != nil {
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		resp.Body = struct {
 			io.Reader
 			io.Closer

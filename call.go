@@ -43,17 +43,21 @@ type call struct {
 	settled func(err error) bool    // reports an error that proves success; may be nil
 	auth    authenticator
 	state   retryState
+	trace   connTrace // of a request with a body through HTTPClient
 }
 
 func (c *Client) newCall(op operation) *call {
-	return &call{client: c, operation: op, auth: authenticator{signer: c.signer}}
+	return &call{client: c, operation: op}
 }
+
+var errNoContext = invalid("context", "is nil: use context.Background()")
 
 // run makes one attempt after the other, until decide says to stop.
 func (c *call) run(ctx context.Context) error {
-	if err := c.client.validate(ctx); err != nil {
-		return err
+	if ctx == nil {
+		return errNoContext
 	}
+	c.auth.signer = c.client.signer
 	for {
 		result := c.send(ctx)
 		if result.err != nil && c.settled != nil && c.settled(result.err) {
@@ -87,17 +91,6 @@ func (c *call) pause(ctx context.Context, result *attemptResult, next decision) 
 	}
 	if err := sleep(ctx, next.wait); err != nil {
 		return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
-	}
-	return nil
-}
-
-// validate rejects what a call cannot be made with.
-func (c *Client) validate(ctx context.Context) error {
-	switch {
-	case ctx == nil:
-		return invalid("context", "is nil: use context.Background()")
-	case c == nil || c.signer == nil:
-		return invalid("client", "has no signer: make it with NewClient")
 	}
 	return nil
 }

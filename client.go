@@ -25,7 +25,7 @@ const (
 )
 
 const (
-	version           = "0.2.0"
+	version           = "0.3.0"
 	defaultMaxRetries = 2
 	defaultTimeout    = 30 * time.Second
 )
@@ -85,12 +85,10 @@ func (c *Client) signedBy(cred *credential) *Client {
 
 // BaseURL returns the URL that paths are added to, without a trailing slash:
 // for requests to other endpoints through [Client.HTTPClient].
-func (c *Client) BaseURL() string {
-	if c == nil {
-		return ""
-	}
-	return c.base
-}
+func (c *Client) BaseURL() string { return c.base }
+
+// Signer returns the signer that the client signs with.
+func (c *Client) Signer() *Signer { return c.signer }
 
 // WebSocketURL returns where the predictions WebSocket of the client's
 // environment is dialled (documented): [WebSocketPath] at the base URL's host,
@@ -98,24 +96,15 @@ func (c *Client) BaseURL() string {
 // dials with an [*http.Client], such as coder/websocket, takes
 // [Client.HTTPClient]; for others sign with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
-	if c == nil || c.baseURL == nil {
-		return ""
-	}
-	return c.webSocketURL().String()
-}
-
-func (c *Client) webSocketURL() *url.URL {
-	u := &url.URL{Scheme: "wss", Host: c.baseURL.Host, Path: WebSocketPath}
+	scheme, host := "wss", c.baseURL.Host
 	if c.baseURL.Scheme == "http" {
-		u.Scheme = "ws"
+		scheme = "ws"
 	}
-	switch lowerASCII(c.baseURL.Hostname()) {
-	case "external-api.kalshi.com":
-		u.Host = "external-api-ws.kalshi.com"
-	case "external-api.demo.kalshi.co":
-		u.Host = "external-api-ws.demo.kalshi.co"
+	hostname := lowerASCII(c.baseURL.Hostname())
+	if sockets := socketHosts(hostname); sockets != nil && sockets[0] != hostname {
+		host = sockets[1] // the base URL's is no shared one
 	}
-	return u
+	return scheme + "://" + host + WebSocketPath
 }
 
 // socketHosts are the documented WebSocket hosts of the environment that an API
@@ -138,14 +127,6 @@ var wrongHosts = map[string]string{
 	"trading-api.kalshi.com":        ProductionBaseURL,
 	"demo.kalshi.com":               DemoBaseURL,
 	"demo-api.elections.kalshi.com": DemoBaseURL,
-}
-
-// Signer returns the signer that the client signs with.
-func (c *Client) Signer() *Signer {
-	if c == nil {
-		return nil
-	}
-	return c.signer
 }
 
 // String returns the base URL, key ID and type.
@@ -171,23 +152,20 @@ func WithBaseURL(rawURL string) Option {
 func (c *Client) setBaseURL(field, rawURL string) error {
 	u, err := url.Parse(rawURL)
 	switch {
-	case rawURL == "":
-		return invalid(field, "is empty: give one such as %s", DemoBaseURL)
-	case err != nil:
-		return invalid(field, "is not a URL: give one such as %s", DemoBaseURL)
+	case rawURL == "" || err != nil:
+		return invalid(field, "is empty or no URL: give one such as %s", DemoBaseURL)
 	case u.User != nil:
 		return invalid(field, "holds a user or password: leave them out, the API key is all there is")
 	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
 		return invalid(field, "lacks https:// and a host: give one such as %s", DemoBaseURL)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return invalid(field, "is not https: use it, since private keys cross it; http is for loopback only")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(rawURL, "#"):
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(rawURL, "#"):
 		return invalid(field, "has a query or fragment: leave off what follows the path")
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	host := lowerASCII(u.Hostname())
-	if right, ok := wrongHosts[host]; ok {
+	if right, wrong := wrongHosts[host]; wrong {
 		return invalid(field, "has the host %s, which is no host of the API: use %s", host, right)
 	}
 	if u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")) {

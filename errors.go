@@ -48,10 +48,21 @@ type APIError struct {
 
 // Error returns the method, path, status and the service's own words.
 func (e *APIError) Error() string {
-	var b strings.Builder
-	b.WriteString("kalshi: ")
+	switch {
+	case e.StatusCode/100 == 3 && e.StatusCode != http.StatusNotModified:
+		return e.textWith("redirects are not followed: check the base URL")
+	case e.isPage():
+		return e.textWith("the page of a gateway, not the service's response")
+	}
+	return e.textWith("")
+}
+
+// textWith returns the error's text with a hint, for which it cuts the service's
+// words short.
+func (e *APIError) textWith(hint string) string {
+	head := "kalshi: "
 	if e.Path != "" {
-		b.WriteString(e.Method + " " + redact.Truncate(e.Path, maxPath) + ": ")
+		head += e.Method + " " + redact.Truncate(e.Path, maxPath) + ": "
 	}
 	label := cmp.Or(e.Code, http.StatusText(e.StatusCode))
 	if len(e.Code) > maxID && strings.ReplaceAll(e.Message, " ", "_") == e.Code {
@@ -64,14 +75,10 @@ func (e *APIError) Error() string {
 	if e.Details != "" && e.Details != label && e.Details != e.Message {
 		words += ": " + e.Details
 	}
-	b.WriteString(redact.Truncate(words, maxWords))
-	switch {
-	case e.StatusCode/100 == 3 && e.StatusCode != http.StatusNotModified:
-		b.WriteString(" (redirects are not followed: check the base URL)")
-	case e.isPage():
-		b.WriteString(" (the page of a gateway, not the service's response)")
+	if hint != "" {
+		hint = " (" + hint + ")"
 	}
-	return b.String()
+	return head + redact.Truncate(words, maxError-len(head)-len(hint)) + hint
 }
 
 // isPage reports whether the body is a gateway's page: none of the service's
@@ -110,12 +117,12 @@ type NotFoundError struct{ APIError }
 // service's own.
 func (e *NotFoundError) Error() string {
 	switch {
-	case e.Code != "" || e.isPage():
+	case e.Code != "" || e.Path == "" || e.isPage():
 		return e.APIError.Error()
 	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
-		return e.APIError.Error() + " (not in the service's form: check the base URL's host)"
+		return e.textWith("not in the service's form: check the base URL's host")
 	}
-	return e.APIError.Error() + " (check the base URL: it must end in /trade-api/v2)"
+	return e.textWith("check the base URL: it must end in /trade-api/v2")
 }
 
 // A ConflictError is a 409: documented for a subtrader that is not visible yet.
@@ -201,7 +208,7 @@ func (e *UnauthorizedError) Error() string {
 			hint += ", beyond what is corrected"
 		}
 	}
-	return e.APIError.Error() + " (" + hint + ")"
+	return e.textWith(hint)
 }
 
 // inUnits returns d in days or hours if there are two or more of them, and
@@ -400,7 +407,6 @@ func innerMessage(err error) string {
 const (
 	maxError = 300 // an error; one that wraps several may have twice that
 	maxText  = 160 // one text from outside
-	maxWords = 170 // the service's words, so that a hint fits too
 	maxPath  = 80
 	maxID    = 40 // the ID or name of a key
 )

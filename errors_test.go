@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestAPIError_Error(t *testing.T) {
@@ -38,13 +39,22 @@ func TestAPIError_Error(t *testing.T) {
 	}
 }
 
-// Only a list that is not found points at the base URL.
+// Only a 404 that is not the service's own points at the base URL, and only if
+// that can be the cause.
 func TestNotFoundError_Error(t *testing.T) {
 	t.Parallel()
-	err := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: "/v2/api_keys"}}
-	assert.EqualError(t, err, "kalshi: GET /v2/api_keys: 404 Not Found (check the base URL: it must end in /trade-api/v2)")
-	err.Path = "/v2/api_keys/x"
-	assert.EqualError(t, err, "kalshi: GET /v2/api_keys/x: 404 Not Found")
+	for path, hint := range map[string]string{
+		"/v2/api_keys":                    " (check the base URL: it must end in /trade-api/v2)",
+		"/v2/api_keys/generate":           " (check the base URL: it must end in /trade-api/v2)",
+		"/trade-api/v2/api_keys/generate": " (not in the service's form: check the base URL's host)",
+	} {
+		err := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: path}}
+		assert.EqualError(t, err, "kalshi: GET "+path+": 404 Not Found"+hint)
+		err.Code = codeNotFound
+		assert.EqualError(t, err, "kalshi: GET "+path+": 404 not_found")
+		err.Code, err.Body = "", []byte(" <html>")
+		assert.EqualError(t, err, "kalshi: GET "+path+": 404 Not Found (the page of a gateway, not the service's response)")
+	}
 }
 
 // The hint names the cause that the service reports. The clock is blamed only if
@@ -54,7 +64,8 @@ func TestUnauthorizedError_Error(t *testing.T) {
 	const (
 		headers  = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 		wrongKey = "wrong signature: does the private key belong to this key ID?"
-		unknown  = "unknown key ID: keys are per environment, demo or production"
+		unknown  = "unknown key ID " + testKeyID + ": it was deleted, or is of another environment than exchange.test"
+		other    = "check the key ID, the private key and the base URL"
 		agree    = "the clocks agree: the request took too long to arrive"
 		daysOff  = "the local clock is 3 days behind, beyond what is corrected"
 	)
@@ -71,14 +82,14 @@ func TestUnauthorizedError_Error(t *testing.T) {
 		{"expired, no date", codeTimestampExpired, "", 0, true, "check the local clock"},
 		{"expired, clocks agree", codeTimestampExpired, "", 5 * time.Second, false, agree},
 		{"expired, clocks differ", codeTimestampExpired, "", -6 * time.Second, false, "the local clock is 6 seconds ahead"},
-		{"clock behind, and no word of it", "", "", 2 * time.Hour, false, "the local clock is 2 hours behind"},
-		{"clock a little off", "", "", -90 * time.Minute, false, "the local clock is 5400 seconds ahead"},
-		{"clock a day off", codeTimestampExpired, "", -24 * time.Hour, false, "the local clock is 24 hours ahead"},
-		{"clock days off", codeTimestampExpired, "", 73 * time.Hour, false, daysOff},
+		{"another cause, whatever the clock", "", "", 2 * time.Hour, false, other},
+		{"expired, a little off", codeTimestampExpired, "", -90 * time.Minute, false, "the local clock is 5400 seconds ahead"},
+		{"expired, a day off", codeTimestampExpired, "", -24 * time.Hour, false, "the local clock is 24 hours ahead"},
+		{"expired, days off", codeTimestampExpired, "", 73 * time.Hour, false, daysOff},
 	}
 	for _, tt := range tests {
 		api := APIError{StatusCode: 401, Code: tt.code, Details: tt.details}
-		err := &UnauthorizedError{api, tt.skew, !tt.undated}
+		err := &UnauthorizedError{APIError: api, KeyID: testKeyID, ClockSkew: tt.skew, dated: !tt.undated, host: "exchange.test"}
 		assert.EqualError(t, err, api.Error()+" ("+tt.hint+")", tt.name)
 	}
 }
@@ -90,7 +101,7 @@ func TestErrors_zeroValues(t *testing.T) {
 	for _, err := range []error{
 		new(APIError), new(BadRequestError), new(UnauthorizedError), new(ForbiddenError), new(NotFoundError),
 		new(ConflictError), new(RateLimitError), new(ServerError), new(ValidationError), new(InvalidResponseError),
-		new(OutcomeUnknownError), new(RotationError), new(callError),
+		new(OutcomeUnknownError), new(RotationError), new(NotSentError), new(NotSavedError),
 	} {
 		value := reflect.TypeOf(err).Elem()
 		assert.False(t, value.Implements(reflect.TypeFor[error]()), value.Name())
@@ -110,7 +121,10 @@ func TestErrors_areShort(t *testing.T) {
 	path := "/trade-api/v2/api_keys/" + url.PathEscape(strings.Repeat("ü", 300)) // which takes more when it is escaped
 	apiError := func(status int, details string) error {
 		resp := &http.Response{StatusCode: status, Header: http.Header{"Date": {"Mon, 01 Jan 0001 00:00:00 GMT"}}}
-		return statusError(http.MethodDelete, path, resp, []byte(nestedBody(long, long, details)), time.Now())
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "https://"+strings.Repeat("x", 200)+path, nil)
+		require.NoError(t, err)
+		req.Header.Set(headerKey, testKeyID)
+		return statusError(req, resp, []byte(nestedBody(long, long, details)), time.Now())
 	}
 	tests := []struct {
 		name string
@@ -124,14 +138,13 @@ func TestErrors_areShort(t *testing.T) {
 			&RotationError{Stage: StageSave, OldKeyID: long, NewKeyID: long, Candidates: []string{long, long}, Err: errors.New(long)},
 			"the old key still signs",
 		},
-		{"call", &callError{"DELETE", path, &url.Error{Op: "Delete", URL: long, Err: errors.New(long)}}, ""},
 		{"Validation", invalid(long, "is %s", strings.Repeat("ü", 1000)), ""},
 		{"401 signature", apiError(401, detailsWrongSignature), " (wrong signature: does the private key belong to this key ID?)"},
-		{"401 key ID", apiError(401, detailsUnknownKey), " (unknown key ID: keys are per environment, demo or production)"},
+		{"401 key ID", apiError(401, detailsUnknownKey), " (unknown key ID " + testKeyID + ": it was deleted, or is of another environment than "},
 		{"302", apiError(302, long), " (redirects are not followed: check the base URL)"},
 		{"500", apiError(500, long), ""},
 	}
-	several := &multiError{strings.Repeat("x", 1000), nil}
+	several := reword(strings.Repeat("x", 1000))
 	assert.Len(t, []rune(several.Error()), 2*maxError)
 	for _, tt := range tests {
 		assertClean(t, tt.err.Error())
@@ -145,9 +158,11 @@ func TestErrors_areShort(t *testing.T) {
 func TestRotationError_Error(t *testing.T) {
 	t.Parallel()
 	unknown := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "my\nbot", KeyID: "id\x1b", Err: io.EOF}
-	err := &RotationError{Stage: StageMint, OldKeyID: "old", Err: unknown}
-	const head = "kalshi: rotate key old: mint: the old key still signs"
-	assert.ErrorContains(t, err, head+`: GenerateAPIKey: a key named "my bot", ID id may exist now: `)
+	err := &RotationError{Stage: StageCreate, OldKeyID: "old", Err: unknown}
+	const head = "kalshi: rotate key old: create: the old key still signs"
+	assert.EqualError(t, err, head+"; a new one of the same name may exist: EOF")
+	err.NewKeyID = "id\x1b"
+	assert.EqualError(t, err, head+"; delete the new key id: EOF")
 	err.Candidates = []string{"k1", "k2", "k3"}
 	assert.EqualError(t, err, head+"; delete if nobody holds it: k1, k2, k3: EOF")
 	err.Candidates = append(err.Candidates, "k4")
@@ -160,7 +175,9 @@ func TestAPIError_Error_cutsTheWords(t *testing.T) {
 	t.Parallel()
 	err := &APIError{StatusCode: 400, Message: strings.Repeat("x", 200), Method: "GET", Path: "/" + strings.Repeat("p", 200)}
 	head := "kalshi: GET /" + strings.Repeat("p", 78) + "…: "
-	assert.EqualError(t, err, head+"400 Bad Request: "+strings.Repeat("x", 130-len("400 Bad Request: ")-1)+"…")
+	got := err.textWith("the hint")
+	assert.True(t, strings.HasPrefix(got, head+"400 Bad Request: xxx"), got)
+	assert.True(t, strings.HasSuffix(got, "x… (the hint)"), got)
 }
 
 func TestSanitize(t *testing.T) {
@@ -187,28 +204,20 @@ func TestSanitize(t *testing.T) {
 	}
 }
 
-// The part of a response that net/http quotes may be a private key.
+// A key in the part of a response that net/http quotes is cut out; plain words
+// and paths stay.
 func TestRedactHTTPError(t *testing.T) {
 	t.Parallel()
 	assert.NoError(t, redactHTTPError(nil))
-	for _, safe := range []error{
-		&net.OpError{Op: "dial", Net: "tcp", Err: errors.New(`lookup "exchange.test"`)}, // quotes no response
-		errors.New("net/http: " + strings.Repeat("x", maxID)),
-	} {
+	for _, safe := range []error{errConnectionLost, errors.New(`malformed HTTP response "no key"`)} {
 		assert.Equal(t, safe, redactHTTPError(safe))
 	}
-	assert.Equal(t, errConnectionLost, redactHTTPError(errConnectionLost))
-	for text, want := range map[string]string{
-		`malformed HTTP response "s3cret"`:          "malformed HTTP response",
-		`bad Content-Length "s3cret" in "s3cret"`:   "bad Content-Length",
-		`malformed MIME header line: s3cret half`:   "malformed MIME header",
-		`GOAWAY, ErrCode=NO_ERROR, debug=s3cret`:    "GOAWAY, ErrCode=NO_ERROR, debug=",
-		"got " + strings.Repeat("s3cret", 7) + " !": "got … !",
-	} {
-		cause := errors.New("net/http: " + text)
-		got := redactHTTPError(cause)
-		assert.EqualError(t, got, "net/http: "+want+" (the rest is withheld: it may quote the response)")
-		assert.ErrorIs(t, got, cause)
-		assert.NoError(t, errors.Unwrap(got), "nobody prints it by unwrapping")
-	}
+	key := base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t)))
+	cause := fmt.Errorf("malformed HTTP response %q: %w", key, os.ErrDeadlineExceeded)
+	got := redactHTTPError(cause)
+	assertNoEcho(t, key, got)
+	assert.ErrorIs(t, got, cause)
+	assert.NoError(t, errors.Unwrap(got), "nobody prints it by unwrapping")
+	timeout, ok := got.(interface{ Timeout() bool })
+	assert.True(t, ok && timeout.Timeout(), "it is still a time-out")
 }

@@ -3,7 +3,6 @@ package kalshi_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,6 +30,7 @@ var (
 	exchange = kalshitest.NewServer()
 	signer   = newSigner(exchange.KeyID, exchange.PrivateKey)
 	client   = newClient(signer)
+	first    = kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
 	botKey   = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
 )
 
@@ -39,6 +40,10 @@ func newSigner(keyID, privateKey string) *kalshi.Signer {
 
 func newClient(signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
 	return must(kalshi.NewClient(signer, append([]kalshi.Option{kalshi.WithBaseURL(exchange.URL)}, opts...)...))
+}
+
+func newCredentials(key kalshitest.Key) kalshi.Credentials {
+	return must(kalshi.NewCredentials(key.ID, must(kalshi.ParsePrivateKey([]byte(key.PrivateKey)))))
 }
 
 // newExchange starts a stand-in of its own for an example, and a client.
@@ -117,6 +122,47 @@ func ExampleNewClientFromEnv() {
 	// Output: true
 }
 
+// A bot that follows its key file, which another process may rotate.
+func ExampleNewClientFromKeyFile() {
+	path := newFile()
+	must(client.GenerateAPIKeyToFile(ctx, botKey, path))
+
+	bot, err := kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(exchange.URL))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
+	// Output: my bot
+}
+
+// What the client corrects shows in the program's log.
+func ExampleWithLogger() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.SetClockOffset(time.Hour)
+	signer := newSigner(exchange.KeyID, exchange.PrivateKey)
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: onlyMessages}))
+
+	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL), kalshi.WithLogger(logger))
+	if err != nil {
+		log.Fatal(err)
+	}
+	must(client.GetAPIKeys(ctx))
+	fmt.Println(signer.ClockOffset().Round(time.Minute))
+	// Output:
+	// level=WARN msg="kalshi: clock corrected"
+	// level=INFO msg="kalshi: retry"
+	// 1h0m0s
+}
+
+// onlyMessages drops what differs from run to run.
+func onlyMessages(_ []string, a slog.Attr) slog.Attr {
+	if a.Key != slog.LevelKey && a.Key != slog.MessageKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
 func ExampleClient_Signer() {
 	// One signer serves the client, a WebSocket dial and whatever else signs.
 	header := must(client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath))
@@ -161,7 +207,7 @@ func ExampleClient_HTTPClient() {
 	}
 	var balance Balance
 	fmt.Println(call(http.MethodGet, "/portfolio/balance", nil, &balance), balance.Balance)
-	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: kalshi.KeyFile(newFile()).Save}))
+	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.KeyFile(newFile())}))
 	fmt.Println(call(http.MethodPost, "/portfolio/orders", Order{"KXBTC", "yes"}, nil))
 	// Output:
 	// <nil> 5000
@@ -174,21 +220,28 @@ func ExampleCheckResponse() {
 	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, `{"error":{"code":"insufficient_balance","message":"insufficient balance"}}`, http.StatusForbidden)
 	}))
-	const order = `{"ticker":"KXBTC","side":"yes","count":1}`
+	const order = `{"ticker":"KXBTC","side":"yes","count":1,"client_order_id":"my-17"}`
 
 	placeOrder := func() error {
-		hc := client.HTTPClient()
-		resp, err := hc.Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
-		if err != nil {
-			return err
+		resp, err := client.HTTPClient().Post(client.BaseURL()+"/portfolio/orders", "application/json", strings.NewReader(order))
+		switch {
+		case errors.As(err, new(*kalshi.NotSentError)):
+			return fmt.Errorf("it was not sent, and can be placed again: %w", err)
+		case err != nil:
+			return fmt.Errorf("it may have been placed: look for its client_order_id: %w", err)
 		}
 		defer resp.Body.Close()
 		return kalshi.CheckResponse(resp) // *kalshi.ForbiddenError, *kalshi.RateLimitError, …
 	}
-	err := placeOrder()
 	var forbidden *kalshi.ForbiddenError
-	fmt.Println(errors.As(err, &forbidden), err)
-	// Output: true kalshi: POST /trade-api/v2/portfolio/orders: 403 insufficient_balance: insufficient balance
+	if err := placeOrder(); errors.As(err, &forbidden) {
+		fmt.Println(forbidden.Code)
+	}
+	exchange.Close()
+	fmt.Println(errors.As(placeOrder(), new(*kalshi.NotSentError)))
+	// Output:
+	// insufficient_balance
+	// true
 }
 
 func ExampleClient_WebSocketURL() {
@@ -292,8 +345,8 @@ func ExampleClient_GenerateAPIKeyToFile() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keyID, _, err := kalshi.KeyFile(path).Load(ctx)
-	fmt.Println(keyID == key.ID, err)
+	saved, err := kalshi.KeyFile(path).Load(ctx)
+	fmt.Println(saved.KeyID() == key.ID, err)
 	// Output: true <nil>
 }
 
@@ -326,7 +379,7 @@ func ExampleClient_RotateAPIKey() {
 	path := newFile()
 
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
-		Save: kalshi.KeyFile(path).Save,
+		Store: kalshi.KeyFile(path),
 	})
 	var failed *kalshi.RotationError
 	if errors.As(err, &failed) {
@@ -337,7 +390,7 @@ func ExampleClient_RotateAPIKey() {
 }
 
 // An admin key rotates the key of a bot that may do no more than trade.
-func ExampleKeyFile_Save() {
+func ExampleRotateAPIKeyRequest() {
 	admin, botPath := client, newFile()
 	req := kalshi.GenerateAPIKeyRequest{Name: "trader", Scopes: []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade}}
 	must(admin.GenerateAPIKeyToFile(ctx, req, botPath))
@@ -348,13 +401,13 @@ func ExampleKeyFile_Save() {
 	}
 	rotated, err := admin.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
 		Signer: bot,
-		Save:   kalshi.KeyFile(botPath).Save,
+		Store:  kalshi.KeyFile(botPath),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	keyID, _, err := kalshi.KeyFile(botPath).Load(ctx)
-	fmt.Println(keyID == rotated.NewKeyID, err)
+	saved, err := kalshi.KeyFile(botPath).Load(ctx)
+	fmt.Println(saved.KeyID() == rotated.NewKeyID, err)
 	// Output: true <nil>
 }
 
@@ -365,7 +418,7 @@ func ExampleUnauthorizedError() {
 	if errors.As(err, &unauthorized) {
 		fmt.Println(unauthorized)
 	}
-	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID: keys are per environment, demo or production)
+	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID not-a-key-of-this-environment: it was deleted, or is of another environment than 127.0.0.1)
 }
 
 func ExampleOutcomeUnknownError() {
@@ -407,6 +460,40 @@ func ExampleSigner_KeyID() {
 func ExampleSigner_KeyType() {
 	fmt.Println(signer.KeyType())
 	// Output: ed25519
+}
+
+func ExampleSigner_Fingerprint() {
+	fmt.Println(signer.Fingerprint()[:7], len(signer.Fingerprint())) // the same on two machines that hold one key
+	// Output: SHA256: 50
+}
+
+func ExampleSigner_ClockOffset() {
+	fmt.Println(signer.ClockOffset()) // the clocks agree
+	// Output: 0s
+}
+
+// A WebSocket library that takes a header, and returns the response to a dial
+// that failed.
+func ExampleSigner_Recover() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}))
+	exchange.SetClockOffset(time.Hour) // a dial that is signed by the local clock fails
+	signer := client.Signer()
+	dial := func(header http.Header) *http.Response {
+		req := must(http.NewRequest(http.MethodGet, strings.Replace(client.WebSocketURL(), "ws:", "http:", 1), nil))
+		req.Header = header
+		return must(http.DefaultClient.Do(req))
+	}
+
+	resp := dial(must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)))
+	if signer.Recover(ctx, resp) {
+		resp = dial(must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)))
+	}
+	fmt.Println(resp.StatusCode)
+	// Output: 101
 }
 
 func ExampleSigner_Headers() {
@@ -458,7 +545,7 @@ func ExampleSigner_Replace() {
 	bot := newClient(signer)
 
 	fresh := exchange.AddKey(kalshitest.Key{Name: "fresh"})
-	if err := signer.Replace(fresh.ID, must(kalshi.ParsePrivateKey([]byte(fresh.PrivateKey)))); err != nil {
+	if err := signer.Replace(newCredentials(fresh)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
@@ -471,7 +558,7 @@ func ExampleSigner_Reload() {
 	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
 	signer := must(kalshi.NewSignerFromSource(ctx, file.Load))
 
-	if err := file.Save(ctx, must(client.GenerateAPIKey(ctx, botKey))); err != nil {
+	if err := file.Save(ctx, must(must(client.GenerateAPIKey(ctx, botKey)).Credentials())); err != nil {
 		log.Fatal(err)
 	}
 	before := signer.KeyID()
@@ -479,13 +566,12 @@ func ExampleSigner_Reload() {
 	// Output: <nil> true
 }
 
-// A secret manager as the source: the client asks it again when the service no
-// longer accepts the key.
+// A secret manager as the source: the client queries it again when the service
+// no longer accepts the key.
 func ExampleNewSignerFromSource() {
 	secret := exchange.AddKey(kalshitest.Key{Name: "in the vault"}) // what the secret manager holds
-	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (string, crypto.Signer, error) {
-		key, err := kalshi.ParsePrivateKey([]byte(secret.PrivateKey))
-		return secret.ID, key, err
+	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (kalshi.Credentials, error) {
+		return newCredentials(secret), nil
 	}))
 	bot := newClient(signer)
 
@@ -525,8 +611,117 @@ func ExampleMarshalPublicKey() {
 func ExampleMarshalPrivateKey() {
 	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
 	text := must(kalshi.MarshalPrivateKey(private))
-	fmt.Println(text, text.WriteFile(newFile()))
-	// Output: [REDACTED] <nil>
+	fmt.Println(text)
+	// Output: [REDACTED]
+}
+
+func ExampleNewCredentials() {
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	c, err := kalshi.NewCredentials("11111111-2222-4333-8444-555555555555", private)
+	fmt.Println(c, err)
+	// Output: kalshi.Credentials{KeyID: "11111111-2222-4333-8444-555555555555", KeyType: "ed25519"} <nil>
+}
+
+func ExampleCredentials_KeyID() {
+	fmt.Println(newCredentials(first).KeyID() == exchange.KeyID)
+	// Output: true
+}
+
+func ExampleCredentials_KeyType() {
+	fmt.Println(newCredentials(first).KeyType())
+	// Output: ed25519
+}
+
+func ExampleCredentials_PrivateKey() {
+	fmt.Printf("%T\n", newCredentials(first).PrivateKey())
+	// Output: ed25519.PrivateKey
+}
+
+func ExampleCredentials_Fingerprint() {
+	fmt.Println(newCredentials(first).Fingerprint() == signer.Fingerprint())
+	// Output: true
+}
+
+// For a secret manager; never for a log.
+func ExampleCredentials_Text() {
+	text := must(newCredentials(first).Text())
+	fmt.Println(text, strings.Fields(text.Reveal())[1:4])
+	// Output: [REDACTED] [-----BEGIN PRIVATE KEY-----]
+}
+
+// A secret manager that holds text is a source and a Store.
+func ExampleSaveFunc_Save() {
+	exchange, client := newExchange()
+	defer exchange.Close()
+	secrets := vault{} // what the secret manager holds, by its name
+
+	load := func(ctx context.Context) (kalshi.Credentials, error) {
+		text, err := secrets.Get(ctx, "kalshi")
+		if err != nil {
+			return kalshi.Credentials{}, err
+		}
+		return kalshi.ParseCredentials(text)
+	}
+	store := kalshi.SaveFunc(func(ctx context.Context, c kalshi.Credentials) error {
+		text, err := c.Text()
+		if err != nil {
+			return err
+		}
+		return secrets.Put(ctx, "kalshi", []byte(text.Reveal()))
+	})
+
+	rotated := must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: store}))
+	bot := newClient(must(kalshi.NewSignerFromSource(ctx, load)), kalshi.WithBaseURL(exchange.URL))
+	fmt.Println(must(bot.CurrentAPIKey(ctx)).ID == rotated.NewKeyID)
+	// Output: true
+}
+
+// A vault stands for a secret manager.
+type vault map[string][]byte
+
+func (v vault) Get(_ context.Context, name string) ([]byte, error) { return v[name], nil }
+func (v vault) Put(_ context.Context, name string, secret []byte) error {
+	v[name] = secret
+	return nil
+}
+
+func ExampleKeyFile_Check() {
+	err := kalshi.KeyFile("no-such-folder/bot.key").Check(ctx)
+	fmt.Println(errors.Is(err, fs.ErrNotExist))
+	// Output: true
+}
+
+func ExampleGenerateAPIKeyResponse_Credentials() {
+	key := must(client.GenerateAPIKey(ctx, botKey))
+	c := must(key.Credentials()) // for KeyFile.Save, Signer.Replace and the like
+	fmt.Println(c.KeyID() == key.ID)
+	// Output: true
+}
+
+// A key of one's own becomes the new key: the service never sees its private half.
+func ExampleKeyFile_Save() {
+	path := newFile()
+	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
+	exchange, client := newExchange()
+	defer exchange.Close()
+	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
+		Store:      kalshi.KeyFile(path),
+		PrivateKey: private,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	saved := must(kalshi.KeyFile(path).Load(ctx))
+	fmt.Println(saved.KeyID() == rotated.NewKeyID, private.Equal(saved.PrivateKey()))
+	// Output: true true
+}
+
+// Credentials in a secret manager that holds text.
+func ExampleParseCredentials() {
+	saved := must(newCredentials(exchange.AddKey(kalshitest.Key{})).Text()) // what Save would store
+	loaded, err := kalshi.ParseCredentials([]byte(saved.Reveal()))
+	fmt.Println(loaded.KeyType(), err)
+	// Output: ed25519 <nil>
 }
 
 func ExampleKeyFile_Load() {
@@ -562,13 +757,6 @@ func ExamplePrivateKeyPEM_Parse() {
 	private, err := key.PrivateKey.Parse()
 	fmt.Printf("%T %v\n", private, err)
 	// Output: ed25519.PrivateKey <nil>
-}
-
-func ExamplePrivateKeyPEM_WriteFile() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
-	path := newFile()
-	fmt.Println(key.PrivateKey.WriteFile(path), errors.Is(key.PrivateKey.WriteFile(path), fs.ErrExist)) // never overwrites
-	// Output: <nil> true
 }
 
 func ExamplePrivateKeyPEM_UnmarshalText() {

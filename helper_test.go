@@ -141,6 +141,7 @@ func kindOf(err error) string {
 		{"RateLimit", isA[*RateLimitError](err)},
 		{"Server", isA[*ServerError](err)},
 		{"API", isA[*APIError](err)},
+		{"NotSent", isA[*NotSentError](err)},
 		{"Transport", isA[*url.Error](err)},
 	} {
 		if kind.is {
@@ -382,7 +383,15 @@ func requireWorks(t testing.TB, client *Client) {
 	require.NoError(t, err)
 }
 
-func noSave(context.Context, *GenerateAPIKeyResponse) error { return nil }
+var noSave = SaveFunc(func(context.Context, Credentials) error { return nil })
+
+// credentials returns a key of testKeyID or another ID.
+func credentials(t testing.TB, keyID string, key crypto.Signer) Credentials {
+	t.Helper()
+	c, err := NewCredentials(keyID, key)
+	require.NoError(t, err)
+	return c
+}
 
 // noJitter takes the wait out of backoff.
 func noJitter(time.Duration) time.Duration { return 0 }

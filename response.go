@@ -55,7 +55,7 @@ func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, r
 	e := &UnauthorizedError{APIError: newAPIError(req, resp, body)}
 	e.ClockSkew, e.dated = clockSkew(resp.Header, received)
 	if req != nil && req.URL != nil {
-		e.KeyID, e.host = req.Header.Get(headerKey), req.URL.Host
+		e.KeyID, e.host = req.Header.Get(headerKey), req.URL.Hostname()
 	}
 	return e
 }

@@ -36,34 +36,33 @@ func TestDecide(t *testing.T) {
 	goesOn, none := retryPolicy{maxRetries: 2}, retryPolicy{maxRetries: 0}
 	ended := retryPolicy{maxRetries: 2, ended: true}
 	tests := []struct {
-		happened           string
-		result             attemptResult
-		policy             retryPolicy
-		retries            int
-		listDelete, create string // what follows
+		happened            string
+		result              attemptResult
+		policy              retryPolicy
+		retries             int
+		list, create, order string // what follows
 	}{
-		{"success", attemptResult{}, goesOn, 0, "success", "success"},
-		{"429", result(outcomeRejected, true), goesOn, 0, retry, retry},
-		{"5xx that a retry may cure", result(outcomeUnknown, true), goesOn, 0, retry, unknown},
-		{"any other 5xx", result(outcomeUnknown, false), goesOn, 0, fails, unknown},
-		{"any other status", result(outcomeRejected, false), goesOn, 0, fails, fails},
-		{"no connection", result(outcomeNotSent, true), goesOn, 0, retry, retry},
-		{"key that cannot sign", result(outcomeNotSent, false), goesOn, 0, fails, fails},
-		{"401 that a signature may cure", resignable, goesOn, 0, resign, resign},
+		{"success", attemptResult{}, goesOn, 0, "success", "success", "success"},
+		{"429", result(outcomeRejected, true), goesOn, 0, retry, retry, fails},
+		{"5xx that a retry may resolve", result(outcomeUnknown, true), goesOn, 0, retry, unknown, fails},
+		{"any other 5xx", result(outcomeUnknown, false), goesOn, 0, fails, unknown, fails},
+		{"any other status", result(outcomeRejected, false), goesOn, 0, fails, fails, fails},
+		{"no connection", result(outcomeNotSent, true), goesOn, 0, retry, retry, fails},
+		{"key that cannot sign", result(outcomeNotSent, false), goesOn, 0, fails, fails, fails},
+		{"401 that a signature may resolve", resignable, goesOn, 0, resign, resign, resign},
 
-		{"429, the last retry but one used", result(outcomeRejected, true), goesOn, 1, retry, retry},
-		{"429, all retries used", result(outcomeRejected, true), goesOn, 2, fails, fails},
-		{"429, retries turned off", result(outcomeRejected, true), none, 0, fails, fails},
-		{"401 that a signature may cure, retries turned off", resignable, none, 0, resign, resign},
+		{"429, the last retry but one used", result(outcomeRejected, true), goesOn, 1, retry, retry, fails},
+		{"429, all retries used", result(outcomeRejected, true), goesOn, 2, fails, fails, fails},
+		{"429, retries turned off", result(outcomeRejected, true), none, 0, fails, fails, fails},
+		{"401 that a signature may resolve, retries turned off", resignable, none, 0, resign, resign, resign},
 
-		{"429 and the context has ended", result(outcomeRejected, true), ended, 0, fails, fails},
-		{"response lost and the context has ended", result(outcomeUnknown, true), ended, 0, fails, unknown},
-		{"no connection and the context has ended", result(outcomeNotSent, true), ended, 0, fails, fails},
-		{"401 that a signature may cure and the context has ended", resignable, ended, 0, fails, fails},
+		{"429 and the context has ended", result(outcomeRejected, true), ended, 0, fails, fails, fails},
+		{"response lost and the context has ended", result(outcomeUnknown, true), ended, 0, fails, unknown, fails},
+		{"no connection and the context has ended", result(outcomeNotSent, true), ended, 0, fails, fails, fails},
+		{"401 that a signature may resolve and the context has ended", resignable, ended, 0, fails, fails, fails},
 	}
-	list := operation{name: "GetAPIKeys", method: http.MethodGet}
-	remove := operation{name: "DeleteAPIKey", method: http.MethodDelete, keyID: otherKeyID}
-	create := operation{name: "CreateAPIKey", method: http.MethodPost, nonIdempotent: true, keyName: "bot"}
+	list, order := operation{name: "GetAPIKeys"}, operation{noRetry: true}
+	create := operation{name: "CreateAPIKey", creates: true, keyName: "bot"}
 	lost := &OutcomeUnknownError{Operation: "CreateAPIKey", KeyName: "bot", KeyID: "named", Err: failure}
 	for _, tt := range tests {
 		t.Run(tt.happened, func(t *testing.T) {
@@ -79,9 +78,9 @@ func TestDecide(t *testing.T) {
 			decided := func(op operation) decision {
 				return decide(&op, retryState{retries: tt.retries}, &tt.result, tt.policy)
 			}
-			assert.Equal(t, decisions[tt.listDelete], decided(list), "list")
-			assert.Equal(t, decisions[tt.listDelete], decided(remove), "delete")
+			assert.Equal(t, decisions[tt.list], decided(list), "list, delete, GET of the caller's own")
 			assert.Equal(t, decisions[tt.create], decided(create), "create")
+			assert.Equal(t, decisions[tt.order], decided(order), "any other request")
 		})
 	}
 }
@@ -105,13 +104,13 @@ func TestDecide_wait(t *testing.T) {
 		{"doubles until the ceiling", 5, 0, forever, 3200 * time.Millisecond},
 		{"ceiling", 6, 0, forever, 5 * time.Second},
 		{"ceiling, however many there were", 1000, 0, forever, 5 * time.Second},
-		{"Retry-After", 0, 7 * time.Second, forever, 7 * time.Second},
+		{"Retry-After, spread", 0, 7 * time.Second, forever, 7100 * time.Millisecond},
 		{"Retry-After never shortens the backoff", 6, time.Second, forever, 5 * time.Second},
-		{"the longest Retry-After", 0, 30 * time.Second, forever, 30 * time.Second},
-		{"a longer Retry-After", 0, 30*time.Second + 1, forever, 0},
+		{"the longest Retry-After", 0, 29900 * time.Millisecond, forever, 30 * time.Second},
+		{"a longer Retry-After", 0, 29901 * time.Millisecond, forever, 0},
 		{"an endless Retry-After", 0, forever, forever, 0},
-		{"before the deadline", 0, 10 * time.Second, 10*time.Second + 1, 10 * time.Second},
-		{"at the deadline", 0, 10 * time.Second, 10 * time.Second, 0},
+		{"before the deadline", 0, 9900 * time.Millisecond, 10*time.Second + 1, 10 * time.Second},
+		{"at the deadline", 0, 9900 * time.Millisecond, 10 * time.Second, 0},
 		{"past the deadline", 6, 0, time.Second, 0},
 	}
 	for _, tt := range tests {
@@ -134,8 +133,8 @@ func TestClassifyStatus(t *testing.T) {
 	}{
 		{outcomeRejected, true, []int{429}},
 		{outcomeUnknown, true, []int{500, 502, 503, 504, 520, 521, 522, 523, 524}},
-		{outcomeUnknown, false, []int{303, 408, 499, 501, 505, 507, 511, 519, 525, 599, 600, 999}},
-		{outcomeRejected, false, []int{300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 407, 409, 418, 428, 430, 498}},
+		{outcomeUnknown, false, []int{302, 303, 408, 499, 501, 505, 507, 511, 519, 525, 599, 600, 999}},
+		{outcomeRejected, false, []int{300, 301, 304, 307, 308, 400, 401, 403, 404, 407, 409, 418, 428, 430, 498}},
 	}
 	for _, tt := range tests {
 		for _, status := range tt.statuses {
@@ -263,26 +262,6 @@ func failDials(c *Client, numbers ...int) {
 	}
 }
 
-// A request that was not sent cannot have deleted the key, so a 404 after it is
-// an error. A request on a reused connection may have been sent.
-func TestClient_DeleteAPIKey_notSent(t *testing.T) {
-	t.Parallel()
-	client, _ := newExchange(t)
-	failDials(client, 1)
-	assert.Equal(t, "NotFound", kindOf(client.DeleteAPIKey(t.Context(), "unknown")))
-
-	lost := kalshitest.Fault{Drop: true, Process: true}
-	client, exchange := newExchange(t)
-	failDials(client, 2)
-	exchange.Inject(lost)
-	assert.NoError(t, client.DeleteAPIKey(t.Context(), otherKeyID))
-
-	client, exchange = newExchange(t)
-	requireWorks(t, client)
-	exchange.Inject(lost)
-	assert.NoError(t, client.DeleteAPIKey(t.Context(), otherKeyID))
-}
-
 // A context that ends while there is no connection yet leaves no doubt about a
 // create.
 func TestClient_send_cancelledWhileDialing(t *testing.T) {
@@ -338,7 +317,7 @@ func TestClient_send_sealsTheBody(t *testing.T) {
 		return nil, errConnectionLost
 	})
 	_, err := client.GenerateAPIKey(t.Context(), botRequest)
-	assert.Equal(t, "Transport", kindOf(err))
+	assert.Equal(t, "NotSent", kindOf(err))
 	require.Len(t, kept, 2, "it was not sent, so it is tried again")
 	for _, body := range kept {
 		sent, err := io.ReadAll(body)

@@ -83,8 +83,8 @@ type RotateAPIKeyResponse struct {
 // [NewClientFromEnv]). One rotation at a time runs per Signer; another waits
 // for it. Save must not rotate the same signer.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
-	if err := c.validate(ctx); err != nil {
-		return nil, err
+	if ctx == nil {
+		return nil, errNoContext
 	}
 	if err := req.validate(c.signer); err != nil {
 		return nil, err
@@ -226,6 +226,8 @@ func (e *RotationError) Error() string {
 		state = fmt.Sprintf("the old key still signs; one of %d new keys may be the lost one, such as %s", len(e.Candidates), redact.Text(strings.Join(e.Candidates[:most], ", "), maxText))
 	case len(e.Candidates) > 0:
 		state = "the old key still signs; delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
+	case newID != "" && isUnknown:
+		state = "the old key still signs; delete the new key " + newID
 	case newID != "":
 		state = "the old key still signs; save the new key " + newID + " or delete it"
 	case e.Stage == StageVerify:

@@ -15,21 +15,21 @@ func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 		want string
 		req  RotateAPIKeyRequest
 	}{
-		{"Save is nil", RotateAPIKeyRequest{}},
-		{"Grace is negative", RotateAPIKeyRequest{Save: noSave, Grace: -1}},
-		{"KeyType ", RotateAPIKeyRequest{Save: noSave, KeyType: KeyTypeRSA, PrivateKey: newEd25519Key(t)}},
-		{"KeyType ", RotateAPIKeyRequest{Save: noSave, KeyType: "x", PrivateKey: newEd25519Key(t)}},
-		{"PrivateKey ", RotateAPIKeyRequest{Save: noSave, PrivateKey: newEd25519Key(t)[:8]}},
-		{"Signer holds the client's own key", RotateAPIKeyRequest{Save: noSave, Signer: client.signer}},
-		{"Signer holds the client's own key", RotateAPIKeyRequest{Save: noSave, Signer: newTestSigner(t, client.signer.cred.Load().key)}},
-		{"Signer holds the client's own key: leave", RotateAPIKeyRequest{Save: noSave, Signer: newTestSigner(t, newEd25519Key(t))}},
-		{"signer has no key", RotateAPIKeyRequest{Save: noSave, Signer: new(Signer)}},
+		{"Store is nil", RotateAPIKeyRequest{}},
+		{"Grace is negative", RotateAPIKeyRequest{Store: noSave, Grace: -1}},
+		{"KeyType ", RotateAPIKeyRequest{Store: noSave, KeyType: KeyTypeRSA, PrivateKey: newEd25519Key(t)}},
+		{"KeyType ", RotateAPIKeyRequest{Store: noSave, KeyType: "x", PrivateKey: newEd25519Key(t)}},
+		{"PrivateKey ", RotateAPIKeyRequest{Store: noSave, PrivateKey: newEd25519Key(t)[:8]}},
+		{"Signer holds the client's own key", RotateAPIKeyRequest{Store: noSave, Signer: client.signer}},
+		{"Signer holds the client's own key", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, client.signer.cred.Load().key)}},
+		{"Signer holds the client's own key: leave", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, newEd25519Key(t))}},
+		{"signer has no key", RotateAPIKeyRequest{Store: noSave, Signer: new(Signer)}},
 	} {
 		_, err := client.RotateAPIKey(t.Context(), tt.req)
 		assertInvalid(t, err, "kalshi: "+tt.want)
 	}
 	var none context.Context
-	_, err := client.RotateAPIKey(none, RotateAPIKeyRequest{Save: noSave})
+	_, err := client.RotateAPIKey(none, RotateAPIKeyRequest{Store: noSave})
 	assertInvalid(t, err, "kalshi: context is nil")
 	assert.Zero(t, mock.GetTotalCallCount())
 }
@@ -56,7 +56,7 @@ func TestClient_RotateAPIKey_copiesTheKey(t *testing.T) {
 			client, mock := newTestClient(t)
 			client.signer = newTestSigner(t, tt.signer)
 			log := respondWith(mock, respond(200, `{"api_keys":[{"api_key_id":"`+testKeyID+`","name":"bot",`+tt.current+`}]}`), respond(403, ""))
-			tt.req.Save = noSave
+			tt.req.Store = noSave
 			_, err := client.RotateAPIKey(t.Context(), tt.req)
 			assert.Equal(t, "Forbidden", kindOf(err))
 			log.assertAttempts(t, 2)

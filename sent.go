@@ -45,44 +45,43 @@ func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bod
 // which is passed on as it is. A transport that reports to no trace leaves
 // everything open.
 type connTrace struct {
+	hooks      httptrace.ClientTrace
 	asked, got atomic.Bool // for a connection, and one
 	http2      atomic.Bool // it is one of HTTP/2
 	written    atomic.Bool // the request's head was
+	getBody    func() (io.ReadCloser, error)
 }
 
-var errMayBeProcessed = errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
-
-// watch returns the context of a request whose connection is watched.
+// watch returns the context of an attempt.
 func (t *connTrace) watch(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { t.asked.Store(true) },
-		GotConn: func(info httptrace.GotConnInfo) {
-			t.got.Store(true)
-			conn, ok := info.Conn.(*tls.Conn)
-			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
-		},
-		WroteHeaders: func() { t.written.Store(true) },
-	})
+	for _, flag := range []*atomic.Bool{&t.asked, &t.got, &t.http2, &t.written} {
+		flag.Store(false)
+	}
+	if t.hooks.GetConn != nil {
+		return httptrace.WithClientTrace(ctx, &t.hooks)
+	}
+	t.hooks.GetConn = func(string) { t.asked.Store(true) }
+	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
+		t.got.Store(true)
+		conn, ok := info.Conn.(*tls.Conn)
+		t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+	}
+	t.hooks.WroteHeaders = func() { t.written.Store(true) }
+	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
-// guard returns a GetBody that fails once the request was written to a connection
-// of HTTP/2: net/http would send it again after a reset that does not prove that
-// it was not processed. Over HTTP/1, net/http only sends again what was not
-// written at all.
-func (t *connTrace) guard(getBody func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
-	if t == nil || getBody == nil {
-		return getBody
+// guardedBody is GetBody until the request was written to a connection of HTTP/2:
+// net/http would send it again after a reset that does not prove that it was not
+// processed. Over HTTP/1, net/http only sends again what was not written at all.
+func (t *connTrace) guardedBody() (io.ReadCloser, error) {
+	if t.http2.Load() && t.written.Load() {
+		return nil, errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
 	}
-	return func() (io.ReadCloser, error) {
-		if t.http2.Load() && t.written.Load() {
-			return nil, errMayBeProcessed
-		}
-		return getBody()
-	}
+	return t.getBody()
 }
 
 // unsent reports whether no connection was there to send the request to.
-func (t *connTrace) unsent() bool { return t != nil && t.asked.Load() && !t.got.Load() }
+func (t *connTrace) unsent() bool { return t.asked.Load() && !t.got.Load() }
 
 // hasBody reports whether a request has a body, as net/http sees it.
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

@@ -31,6 +31,9 @@ type source struct {
 	last *sourceQuery
 }
 
+// A taker takes over the result of a query.
+type taker func(Credentials, error) error
+
 // A sourceQuery is one call of the KeySource.
 type sourceQuery struct {
 	started time.Time
@@ -41,9 +44,10 @@ type sourceQuery struct {
 // refresh waits for a query that started after this call, and returns its error.
 // It starts the query unless another caller does, once the earlier query has
 // returned and pause has passed since that started. It returns early if settled
-// reports meanwhile that no query is needed any more. The result of a query that
-// it starts goes to take, whose error becomes that of the query.
-func (s *source) refresh(ctx context.Context, pause time.Duration, settled func() bool, take func(Credentials, error) error) error {
+// reports meanwhile that no query is needed any more. When it starts a query, it
+// calls begin, and hands the result to the taker from there, whose error becomes
+// that of the query.
+func (s *source) refresh(ctx context.Context, pause time.Duration, settled func() bool, begin func() taker) error {
 	if ctx.Value(s) != nil {
 		return errors.New("it made a call that is signed by the signer it serves: give it a client of its own")
 	}
@@ -60,7 +64,7 @@ func (s *source) refresh(ctx context.Context, pause time.Duration, settled func(
 	}
 	s.mu.Lock()
 	if s.last == earlier {
-		s.last = s.query(take)
+		s.last = s.query(begin())
 	}
 	query := s.last
 	s.mu.Unlock()
@@ -72,7 +76,7 @@ func (s *source) refresh(ctx context.Context, pause time.Duration, settled func(
 
 // query calls the KeySource in a new goroutine. No caller's context ends it, so
 // that none can cancel it for the others.
-func (s *source) query(take func(Credentials, error) error) *sourceQuery {
+func (s *source) query(take taker) *sourceQuery {
 	q := &sourceQuery{started: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(q.done)

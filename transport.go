@@ -5,6 +5,7 @@ package kalshi
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,11 +52,7 @@ import (
 //
 // After an upgrade (101), resp.Body is writable only if Timeout is 0.
 func (c *Client) HTTPClient() *http.Client {
-	hc := &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect}
-	if c != nil && c.httpClient != nil {
-		hc.Timeout, hc.Jar = c.httpClient.Timeout, c.httpClient.Jar
-	}
-	return hc
+	return &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect, Timeout: c.httpClient.Timeout, Jar: c.httpClient.Jar}
 }
 
 // CheckResponse returns nil for a 2xx, and for any other response of any
@@ -86,11 +83,7 @@ func CheckResponse(resp *http.Response) error {
 type signingTransport struct{ client *Client }
 
 // CloseIdleConnections closes those of the transport below.
-func (t *signingTransport) CloseIdleConnections() {
-	if t.client != nil && t.client.httpClient != nil {
-		t.client.httpClient.CloseIdleConnections()
-	}
-}
+func (t *signingTransport) CloseIdleConnections() { t.client.httpClient.CloseIdleConnections() }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -99,6 +92,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return nil, notSent(req, err)
 	}
 	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
+	call.auth.signer = t.client.signer
 	signed := hasSignature(req.Header)
 	call.oneShot = signed || hasBody(req) && req.GetBody == nil
 	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
@@ -137,19 +131,22 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 // too; that of a 401 is complete.
 func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
 	call.state.attempts++
-	var trace *connTrace
-	ctx := context.WithValue(req.Context(), t.client, true)
+	ctx := req.Context()
+	if signed { // by the caller, or by this client, if it is beneath itself
+		ctx = context.WithValue(ctx, t.client, true)
+	}
 	if hasBody(req) {
-		trace = new(connTrace)
-		ctx = trace.watch(ctx)
+		ctx = call.trace.watch(ctx)
 	}
 	attempt := req.WithContext(ctx)
-	attempt.Body, attempt.GetBody = body, trace.guard(req.GetBody)
+	attempt.Body = body
+	if hasBody(req) && req.GetBody != nil {
+		call.trace.getBody, attempt.GetBody = req.GetBody, call.trace.guardedBody
+	}
 	err := ended(req.Context())
 	if !signed && err == nil {
-		if attempt.Header = req.Header.Clone(); attempt.Header == nil {
-			attempt.Header = make(http.Header, 3)
-		}
+		attempt.Header = make(http.Header, len(req.Header)+3)
+		maps.Copy(attempt.Header, req.Header)
 		for name := range attempt.Header { // empty ones of a generated client
 			if isAccessHeader(name) {
 				delete(attempt.Header, name)
@@ -169,7 +166,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	switch {
 	case err != nil:
 		err = redactHTTPError(err)
-		if trace.unsent() {
+		if call.trace.unsent() {
 			err = notSent(req, err)
 		}
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
@@ -207,9 +204,6 @@ func (t *signingTransport) base() http.RoundTripper {
 
 // validate rejects what must not be sent.
 func (t *signingTransport) validate(req *http.Request) error {
-	if err := t.client.validate(req.Context()); err != nil {
-		return err
-	}
 	u, allowed := req.URL, t.client.origins
 	switch {
 	case req.Context().Value(t.client) != nil:

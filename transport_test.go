@@ -1,12 +1,12 @@
 package kalshi
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -86,8 +86,7 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			func(_ *Client, req *http.Request) { req.URL.Host = "[2001:db8::1]:8443" },
 			"request goes to https://[2001:db8::1]:8443, but this client signs for https://exchange.test only",
 		},
-		"no URL":      {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
-		"zero client": {func(c *Client, _ *http.Request) { *c = Client{} }, "client has no signer"},
+		"no URL": {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
 			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
 		}, errConnectionLost.Error()},
@@ -111,10 +110,10 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 func TestClient_HTTPClient_closesWhatItSendsAgain(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
-	refusal := &countedBody{Reader: strings.NewReader("no such key")}
+	first := &countedBody{Reader: strings.NewReader("no such key")}
 	log := respondWith(mock, func(*http.Request) (*http.Response, error) {
-		assert.NoError(t, client.signer.Replace(otherKeyID, &remoteKey{key: newEd25519Key(t), err: errConnectionLost}))
-		return &http.Response{StatusCode: 401, Body: refusal}, nil
+		assert.NoError(t, client.signer.Replace(credentials(t, otherKeyID, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})))
+		return &http.Response{StatusCode: 401, Body: first}, nil
 	})
 	req, _ := newPost(t, "order")
 	again := &countedBody{Reader: strings.NewReader("order")}
@@ -122,8 +121,8 @@ func TestClient_HTTPClient_closesWhatItSendsAgain(t *testing.T) {
 	_, err := client.HTTPClient().Transport.RoundTrip(req)
 	assert.ErrorIs(t, err, errConnectionLost)
 	assert.Equal(t, 1, again.closed)
-	assert.Equal(t, 1, refusal.closed)
-	assert.True(t, refusal.ended, "so that the connection can be reused")
+	assert.Equal(t, 1, first.closed)
+	assert.True(t, first.ended, "so that the connection can be reused")
 	log.assertAttempts(t, 1)
 }
 
@@ -140,13 +139,15 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 		assert.Equal(t, 401, resp.StatusCode)
 		assert.Equal(t, http.Header{name: {"own"}, headerKey: {"mine"}}, log.only(t).header)
 		assert.Equal(t, "order", string(log.only(t).body))
-		assert.Zero(t, client.signer.clockOffset(), "nothing is learned from the caller's own signature")
+		assert.Zero(t, client.signer.ClockOffset(), "nothing is learned from the caller's own signature")
 
-		quoting := errors.New(`malformed HTTP response "the rest of a key"`)
-		mock.RegisterNoResponder(httpmock.NewErrorResponder(quoting))
+		mock.RegisterNoResponder(respond(503, ""))
+		resp, err = client.HTTPClient().Transport.RoundTrip(req)
+		require.NoError(t, err)
+		assert.Equal(t, 503, resp.StatusCode, "its signature does not live for long: it is not sent again")
+		mock.RegisterNoResponder(httpmock.NewErrorResponder(errConnectionLost))
 		_, err = client.HTTPClient().Transport.RoundTrip(req)
-		assert.ErrorIs(t, err, quoting)
-		assert.NotContains(t, err.Error(), "the rest of a key")
+		assert.ErrorIs(t, err, errConnectionLost)
 
 		req.URL.Host = "elsewhere.test"
 		_, err = client.HTTPClient().Do(req)
@@ -155,38 +156,27 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	}
 }
 
-// A 401 that another signature may cure has the request sent again, with its
+// A 401 that another signature may resolve has the request sent again, with its
 // whole body. Without GetBody the 401 is returned, with its whole body.
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."
-	var zipped strings.Builder
-	zip := gzip.NewWriter(&zipped)
-	_, _ = zip.Write([]byte(expiredBody))
-	require.NoError(t, zip.Close())
 	order := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("order")), nil }
-	broken := func() (io.ReadCloser, error) { return nil, errConnectionLost }
 	for name, tt := range map[string]struct {
 		body    string
 		getBody func() (io.ReadCloser, error)
-		refusal string
 		again   bool
 	}{
-		"a body that can be had again":            {"order", order, long, true},
-		"no body":                                 {"", nil, long, true},
-		"a 401 compressed by the caller's choice": {"order", order, zipped.String(), true},
-		"a body without GetBody":                  {"order", nil, long, false},
-		"a GetBody that fails":                    {"order", broken, long, false},
+		"a body that can be had again": {"order", order, true},
+		"no body":                      {"", nil, true},
+		"a body without GetBody":       {"order", nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, mock := newTestClient(t)
 			log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
 				resp, err := expired(req)
-				resp.Body = io.NopCloser(strings.NewReader(tt.refusal))
-				if tt.refusal != long {
-					resp.Header.Set("Content-Encoding", "gzip")
-				}
+				resp.Body = io.NopCloser(strings.NewReader(long))
 				return resp, err
 			}, respond(200, "done"))
 			req, _ := newPost(t, tt.body)
@@ -203,7 +193,7 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 				assert.Equal(t, "200 done", fmt.Sprint(resp.StatusCode, " ", string(got)))
 			} else {
 				log.assertAttempts(t, 1)
-				assert.True(t, resp.StatusCode == 401 && string(got) == tt.refusal, "the 401, with all of its body")
+				assert.True(t, resp.StatusCode == 401 && string(got) == long, "the 401, with all of its body")
 			}
 			for _, sent := range log.requests {
 				assert.Equal(t, tt.body, string(sent.body))
@@ -219,7 +209,7 @@ func TestClient_HTTPClient_signsAgain(t *testing.T) {
 	client, mock := newTestClient(t)
 	ids := []string{"second", "third", "fourth", "fifth"}
 	replace := func(req *http.Request) (*http.Response, error) {
-		assert.NoError(t, client.signer.Replace(ids[0], newEd25519Key(t)))
+		assert.NoError(t, client.signer.Replace(credentials(t, ids[0], newEd25519Key(t))))
 		ids = ids[1:]
 		return respond(401, unknownKeyBody)(req)
 	}
@@ -230,7 +220,7 @@ func TestClient_HTTPClient_signsAgain(t *testing.T) {
 	for i, want := range []string{testKeyID, "second", "third", "third", "fourth", "fifth"} {
 		assert.Equal(t, want, log.requests[i].header.Get(headerKey))
 	}
-	assert.Equal(t, time.Hour, client.signer.clockOffset().Round(time.Minute))
+	assert.Equal(t, time.Hour, client.signer.ClockOffset().Round(time.Minute))
 }
 
 func getRequest(t testing.TB) *http.Request {
@@ -260,6 +250,10 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{"http://[::1]:8080/v2", "http://[::1]:8080/v2", true},
 		{ExternalProductionBaseURL, "https://external-api-ws.kalshi.com" + WebSocketPath, true},
 		{ExternalDemoBaseURL, "wss://external-api-ws.demo.kalshi.co" + WebSocketPath, true},
+		{ExternalProductionBaseURL, "wss://api.elections.kalshi.com" + WebSocketPath, true},
+		{ProductionBaseURL, "https://external-api-ws.kalshi.com" + WebSocketPath, true},
+		{ProductionBaseURL, "wss://external-api-margin-ws.kalshi.com" + MarginWebSocketPath, true},
+		{DemoBaseURL, "wss://external-api-margin-ws.demo.kalshi.co" + MarginWebSocketPath, true},
 
 		{testBaseURL, "http://exchange.test/portfolio", false},
 		{testBaseURL, "ws://exchange.test" + WebSocketPath, false},
@@ -276,8 +270,9 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{local, "http://127.0.0.1/portfolio", false},
 		{"http://localhost/v2", "http://localhost:443/v2", false},
 		{ExternalProductionBaseURL, "https://external-api-ws.demo.kalshi.co" + WebSocketPath, false},
-		{ExternalProductionBaseURL, ProductionBaseURL + "/portfolio", false},
-		{ProductionBaseURL, "https://external-api-ws.kalshi.com" + WebSocketPath, false},
+		{ExternalProductionBaseURL, DemoBaseURL + "/portfolio", false},
+		{ProductionBaseURL, ExternalProductionBaseURL, false},
+		{ProductionBaseURL, "https://external-api-margin-ws.demo.kalshi.co" + MarginWebSocketPath, false},
 	}
 	for _, tt := range tests {
 		client, mock := newTestClient(t, WithBaseURL(tt.base))
@@ -290,33 +285,56 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 			log.only(t).assertSigned(t, publicKey(client))
 			continue
 		}
-		assertInvalid(t, err, "this client signs for", strings.TrimSuffix(client.BaseURL(), client.baseURL.Path)+" only")
+		assertInvalid(t, err, "this client signs for "+strings.Join(client.origins, ", ")+" only")
 		log.assertAttempts(t, 0, tt)
 	}
 }
 
-// An opaque URL says by itself what goes on the wire.
-func TestClient_HTTPClient_opaque(t *testing.T) {
+// What a proxy would follow to another place than the one that was compared.
+func TestClient_HTTPClient_elsewhere(t *testing.T) {
 	t.Parallel()
-	for opaque, path := range map[string]string{
-		"//exchange.test/v2/a%2Fb": "/v2/a%2Fb",
-		"/v2/a%2Fb":                "/v2/a%2Fb",
-		"//elsewhere.test/v2":      "",
-		"//exchange.test":          "",
-		"//exchange.test@e.test/":  "",
-		"//exchange.test:8443/v2":  "",
+	parse := func(text string) *url.URL {
+		u, err := url.Parse(text)
+		require.NoError(t, err)
+		return u
+	}
+	for name, req := range map[string]*http.Request{
+		"opaque":                       {URL: &url.URL{Scheme: "https", Host: "exchange.test", Opaque: "//elsewhere.test/v2"}},
+		"opaque, to the same place":    {URL: &url.URL{Scheme: "https", Host: "exchange.test", Opaque: "/v2"}},
+		"path without its first slash": {URL: &url.URL{Scheme: "https", Host: "exchange.test", Path: "@elsewhere.test/v2"}},
+		"the slash escaped":            {URL: &url.URL{Scheme: "https", Host: "exchange.test", Path: "/v2", RawPath: "%2Fv2"}},
+		"another Host":                 {URL: parse(testBaseURL), Host: "elsewhere.test"},
+		"a letter that lowers to i":    {URL: parse("https://exchange.tesİt/v2")},
+		"a letter that lowers to k":    {URL: parse("https://exchange.tesK/v2")},
 	} {
 		client, mock := newTestClient(t)
 		log := respondWith(mock, respond(200, ""))
-		u := &url.URL{Scheme: "https", Host: "exchange.test", Opaque: opaque, RawQuery: "a=b"}
-		_, err := client.HTTPClient().Do(&http.Request{URL: u})
-		if path == "" {
-			assertInvalid(t, err, "this client signs for")
-			log.assertAttempts(t, 0, opaque)
-			continue
-		}
-		require.NoError(t, err, opaque)
-		assertSigned(t, publicKey(client), log.only(t).header, "GET"+path)
+		_, err := client.HTTPClient().Transport.RoundTrip(req)
+		assertInvalid(t, err, "kalshi: request ")
+		log.assertAttempts(t, 0, name)
+	}
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(200, ""))
+	_, err := client.HTTPClient().Do(&http.Request{URL: parse(testBaseURL), Host: "EXCHANGE.test:443"})
+	require.NoError(t, err)
+	log.assertAttempts(t, 1)
+}
+
+// A client whose own HTTPClient is beneath itself would call itself until the
+// stack overflows.
+func TestClient_HTTPClient_beneathItself(t *testing.T) {
+	t.Parallel()
+	hc := new(http.Client)
+	client, _ := newTestClient(t, WithHTTPClient(hc))
+	own := client.HTTPClient().Transport
+	for _, beneath := range []http.RoundTripper{own, roundTripper(func(req *http.Request) (*http.Response, error) {
+		return own.RoundTrip(req.Clone(req.Context()))
+	})} {
+		hc.Transport = beneath
+		_, err := client.HTTPClient().Get(testBaseURL)
+		assertInvalid(t, err, "leads back to itself")
+		_, err = client.GetAPIKeys(t.Context())
+		assertInvalid(t, err, "leads back to itself")
 	}
 }
 
@@ -382,59 +400,137 @@ func TestCheckResponse_bare(t *testing.T) {
 	require.NoError(t, err)
 	long := io.NopCloser(strings.NewReader("words" + strings.Repeat(" ", 2*maxErrorBody)))
 	err = CheckResponse(&http.Response{StatusCode: 404, Request: &http.Request{URL: u}, Body: long})
-	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words")
+	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words (check the base URL: it must end in /trade-api/v2)")
 	api := new(APIError)
 	require.ErrorAs(t, err, &api)
 	assert.Len(t, api.Body, 64<<10)
 }
 
-// A refused timestamp teaches the clock. It is worth signing again once, if the
-// offset moves or the request was long under way.
-func TestAuthenticator_recover(t *testing.T) {
+// A GET or HEAD is retried by the one policy, nothing else is, and what comes at
+// the end is returned as it is.
+func TestClient_HTTPClient_retries(t *testing.T) {
 	t.Parallel()
-	expired := func(skew time.Duration) *UnauthorizedError {
-		return &UnauthorizedError{APIError: APIError{StatusCode: 401, Code: codeTimestampExpired}, ClockSkew: skew, dated: true}
+	for _, tt := range []struct {
+		method   string
+		attempts int
+	}{{"GET", 3}, {"", 3}, {"HEAD", 3}, {"POST", 1}, {"PUT", 1}, {"DELETE", 1}, {"PATCH", 1}} {
+		for _, responder := range []httpmock.Responder{respond(429, "body"), respond(503, "body"), drop} {
+			client, mock := newTestClient(t)
+			log := respondWith(mock, responder)
+			req := getRequest(t)
+			req.Method = tt.method
+			resp, err := client.HTTPClient().Transport.RoundTrip(req)
+			log.assertAttempts(t, tt.attempts, tt.method)
+			if err != nil {
+				assert.ErrorIs(t, err, errConnectionLost)
+				continue
+			}
+			assert.Same(t, req, resp.Request)
+			got, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Equal(t, "body", string(got))
+		}
 	}
-	undated, other := expired(0), expired(time.Hour)
-	undated.dated, other.Code = false, "authentication_error"
-	tests := []struct {
-		name     string
-		before   time.Duration // the offset that is known
-		err      error
-		underway time.Duration // from signing to the response
-		offset   time.Duration // known afterwards
-		again    bool
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(500, ""), drop, respond(200, "done"))
+	resp, err := client.HTTPClient().Get(testBaseURL)
+	require.NoError(t, err)
+	assert.Equal(t, 200, resp.StatusCode)
+	log.assertAttempts(t, 3)
+}
+
+// Generated clients set the three headers and leave them empty.
+func TestClient_HTTPClient_emptyHeaders(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t)
+	log := respondWith(mock, respond(200, ""))
+	req := getRequest(t)
+	for _, name := range []string{"KALSHI-ACCESS-KEY", "KALSHI-ACCESS-SIGNATURE", "KALSHI-ACCESS-TIMESTAMP", headerSignature} {
+		req.Header[name] = []string{""}
+	}
+	resp, err := client.HTTPClient().Do(req)
+	require.NoError(t, err)
+	log.only(t).assertSigned(t, publicKey(client))
+	assert.Len(t, log.only(t).header, 3)
+	assert.Empty(t, resp.Request.Header.Get(headerSignature), "the response shows the caller's request")
+}
+
+// A Location that is no URL stays a response.
+func TestClient_HTTPClient_location(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t)
+	respondWith(mock, respond(302, "", "Location", "https://[broken"))
+	resp, err := client.HTTPClient().Get(testBaseURL)
+	require.NoError(t, err)
+	assert.Equal(t, 302, resp.StatusCode)
+}
+
+// A request with a body that was certainly not sent says so; any other error
+// leaves it open.
+func TestClient_HTTPClient_notSent(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tt := range map[string]struct {
+		change  func(*Client, *http.Request) *http.Request
+		respond httpmock.Responder
+		kind    string
 	}{
-		{"behind", 0, expired(time.Hour), 0, time.Hour, true},
-		{"ahead", 0, expired(-time.Minute), 0, -time.Minute, true},
-		{"a day behind", 0, expired(24 * time.Hour), 0, 24 * time.Hour, true},
-		{"more than a day behind", 0, expired(24*time.Hour + 1), 0, 0, false},
-		{"more than a day ahead", 0, expired(-24*time.Hour - 1), 0, 0, false},
-		{"the clocks agree", 0, expired(5 * time.Second), 0, 0, false},
-		{"the clocks agree again", time.Hour, expired(0), 0, 0, true},
-		{"the offset was right already", time.Hour, expired(time.Hour + 5*time.Second), 0, time.Hour + 5*time.Second, false},
-		{"long under way", 0, expired(0), 6 * time.Second, 0, true},
-		{"not so long under way", 0, expired(0), 5 * time.Second, 0, false},
-		{"no date", time.Hour, undated, 0, time.Hour, false},
-		{"no date and long under way", time.Hour, undated, 6 * time.Second, time.Hour, true},
-		{"another 401", 0, other, time.Hour, 0, false},
-		{"another error", 0, errConnectionLost, time.Hour, 0, false},
-		{"success", 0, nil, time.Hour, 0, false},
+		"another host": {func(_ *Client, r *http.Request) *http.Request { r.URL.Host = "elsewhere.test"; return r }, nil, "Validation"},
+		"ended before": {func(_ *Client, r *http.Request) *http.Request { return r.WithContext(ended) }, nil, "Canceled"},
+		"not signed": {func(c *Client, r *http.Request) *http.Request {
+			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
+			return r
+		}, nil, "NotSent"},
+		"lost": {nil, drop, "Transport"},
+		"no connection": {nil, func(req *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(req.Context()).GetConn("exchange.test:443")
+			return drop(req)
+		}, "NotSent"},
+		"lost on a connection": {nil, func(req *http.Request) (*http.Response, error) {
+			trace := httptrace.ContextClientTrace(req.Context())
+			trace.GetConn("exchange.test:443")
+			trace.GotConn(httptrace.GotConnInfo{})
+			return drop(req)
+		}, "Transport"},
+	} {
+		client, mock := newTestClient(t)
+		respondWith(mock, tt.respond)
+		req, _ := newPost(t, "order")
+		if tt.change != nil {
+			req = tt.change(client, req)
+		}
+		_, err := client.HTTPClient().Do(req)
+		assert.Equal(t, tt.kind, kindOf(err), name)
+		assert.Equal(t, tt.kind != "Transport", isA[*NotSentError](err), name)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				signer := newTestSigner(t, newEd25519Key(t))
-				signer.setClockOffset(tt.before)
-				auth := authenticator{signer: signer}
-				require.NoError(t, auth.sign(getRequest(t)))
-				again, err := auth.recover(t.Context(), tt.err, time.Now().Add(tt.underway))
-				assert.Equal(t, tt.again, again)
-				assert.Equal(t, tt.err, err)
-				assert.Equal(t, tt.offset, signer.clockOffset())
-				again, _ = auth.recover(t.Context(), tt.err, time.Now().Add(tt.underway))
-				assert.False(t, again, "once")
-			})
-		})
+}
+
+func TestSigner_Recover(t *testing.T) {
+	t.Parallel()
+	client, _ := newTestClient(t)
+	signer := client.Signer()
+	refused := func(respond httpmock.Responder) *http.Response {
+		req := getRequest(t)
+		require.NoError(t, signer.SignRequest(req))
+		resp, err := respond(req)
+		require.NoError(t, err)
+		return resp
 	}
+	assert.False(t, signer.Recover(t.Context(), nil))
+	assert.False(t, signer.Recover(t.Context(), &http.Response{StatusCode: 401}))
+	for _, other := range []httpmock.Responder{respond(200, ""), respond(403, forbiddenBody), respond(401, unknownKeyBody)} {
+		assert.False(t, signer.Recover(t.Context(), refused(other)))
+	}
+	resp := refused(expired)
+	assert.True(t, signer.Recover(t.Context(), resp))
+	assert.Equal(t, time.Hour, signer.ClockOffset().Round(time.Minute))
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, expiredBody, string(body), "the body stays readable")
+
+	resp = refused(respond(401, unknownKeyBody))
+	require.NoError(t, signer.Replace(credentials(t, otherKeyID, newEd25519Key(t))))
+	assert.True(t, signer.Recover(t.Context(), resp), "the key was replaced meanwhile")
+	assert.False(t, new(Signer).Recover(t.Context(), resp))
 }
