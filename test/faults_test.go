@@ -59,6 +59,7 @@ func TestFaults(t *testing.T) {
 		{"body cut off", fault{Cut: true}, retriedUnlessCreate, false},
 		{"body empty", fault{Status: 200, Process: true, Times: always}, useless, false},
 		{"body without its fields", fault{Body: `{"warning":"none"}`, Process: true, Times: always}, useless, false},
+		{"body with an error in it", fault{Body: notFoundBody, Process: true, Times: always}, foreign, false},
 		{"body in HTML", fault{Body: html, Process: true, Times: always}, foreign, false},
 	}
 	for _, tt := range tests {

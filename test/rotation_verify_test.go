@@ -140,3 +140,34 @@ func editList(resp *http.Response, keyID string, change func(key map[string]any)
 		fields["api_keys"] = keys
 	})
 }
+
+// A place where the new key is not known yet, when that is to delete the old one, is
+// tried again for as long as in verify. If it stays so, the old key deletes itself.
+func TestRotation_newKeyUnknownAtDelete(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		refusals int
+		took     time.Duration
+	}{"for a while": {2, 300 * time.Millisecond}, "for ever": {1 << 30, verifyTook}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				run := newRotationRun(t)
+				refused := 0
+				run.at(kalshi.StageDelete, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+					if req.Header.Get("KALSHI-ACCESS-KEY") == oldKeyID || refused == tt.refusals {
+						return send(req)
+					}
+					refused++
+					return respond(req, 401, unknownKeyBody)
+				})
+				began := time.Now()
+				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+				require.NoError(t, err)
+				assert.False(t, got.OldKeyGone)
+				assert.Equal(t, tt.took, time.Since(began))
+				keys, _ := run.keys()
+				assert.Equal(t, "new", keys)
+			})
+		})
+	}
+}

@@ -259,6 +259,10 @@ func TestSecrets_log(t *testing.T) {
 			logger.Info("a value without its name", h.value)
 		}
 		require.Contains(t, out.String(), "group.key")
+		if strings.HasSuffix(h.name, "response") {
+			assert.Contains(t, out.String(), `{"api_key_id":"id","key_type":"rsa"}`)
+			assert.NotContains(t, out.String(), "!ERROR")
+		}
 		s.assertHides(t, out.String(), "a log")
 	})
 }
