@@ -497,7 +497,7 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 			return replaced
 		}, ""},
 		"replaced by the same key": {func(t *testing.T, c *kalshi.Client, same kalshi.Credentials) string {
-			require.NoError(t, c.Signer().Replace(same))
+			require.NoError(t, c.Signer().Replace(credentials(same.KeyID(), same.PrivateKey())))
 			return same.KeyID()
 		}, "second"},
 		"rotated": {func(t *testing.T, c *kalshi.Client, _ kalshi.Credentials) string {
