@@ -132,20 +132,12 @@ type CreateAPIKeyResponse struct {
 type GenerateAPIKeyRequest struct {
 	// Name is required.
 	Name string `json:"name"`
-	// KeyType is the algorithm. If empty, the service generates an RSA key
-	// (documented).
+	// KeyType is the algorithm. If empty, the service generates an RSA key (documented).
 	KeyType KeyType `json:"key_type,omitzero"`
-	// Scopes are the key's rights; nil grants full access (documented). An
-	// empty non-nil list is rejected: the service would read it as "no list"
-	// and grant full access.
-	Scopes []Scope `json:"scopes,omitzero"`
-	// Subaccount restricts the key to one sub-account, 0–63; nil means no
-	// restriction. It cannot be combined with FCMSubtraderID.
-	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only
-	// FCM members may set it, and every REST endpoint rejects a key that is
-	// bound to a subtrader (documented).
-	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
+	// Scopes, Subaccount and FCMSubtraderID are as in [CreateAPIKeyRequest].
+	Scopes         []Scope `json:"scopes,omitzero"`
+	Subaccount     *int    `json:"subaccount,omitzero"`
+	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"`
 }
 
 // GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints

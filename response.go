@@ -65,8 +65,7 @@ func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, r
 // {"error":"…"}, and text or HTML from gateways.
 func (e *APIError) parse(body []byte) {
 	if redact.HoldsKey(string(body)) {
-		e.Body, e.Message = nil, redact.Withheld
-		return
+		e.Body = nil
 	}
 	type fields struct{ Code, Message, Details, Msg lenientString }
 	var flat struct {
@@ -94,9 +93,6 @@ func (e *APIError) parse(body []byte) {
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
-	if slices.Contains([]string{e.Code, e.Message, e.Details}, redact.Withheld) {
-		e.Body = nil // the mark was escaped
-	}
 }
 
 // A lenientString is a JSON string, or the raw text of any other JSON value.
