@@ -31,7 +31,7 @@ func (r *reporter) attempt(ctx context.Context, c *call, began time.Time, resp *
 	if resp != nil {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode))
 	} else if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+		attrs = append(attrs, slog.String("error", innerMessage(err)))
 	}
 	r.log.LogAttrs(ctx, slog.LevelDebug, "kalshi: attempt", attrs...)
 }
@@ -40,7 +40,7 @@ func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err e
 	if r == nil {
 		return
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", err.Error()))...)
+	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
 }
 
 // attrs are what the events of one attempt have in common. The path of an endpoint
@@ -63,7 +63,7 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 		attrs = append(attrs, slog.String("new_key_id", newKeyID))
 	}
 	if err != nil {
-		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+		level, attrs = slog.LevelError, append(attrs, slog.String("error", innerMessage(err)))
 	}
 	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
 }
