@@ -115,7 +115,7 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	began := time.Now()
 	resp, err := hc.Do(req)
 	result.received = time.Now()
-	defer func() { c.client.reporter.attempt(ctx, c, began, resp, result.err) }()
+	defer func() { c.client.reporter.attempt(ctx, c, req, began, resp, result.err) }()
 	if err != nil {
 		result.outcome, result.retryable = outcomeUnknown, true
 		if body != nil && body.seal() {

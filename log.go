@@ -20,14 +20,11 @@ type reporter struct {
 	busy bool    // a call is logging changes
 }
 
-func (r *reporter) attempt(ctx context.Context, c *call, began time.Time, resp *http.Response, err error) {
+func (r *reporter) attempt(ctx context.Context, c *call, req *http.Request, began time.Time, resp *http.Response, err error) {
 	if r == nil || !r.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)))
-	if c.auth.used != nil {
-		attrs = append(attrs, slog.String("key_id", c.auth.used.keyID))
-	}
+	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)), slog.String("key_id", headerValue(req.Header, headerKey)))
 	if resp != nil {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode))
 	} else if err != nil {

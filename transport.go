@@ -93,8 +93,8 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
 	call.auth.signer = t.client.signer
-	signed := hasSignature(req.Header)
-	call.oneShot = signed || hasBody(req) && req.GetBody == nil
+	signed := headerValue(req.Header, headerSignature) != ""
+	call.oneShot = hasBody(req) && req.GetBody == nil
 	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
 	for body := req.Body; ; {
 		resp, result := t.send(call, req, body, signed)
@@ -174,7 +174,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		resp.Request = req
 		assess(&result, attempt, resp)
 	}
-	call.client.reporter.attempt(req.Context(), call, began, resp, result.err)
+	call.client.reporter.attempt(req.Context(), call, attempt, began, resp, result.err)
 	return resp, result
 }
 
@@ -253,14 +253,14 @@ func isAccessHeader(name string) bool {
 	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
 }
 
-// hasSignature reports whether a request is signed already.
-func hasSignature(h http.Header) bool {
-	for name, values := range h {
-		if strings.EqualFold(name, headerSignature) && len(values) > 0 && values[0] != "" {
-			return true
+// headerValue returns the first value of a field whose name may be in any case.
+func headerValue(h http.Header, name string) string {
+	for field, values := range h {
+		if strings.EqualFold(field, name) && len(values) > 0 {
+			return values[0]
 		}
 	}
-	return false
+	return ""
 }
 
 func closeBody(req *http.Request) {
