@@ -253,10 +253,10 @@ func isAccessHeader(name string) bool {
 	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
 }
 
-// headerValue returns the first value of a field whose name may be in any case.
+// headerValue returns the value of a field whose name may be in any case.
 func headerValue(h http.Header, name string) string {
 	for field, values := range h {
-		if strings.EqualFold(field, name) && len(values) > 0 {
+		if strings.EqualFold(field, name) && len(values) > 0 && values[0] != "" {
 			return values[0]
 		}
 	}
