@@ -95,35 +95,24 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	}
 	defer func() { <-r.signer.rotating }()
 
-	if err := r.ended(ctx, StageInspect, r.inspect(ctx)); err != nil {
-		return nil, err
+	for _, step := range []struct {
+		stage RotationStage
+		run   func(context.Context) error
+	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}} {
+		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.ended(ctx, StageCreate, r.create(ctx)); err != nil {
-		return nil, err
-	}
-	err := r.stage(ctx, r.verify)
-	if err != nil && r.stage(ctx, r.takeBack) == nil {
-		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
-	}
-	if err := r.ended(ctx, StageVerify, err); err != nil {
-		return nil, err
-	}
-	if err := r.ended(ctx, StageSave, r.stage(ctx, r.save)); err != nil {
-		return nil, err
-	}
-	r.privateKey = PrivateKeyPEM{} // the store has it
-	if !req.KeepOld {
-		r.signer.retired.Store(r.old.keyID, true)
-	}
-	r.signer.switchTo(r.new, nil)
+	r.switchKey()
 	response := &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning}
 	if req.KeepOld {
 		return response, nil
 	}
-	response.OldKeyGone, err = r.deleteOld(ctx)
+	gone, err := r.deleteOld(ctx)
 	if err := r.ended(ctx, StageDelete, err); err != nil {
 		return nil, err
 	}
+	response.OldKeyGone = gone
 	return response, nil
 }
 

@@ -217,9 +217,18 @@ func (r *rotation) lookUp(ctx context.Context, err error) error {
 	})
 }
 
-// verify makes a call with the new key and compares its rights with the old
-// one's.
+// verify tries the new key, and deletes it again if that fails.
 func (r *rotation) verify(ctx context.Context) error {
+	err := r.stage(ctx, r.try)
+	takeBack := func(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
+	if err != nil && r.stage(ctx, takeBack) == nil {
+		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
+	}
+	return err
+}
+
+// try makes a call with the new key and compares its rights with the old one's.
+func (r *rotation) try(ctx context.Context) error {
 	return patiently(ctx, func() (again bool, err error) {
 		list, err := r.listAsNew(ctx)
 		if err != nil {
@@ -280,11 +289,19 @@ func sameRights(a, b *APIKey) bool {
 		(a.Subaccount == nil) == (b.Subaccount == nil) && (a.Subaccount == nil || *a.Subaccount == *b.Subaccount)
 }
 
-// takeBack deletes the new key again.
-func (r *rotation) takeBack(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
-
 // save has the store save the key.
-func (r *rotation) save(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) }
+func (r *rotation) save(ctx context.Context) error {
+	return r.stage(ctx, func(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) })
+}
+
+// switchKey has the signer sign with the new key, which the store has now.
+func (r *rotation) switchKey() {
+	r.privateKey = PrivateKeyPEM{}
+	if !r.req.KeepOld {
+		r.signer.retired.Store(r.old.keyID, true)
+	}
+	r.signer.switchTo(r.new, nil)
+}
 
 // deleteOld deletes the old key when its grace is over, and reports whether it
 // was gone already, which is as good. A 401 may come from a place where the new
