@@ -40,8 +40,8 @@ func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err e
 	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
 }
 
-// attrs are what the events of one attempt have in common. The path of an endpoint
-// method is below the base URL.
+// attrs are what the events of one attempt have in common. The path of an endpoint method is below
+// the base URL.
 func (c *call) attrs() []slog.Attr {
 	path := c.path
 	if c.name != "" {
@@ -65,9 +65,9 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
 }
 
-// signer logs the changes of the signer that this client has not logged yet. It
-// logs them without a lock, so that a handler that blocks holds up no other call,
-// and in their order: while one call does, the others leave it to that one.
+// signer logs the changes of the signer that this client has not logged yet. It logs them without a
+// lock, so that a handler that blocks holds up no other call, and in their order: while one call
+// does, the others leave it to that one.
 func (r *reporter) signer(ctx context.Context) {
 	if r == nil {
 		return
@@ -88,9 +88,8 @@ func (r *reporter) signer(ctx context.Context) {
 	}
 }
 
-// A change is something that happened to a signer. It links to the next one, so
-// that each client that logs can follow at its own pace, and those that were
-// logged by all are garbage.
+// A change is something that happened to a signer. It links to the next one, so that each client
+// that logs can follow at its own pace, and those that were logged by all are garbage.
 type change struct {
 	level   slog.Level
 	message string
@@ -98,8 +97,8 @@ type change struct {
 	next    atomic.Pointer[change]
 }
 
-// changes are the changes of one signer. Whoever changes the signer's key or
-// clock holds mu meanwhile, so that they are in the order in which they happened.
+// changes are the changes of one signer. Whoever changes the signer's key or clock holds mu
+// meanwhile, so that they are in the order in which they happened.
 type changes struct {
 	mu       sync.Mutex
 	last     *change
@@ -126,8 +125,8 @@ func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
 		slog.Duration("offset", offset), slog.Duration("previous", previous), slog.String("key_id", keyID))
 }
 
-// sourceFailed adds that a source did not help: the first time of a kind at once,
-// the same again at most once a minute, since a dead key can be refused all night.
+// sourceFailed adds that a source did not help: the first time of a kind at once, the same again at
+// most once a minute, since a dead key can be refused all night.
 func (c *changes) sourceFailed(keyID, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
