@@ -55,6 +55,12 @@ func rotateElsewhere(t *testing.T, exchange *kalshitest.Server, old *kalshi.Sign
 	return made
 }
 
+// keyFileText returns the text of a key file. What a bot reads from its secret
+// manager or Kubernetes is the same.
+func keyFileText(key kalshitest.Key) string {
+	return "KALSHI_API_KEY_ID=" + key.ID + "\n" + key.PrivateKey
+}
+
 // newClient returns a client of that base URL which sends with hc.
 func newClient(t *testing.T, signer *kalshi.Signer, baseURL string, hc *http.Client, opts ...kalshi.Option) *kalshi.Client {
 	t.Helper()

@@ -104,9 +104,9 @@ func TestRetryablehttp_FollowsRotation(t *testing.T) {
 	retryableOf(hc).RetryWaitMin = time.Millisecond
 	exchange.Inject(kalshitest.Fault{Answer: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		made := exchange.AddKey(kalshitest.Key{Name: "rotated"})
-		key, err := kalshi.ParsePrivateKey([]byte(made.PrivateKey))
+		credentials, err := kalshi.ParseCredentials([]byte(keyFileText(made)))
 		assert.NoError(t, err)
-		assert.NoError(t, client.Signer().Replace(made.ID, key))
+		assert.NoError(t, client.Signer().Replace(credentials))
 		w.WriteHeader(http.StatusBadGateway)
 	})})
 

@@ -2,8 +2,8 @@ package ecosystem_test
 
 import (
 	"context"
-	"crypto"
 	"net/http"
+	"path/filepath"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -30,9 +30,8 @@ func TestWebSocket_ReconnectsAfterRotation(t *testing.T) {
 	exchange, oldSigner := newExchange(t)
 	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
 	current := kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
-	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
-		key, err := kalshi.ParsePrivateKey([]byte(current.PrivateKey))
-		return current.ID, key, err
+	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+		return kalshi.ParseCredentials([]byte(keyFileText(current)))
 	})
 	require.NoError(t, err)
 	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
@@ -85,7 +84,7 @@ func TestWebSocket_StaysOpenThroughRotation(t *testing.T) {
 	require.NoError(t, err)
 	defer before.CloseNow()
 	rotated, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{
-		Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }, // a bot stores the key here
+		Store: kalshi.KeyFile(filepath.Join(t.TempDir(), "key.pem")),
 	})
 	require.NoError(t, err)
 

@@ -43,7 +43,7 @@ func rotate(ctx context.Context, s *example.Session) error {
 	if err != nil {
 		return err
 	}
-	req.Save = file.Save
+	req.Store = file
 	fmt.Println("Key file ", file)
 	rotated, err := s.Client.RotateAPIKey(ctx, req)
 	if err != nil {
@@ -77,7 +77,7 @@ func explain(err error) error {
 	case len(failed.Candidates) > 0:
 		account = "has new keys that may be the lost one: " + strings.Join(failed.Candidates, ", ")
 		todo = "delete those that nobody uses (examples/delete -id ID), then try again"
-	case failed.Key != nil || failed.NewKeyID != "" && failed.Stage == kalshi.StageMint:
+	case failed.NewKeyID != "":
 		account = "has both keys"
 		todo = "delete the new one (examples/delete -id " + failed.NewKeyID + "), then try again"
 	case errors.As(err, &unknown):

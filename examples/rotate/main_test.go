@@ -75,11 +75,11 @@ func TestRotate_Of(t *testing.T) {
 	set(t, &of, new(kalshi.KeyFile(path)))
 	require.NoError(t, rotate(t.Context(), connect(t)))
 
-	id, _, err := kalshi.KeyFile(path).Load(t.Context())
+	credentials, err := kalshi.KeyFile(path).Load(t.Context())
 	require.NoError(t, err)
 	require.Len(t, srv.Keys(), 2)
 	assert.Equal(t, srv.KeyID, srv.Keys()[0].ID)
-	assert.Equal(t, id, srv.Keys()[1].ID)
+	assert.Equal(t, credentials.KeyID(), srv.Keys()[1].ID)
 	assert.Equal(t, bot.Scopes, srv.Keys()[1].Scopes)
 }
 
@@ -110,12 +110,12 @@ func TestRotate_Explains(t *testing.T) {
 		{
 			name:  "the new key is refused",
 			fault: kalshitest.Fault{Method: http.MethodPost, Status: http.StatusForbidden},
-			want:  []string{"at mint", "is unchanged", "has the old key only", "try again"}, keys: 1,
+			want:  []string{"at create", "is unchanged", "has the old key only", "try again"}, keys: 1,
 		},
 		{
 			name:  "the response with the new key is lost",
 			fault: kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true},
-			want:  []string{"at mint", "is unchanged", "may be the lost one", "delete those that nobody uses"}, keys: 2,
+			want:  []string{"at create", "is unchanged", "may be the lost one", "delete those that nobody uses"}, keys: 2,
 		},
 		{
 			name:       "the file cannot be replaced",

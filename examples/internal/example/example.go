@@ -171,6 +171,17 @@ func (f *KeyFlags) Out(s *Session) (string, error) {
 	return s.tempFile("key.pem")
 }
 
+// WriteNewFile writes a file that only its owner may read. It never overwrites
+// one.
+func WriteNewFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
 // PrintKeys prints a table of keys.
 func PrintKeys(keys []kalshi.APIKey) {
 	fmt.Printf("%-38s%-22s%-32s%s\n", "ID", "NAME", "SCOPES", "SUB-ACCOUNT")
