@@ -86,17 +86,17 @@ func (d *doctor) checkClock(context.Context) []line {
 	if d.service == nil {
 		return nil
 	}
-	offset, side := d.service.offset.Abs(), "behind"
+	offset, side := d.service.offset.Abs(), "behind the service's"
 	if d.service.offset < 0 {
-		side = "ahead of"
+		side = "ahead of the service's"
 	}
 	switch {
 	case !d.service.dated:
 		return look(do, "the service did not tell the time")
 	case offset > corrected:
-		return wrong(do, "%v %s the service's, more than the SDK corrects", offset, side)
+		return wrong(do, "%s by %v, more than the SDK corrects", side, offset)
 	case offset > accepted:
-		return look(do, "%v %s the service's; the SDK corrects it, other programs do not", offset, side)
+		return look(do, "%s by %v; the SDK corrects it, other programs do not", side, offset)
 	}
 	return ok("within %v of the service's", offset+time.Second)
 }

@@ -65,11 +65,14 @@ func TestStages_Grace(t *testing.T) {
 func TestStages_Quiet(t *testing.T) {
 	set(t, grace, time.Hour)
 	set(t, keepOld, true)
-	var out strings.Builder
-	logger := slog.New(&stages{out: &out, stop: func() {}})
-	logger.Warn("kalshi: clock corrected", "offset", time.Hour)
-	logger.Info("kalshi: rotation", "stage", "save")
-	assert.Equal(t, "Saved      the new key, which signs from now on\n", out.String())
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		logger := slog.New(&stages{out: &out, stop: func() {}})
+		logger.Warn("kalshi: another event", "stage", kalshi.StageDelete)
+		logger.Info("kalshi: rotation", "stage", kalshi.StageSave)
+		synctest.Wait()
+		assert.Equal(t, "Saved      the new key, which signs from now on\n", out.String())
+	})
 }
 
 // A file is no terminal.
