@@ -25,8 +25,10 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// An exchange is two stand-ins, and a bot's key in a key file of the first.
+// An exchange is two stand-ins, and the set-up of a bot that uses the first.
 type exchange struct {
+	t                *testing.T
+	vars             map[string]string
 	production, demo *kalshitest.Server
 	bot              kalshitest.Key
 	file             string
@@ -34,24 +36,23 @@ type exchange struct {
 
 func newExchange(t *testing.T) *exchange {
 	t.Helper()
-	e := &exchange{production: kalshitest.NewServer(), demo: kalshitest.NewServer(), file: filepath.Join(t.TempDir(), "key.pem")}
+	e := &exchange{t: t, production: kalshitest.NewServer(), demo: kalshitest.NewServer(), file: filepath.Join(t.TempDir(), "key.pem")}
 	t.Cleanup(e.production.Close)
 	t.Cleanup(e.demo.Close)
 	e.production.SetRegionExpiration(time.Now().AddDate(0, 1, 0))
-	e.use(t, kalshitest.Key{Name: "bot"})
+	e.vars = map[string]string{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": e.production.URL}
+	e.use(kalshitest.Key{Name: "bot"})
 	return e
 }
 
 // use makes a key of the exchange's the bot's.
-func (e *exchange) use(t *testing.T, key kalshitest.Key) {
-	t.Helper()
+func (e *exchange) use(key kalshitest.Key) {
 	e.bot = e.production.AddKey(key)
-	e.write(t, "KALSHI_API_KEY_ID="+e.bot.ID+"\n"+e.bot.PrivateKey)
+	e.write("KALSHI_API_KEY_ID=" + e.bot.ID + "\n" + e.bot.PrivateKey)
 }
 
-func (e *exchange) write(t *testing.T, text string) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(e.file, []byte(text), 0o600))
+func (e *exchange) write(text string) {
+	require.NoError(e.t, os.WriteFile(e.file, []byte(text), 0o600))
 }
 
 // setenv sets these variables and no others.
@@ -80,9 +81,10 @@ func (l loopback) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // diagnose returns the lines, of text and of JSON, in which there must be no
 // secret.
-func (e *exchange) diagnose(t *testing.T, variables map[string]string) (text string, lines []line, status int) {
+func (e *exchange) diagnose() (text string, lines []line, status int) {
+	t := e.t
 	t.Helper()
-	setenv(t, variables)
+	setenv(t, e.vars)
 	environments := []environment{{"production", e.production.URL}, {"demo", e.demo.URL}}
 	found := newDoctor(environments, loopback{t}).examine(t.Context())
 	var out, asJSON bytes.Buffer
@@ -123,7 +125,7 @@ func forms(t *testing.T, private string) map[string]string {
 
 func TestDoctor_AllWell(t *testing.T) {
 	e := newExchange(t)
-	text, lines, status := e.diagnose(t, map[string]string{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": e.production.URL})
+	text, lines, status := e.diagnose()
 	assert.Zero(t, status)
 	for _, l := range lines {
 		assert.Equal(t, "ok", l.Status, text)
@@ -160,142 +162,140 @@ func TestRun(t *testing.T) {
 
 // Each broken set-up has its line, with what to do.
 func TestDoctor_Broken(t *testing.T) {
-	type vars = map[string]string
 	tests := []struct {
 		name   string
-		breaks func(t *testing.T, e *exchange, v vars)
+		breaks func(*exchange)
 		want   string // a line, up to what to do
 		do     string // what to do
 		status int
 	}{
-		{"names that others use", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY"], v["KALSHI_PRIVATE_KEY_FILE"] = e.bot.ID, e.file
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"names that others use", func(e *exchange) {
+			e.vars["KALSHI_API_KEY"], e.vars["KALSHI_PRIVATE_KEY_FILE"] = e.bot.ID, e.file
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, "! variables  KALSHI_PRIVATE_KEY_FILE is set", "the SDK reads KALSHI_PRIVATE_KEY_PATH", 1},
-		{"an environment's name", func(t *testing.T, e *exchange, v vars) { v["KALSHI_DEMO"] = "true" },
+		{"an environment's name", func(e *exchange) { e.vars["KALSHI_DEMO"] = "true" },
 			"! variables  KALSHI_DEMO is set", "KALSHI_BASE_URL", 0},
-		{"quotes", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY_ID"], v["KALSHI_PRIVATE_KEY"] = e.bot.ID, `"`+e.bot.PrivateKey+`"`
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"quotes", func(e *exchange) {
+			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, `"`+e.bot.PrivateKey+`"`
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, "! variables  KALSHI_PRIVATE_KEY is in quotes", "Docker", 0},
-		{"the base64 of a PEM", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY_ID"], v["KALSHI_PRIVATE_KEY"] = e.bot.ID, base64.StdEncoding.EncodeToString([]byte(e.bot.PrivateKey))
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"the base64 of a PEM", func(e *exchange) {
+			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, base64.StdEncoding.EncodeToString([]byte(e.bot.PrivateKey))
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, "✓ key        KALSHI_PRIVATE_KEY holds the base64 of a PEM", "", 0},
-		{"line ends of two characters", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY_ID"], v["KALSHI_PRIVATE_KEY"] = e.bot.ID, strings.ReplaceAll(e.bot.PrivateKey, "\n", `\n`)
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"line ends of two characters", func(e *exchange) {
+			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, strings.ReplaceAll(e.bot.PrivateKey, "\n", `\n`)
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, `! key        it has \n as two characters`, "in a file", 0},
-		{"one line", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY_ID"], v["KALSHI_PRIVATE_KEY"] = e.bot.ID, strings.ReplaceAll(e.bot.PrivateKey, "\n", " ")
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"one line", func(e *exchange) {
+			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, strings.ReplaceAll(e.bot.PrivateKey, "\n", " ")
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, "! key        it has all of it on one line", "in a file", 0},
-		{"the line ends of Windows", func(t *testing.T, e *exchange, v vars) {
-			e.write(t, strings.ReplaceAll("KALSHI_API_KEY_ID="+e.bot.ID+"\n"+e.bot.PrivateKey, "\n", "\r\n"))
+		{"the line ends of Windows", func(e *exchange) {
+			e.write(strings.ReplaceAll("KALSHI_API_KEY_ID="+e.bot.ID+"\n"+e.bot.PrivateKey, "\n", "\r\n"))
 		}, "! key        it has the line ends of Windows", "in a file", 0},
-		{"a PEM that is cut off", func(t *testing.T, e *exchange, v vars) {
-			e.write(t, "KALSHI_API_KEY_ID="+e.bot.ID+"\n"+e.bot.PrivateKey[:60])
+		{"a PEM that is cut off", func(e *exchange) {
+			e.write("KALSHI_API_KEY_ID=" + e.bot.ID + "\n" + e.bot.PrivateKey[:60])
 		}, "✗ key        KALSHI_PRIVATE_KEY_PATH", "copy the whole PEM again", 1},
-		{"a public key", func(t *testing.T, e *exchange, v vars) { e.write(t, e.bot.PublicKey) },
+		{"a public key", func(e *exchange) { e.write(e.bot.PublicKey) },
 			"✗ key        KALSHI_PRIVATE_KEY_PATH", "use the private key", 1},
-		{"a PEM in the place of its path", func(t *testing.T, e *exchange, v vars) { v["KALSHI_PRIVATE_KEY_PATH"] = e.bot.PrivateKey },
+		{"a PEM in the place of its path", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY_PATH"] = e.bot.PrivateKey },
 			"✗ key        KALSHI_PRIVATE_KEY_PATH is the text of a key", "use the name of its file", 1},
-		{"a path in the place of the PEM", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_API_KEY_ID"], v["KALSHI_PRIVATE_KEY"] = e.bot.ID, e.file
-			delete(v, "KALSHI_PRIVATE_KEY_PATH")
+		{"a path in the place of the PEM", func(e *exchange) {
+			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, e.file
+			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
 		}, "✗ key        KALSHI_PRIVATE_KEY has no BEGIN", "not the name of its file", 1},
-		{"a path and a PEM", func(t *testing.T, e *exchange, v vars) { v["KALSHI_PRIVATE_KEY"] = e.bot.PrivateKey },
+		{"a path and a PEM", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY"] = e.bot.PrivateKey },
 			"✗ key        KALSHI_PRIVATE_KEY and KALSHI_PRIVATE_KEY_PATH are both set", "unset one", 1},
-		{"no file", func(t *testing.T, e *exchange, v vars) { v["KALSHI_PRIVATE_KEY_PATH"] = e.file + ".bak" },
+		{"no file", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY_PATH"] = e.file + ".bak" },
 			"✗ key        KALSHI_PRIVATE_KEY_PATH: open ", "whole path", 1},
-		{"no ID", func(t *testing.T, e *exchange, v vars) { e.write(t, e.bot.PrivateKey) },
+		{"no ID", func(e *exchange) { e.write(e.bot.PrivateKey) },
 			"✗ key        KALSHI_API_KEY_ID is not set", "add the line KALSHI_API_KEY_ID=<id>", 1},
-		{"an ID in brackets", func(t *testing.T, e *exchange, v vars) {
-			e.write(t, e.bot.PrivateKey)
-			v["KALSHI_API_KEY_ID"] = "<" + e.bot.ID + ">"
+		{"an ID in brackets", func(e *exchange) {
+			e.write(e.bot.PrivateKey)
+			e.vars["KALSHI_API_KEY_ID"] = "<" + e.bot.ID + ">"
 		}, "✗ key        KALSHI_API_KEY_ID has ", "copy it again", 1},
-		{"an ID that is cut off", func(t *testing.T, e *exchange, v vars) {
-			e.write(t, e.bot.PrivateKey)
-			v["KALSHI_API_KEY_ID"] = e.bot.ID[:35]
+		{"an ID that is cut off", func(e *exchange) {
+			e.write(e.bot.PrivateKey)
+			e.vars["KALSHI_API_KEY_ID"] = e.bot.ID[:35]
 		}, "! key ID     it has 35 characters", "all of it", 1},
-		{"two IDs", func(t *testing.T, e *exchange, v vars) { v["KALSHI_API_KEY_ID"] = e.production.KeyID },
+		{"two IDs", func(e *exchange) { e.vars["KALSHI_API_KEY_ID"] = e.production.KeyID },
 			"! key ID", "unset KALSHI_API_KEY_ID", 0},
-		{"a file that all may read", func(t *testing.T, e *exchange, v vars) { require.NoError(t, os.Chmod(e.file, 0o644)) },
+		{"a file that all may read", func(e *exchange) { require.NoError(e.t, os.Chmod(e.file, 0o644)) },
 			"! file", "chmod 600 ", 0},
-		{"a URL that is none", func(t *testing.T, e *exchange, v vars) { v["KALSHI_BASE_URL"] = "demo" },
+		{"a URL that is none", func(e *exchange) { e.vars["KALSHI_BASE_URL"] = "demo" },
 			"✗ base URL   base URL lacks https://", kalshi.DemoBaseURL, 1},
-		{"the path of another version", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_BASE_URL"] = strings.Replace(e.production.URL, "/v2", "/v1", 1)
+		{"the path of another version", func(e *exchange) {
+			e.vars["KALSHI_BASE_URL"] = strings.Replace(e.production.URL, "/v2", "/v1", 1)
 		}, "✗ base URL   the host is production's, but the path is not /trade-api/v2", "/trade-api/v2", 1},
-		{"a dead host", func(t *testing.T, e *exchange, v vars) {
-			v["KALSHI_BASE_URL"] = "https://trading-api.kalshi.com/trade-api/v2"
+		{"a dead host", func(e *exchange) {
+			e.vars["KALSHI_BASE_URL"] = "https://trading-api.kalshi.com/trade-api/v2"
 		},
 			"✗ base URL   base URL", "https://", 1},
-		{"nothing listens", func(t *testing.T, e *exchange, v vars) { e.production.Close() },
+		{"nothing listens", func(e *exchange) { e.production.Close() },
 			"✗ service    not reached: ", "firewalls", 1},
-		{"a certificate of nobody's", func(t *testing.T, e *exchange, v vars) {
+		{"a certificate of nobody's", func(e *exchange) {
 			front := httptest.NewUnstartedServer(http.NotFoundHandler())
 			front.Config.ErrorLog = log.New(io.Discard, "", 0)
 			front.StartTLS()
-			t.Cleanup(front.Close)
-			v["KALSHI_BASE_URL"] = front.URL + "/trade-api/v2"
+			e.t.Cleanup(front.Close)
+			e.vars["KALSHI_BASE_URL"] = front.URL + "/trade-api/v2"
 		}, "✗ service    not reached: tls: failed to verify", "date of this machine", 1},
-		{"a page in the way", func(t *testing.T, e *exchange, v vars) {
+		{"a page in the way", func(e *exchange) {
 			e.production.Inject(kalshitest.Fault{Status: http.StatusForbidden, Body: "<html>"})
 		}, "✗ service    this is not the API: 403", "proxies", 1},
-		{"an API that has moved", func(t *testing.T, e *exchange, v vars) {
+		{"an API that has moved", func(e *exchange) {
 			e.production.Inject(kalshitest.Fault{Status: http.StatusUnauthorized, Body: "API has been moved to elsewhere"})
 		}, `✗ service    this is not the API: 401 "API has been moved to elsewhere"`, "KALSHI_BASE_URL", 1},
-		{"a service that is down", func(t *testing.T, e *exchange, v vars) {
+		{"a service that is down", func(e *exchange) {
 			e.production.Inject(kalshitest.Fault{Status: http.StatusServiceUnavailable, Body: kalshitest.ServiceUnavailableBody})
 		}, "✗ service    it is busy or down: 503", "later", 1},
-		{"a clock an hour behind", func(t *testing.T, e *exchange, v vars) { e.production.SetClockOffset(time.Hour) },
+		{"a clock an hour behind", func(e *exchange) { e.production.SetClockOffset(time.Hour) },
 			"! clock      behind the service's by ", "timedatectl", 0},
-		{"a clock three days ahead", func(t *testing.T, e *exchange, v vars) { e.production.SetClockOffset(-72 * time.Hour) },
+		{"a clock three days ahead", func(e *exchange) { e.production.SetClockOffset(-72 * time.Hour) },
 			"✗ clock      ahead of the service's by 7", "timedatectl", 1},
-		{"a demo key in production", func(t *testing.T, e *exchange, v vars) {
+		{"a demo key in production", func(e *exchange) {
 			demo := e.demo.AddKey(kalshitest.Key{})
-			e.write(t, "KALSHI_API_KEY_ID="+demo.ID+"\n"+demo.PrivateKey)
+			e.write("KALSHI_API_KEY_ID=" + demo.ID + "\n" + demo.PrivateKey)
 		}, "✗ account    the ID is not known in production, but in demo", "KALSHI_BASE_URL=http", 1},
-		{"a production key in demo", func(t *testing.T, e *exchange, v vars) { v["KALSHI_BASE_URL"] = e.demo.URL },
+		{"a production key in demo", func(e *exchange) { e.vars["KALSHI_BASE_URL"] = e.demo.URL },
 			"✗ account    the ID is not known in demo, but in production", "KALSHI_BASE_URL=http", 1},
-		{"a demo key of a sub-account in production", func(t *testing.T, e *exchange, v vars) {
+		{"a demo key of a sub-account in production", func(e *exchange) {
 			demo := e.demo.AddKey(kalshitest.Key{Subaccount: new(3)})
-			e.write(t, "KALSHI_API_KEY_ID="+demo.ID+"\n"+demo.PrivateKey)
+			e.write("KALSHI_API_KEY_ID=" + demo.ID + "\n" + demo.PrivateKey)
 		}, "✗ account    the ID is not known in production, but in demo", "KALSHI_BASE_URL=http", 1},
-		{"a deleted key", func(t *testing.T, e *exchange, v vars) {
+		{"a deleted key", func(e *exchange) {
 			other := kalshitest.NewServer()
-			t.Cleanup(other.Close)
-			e.write(t, "KALSHI_API_KEY_ID="+other.KeyID+"\n"+other.PrivateKey)
+			e.t.Cleanup(other.Close)
+			e.write("KALSHI_API_KEY_ID=" + other.KeyID + "\n" + other.PrivateKey)
 		}, "✗ account    the ID is known neither in production nor in demo", "deleted", 1},
-		{"another key's ID", func(t *testing.T, e *exchange, v vars) {
-			e.write(t, "KALSHI_API_KEY_ID="+e.production.KeyID+"\n"+e.bot.PrivateKey)
+		{"another key's ID", func(e *exchange) {
+			e.write("KALSHI_API_KEY_ID=" + e.production.KeyID + "\n" + e.bot.PrivateKey)
 		}, "✗ account    the private key is not the one of this ID", "fingerprint", 1},
-		{"a key that may only read", func(t *testing.T, e *exchange, v vars) {
-			e.use(t, kalshitest.Key{Name: "eyes", Scopes: []string{"read"}})
+		{"a key that may only read", func(e *exchange) {
+			e.use(kalshitest.Key{Name: "eyes", Scopes: []string{"read"}})
 		},
 			`✓ account    the key is known, and signs: "eyes", scopes [read], may not trade`, "", 0},
-		{"a sub-account's key", func(t *testing.T, e *exchange, v vars) { e.use(t, kalshitest.Key{Subaccount: new(0)}) },
+		{"a sub-account's key", func(e *exchange) { e.use(kalshitest.Key{Subaccount: new(0)}) },
 			"✓ account    the key is known, and signs, for one sub-account", "", 0},
-		{"a sub-account's key that gets a 401", func(t *testing.T, e *exchange, v vars) {
+		{"a sub-account's key that gets a 401", func(e *exchange) {
 			e.production.Inject(kalshitest.Fault{KeyID: e.bot.ID, Status: http.StatusUnauthorized, Body: `{"error":{"code":"unauthorized","message":"not for you"}}`})
 		}, "! account    401, but not for the ID", "a call that the bot makes", 0},
-		{"a key that may not list", func(t *testing.T, e *exchange, v vars) { e.use(t, kalshitest.Key{Scopes: []string{"write::trade"}}) },
+		{"a key that may not list", func(e *exchange) { e.use(kalshitest.Key{Scopes: []string{"write::trade"}}) },
 			"! account    the key is known, and signs, but may not list keys: insufficient scope", "scopes", 0},
-		{"headers that are dropped", func(t *testing.T, e *exchange, v vars) {
+		{"headers that are dropped", func(e *exchange) {
 			e.production.Inject(kalshitest.Fault{KeyID: e.bot.ID, Status: http.StatusUnauthorized, Body: `{"error":{"code":"token_authentication_failure","message":"token authentication failure"}}`})
 		}, "✗ account    the signature did not arrive", "proxy", 1},
-		{"no attestation", func(t *testing.T, e *exchange, v vars) { e.production.SetRegionExpiration(time.Time{}) },
+		{"no attestation", func(e *exchange) { e.production.SetRegionExpiration(time.Time{}) },
 			"! account    the location attestation is missing", "verify your location", 0},
-		{"an attestation that lapsed", func(t *testing.T, e *exchange, v vars) { e.production.SetRegionExpiration(time.Now().Add(-time.Hour)) },
+		{"an attestation that lapsed", func(e *exchange) { e.production.SetRegionExpiration(time.Now().Add(-time.Hour)) },
 			"! account    the location attestation is missing, has ended", "verify your location", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExchange(t)
-			variables := vars{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": e.production.URL}
-			tt.breaks(t, e, variables)
-			text, _, status := e.diagnose(t, variables)
+			tt.breaks(e)
+			text, _, status := e.diagnose()
 			assert.Equal(t, tt.status, status, text)
 			_, after, found := strings.Cut("\n"+text, "\n"+tt.want)
 			require.True(t, found, "no line %q in\n%s", tt.want, text)
@@ -312,7 +312,8 @@ func TestDoctor_AsksNoStranger(t *testing.T) {
 	e := newExchange(t)
 	other := kalshitest.NewServer()
 	t.Cleanup(other.Close)
-	text, _, status := e.diagnose(t, map[string]string{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": other.URL})
+	e.vars["KALSHI_BASE_URL"] = other.URL
+	text, _, status := e.diagnose()
 	assert.Equal(t, 1, status)
 	assert.Contains(t, text, "✗ account    the ID is not known here → ")
 	assert.Empty(t, e.production.Requests())
@@ -321,19 +322,18 @@ func TestDoctor_AsksNoStranger(t *testing.T) {
 
 // Whatever variable a key is put in, in whatever form, it is not printed.
 func TestDoctor_NoSecret(t *testing.T) {
-	e := newExchange(t)
 	for _, name := range []string{
 		"KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY", "KALSHI_PRIVATE_KEY_PATH", "KALSHI_BASE_URL",
 		"KALSHI_API_KEY", "KALSHI_PRIVATE_KEY_B64", "KALSHI_DEMO",
 	} {
-		for form, secret := range forms(t, e.bot.PrivateKey) {
+		for _, form := range []string{"PEM", "base64 of PEM", "base64", "hex", "percent-encoded"} {
 			t.Run(name+" "+form, func(t *testing.T) {
-				variables := map[string]string{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": e.production.URL}
+				e := newExchange(t)
 				if name == "KALSHI_API_KEY_ID" {
-					variables["KALSHI_PRIVATE_KEY"] = e.bot.PrivateKey
+					e.write(e.bot.PrivateKey) // without an ID of its own
 				}
-				variables[name] = secret
-				e.diagnose(t, variables)
+				e.vars[name] = forms(t, e.bot.PrivateKey)[form]
+				e.diagnose()
 			})
 		}
 	}

@@ -195,7 +195,7 @@ func (d *doctor) checkURL(context.Context) []line {
 	return look("make sure that it is yours", "%s is none of the hosts that Kalshi documents", u.Host)
 }
 
-// failed is the line of an error. One of the SDK says the cause, then the cure.
+// failed is the line of an error. One of the SDK says the cause, then what to do.
 func failed(err error) []line {
 	text, do := strings.TrimPrefix(err.Error(), "kalshi: "), "try again"
 	if invalid, isInvalid := errors.AsType[*kalshi.ValidationError](err); isInvalid {

@@ -35,20 +35,22 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := errors.New("unexpected arguments: see -h")
-	switch {
-	case flag.NArg() > 0:
-	case *out == "":
-		err = demonstrate(ctx)
-	default:
-		err = firstKey(ctx, os.Stdin, os.Stdout, *out)
-	}
-	if err != nil {
+	if err := run(*out); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(path string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q: see -h", flag.Arg(0))
+	case path == "":
+		return demonstrate(ctx)
+	}
+	return firstKey(ctx, os.Stdin, os.Stdout, path)
 }
 
 func firstKey(ctx context.Context, in io.Reader, out io.Writer, path string) error {

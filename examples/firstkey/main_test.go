@@ -16,8 +16,8 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A run is a firstkey with pipes for its input and output.
-type run struct {
+// A session is a firstkey with pipes for its input and output.
+type session struct {
 	path  string
 	input *io.PipeWriter
 	shown *io.PipeReader
@@ -25,11 +25,11 @@ type run struct {
 	ended chan error
 }
 
-func start(ctx context.Context, t *testing.T) *run {
+func start(ctx context.Context, t *testing.T) *session {
 	t.Helper()
 	in, input := io.Pipe()
 	shown, out := io.Pipe()
-	r := &run{path: filepath.Join(t.TempDir(), "key.pem"), input: input, shown: shown, ended: make(chan error, 1)}
+	r := &session{path: filepath.Join(t.TempDir(), "key.pem"), input: input, shown: shown, ended: make(chan error, 1)}
 	t.Cleanup(func() { _, _ = input.Close(), in.Close() })
 	go func() {
 		r.ended <- firstKey(ctx, in, out, r.path)
@@ -39,7 +39,7 @@ func start(ctx context.Context, t *testing.T) *run {
 }
 
 // until reads what the program prints, up to this text.
-func (r *run) until(t *testing.T, text string) {
+func (r *session) until(t *testing.T, text string) {
 	t.Helper()
 	for buf, before := make([]byte, 1<<10), r.text.Len(); !strings.Contains(r.text.String()[before:], text); {
 		n, err := r.shown.Read(buf)
@@ -97,9 +97,9 @@ func TestFirstKey(t *testing.T) {
 // says which line to add.
 func TestFirstKey_Interrupted(t *testing.T) {
 	t.Parallel()
-	for name, interrupt := range map[string]func(*run, context.CancelFunc){
-		"end of input": func(r *run, _ context.CancelFunc) { _ = r.input.Close() },
-		"Ctrl-C":       func(_ *run, cancel context.CancelFunc) { cancel() },
+	for name, interrupt := range map[string]func(*session, context.CancelFunc){
+		"end of input": func(r *session, _ context.CancelFunc) { _ = r.input.Close() },
+		"Ctrl-C":       func(_ *session, cancel context.CancelFunc) { cancel() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
