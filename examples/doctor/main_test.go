@@ -132,7 +132,7 @@ func TestDoctor_AllWell(t *testing.T) {
 	}
 	credentials, err := kalshi.KeyFile(e.file).Load(t.Context())
 	require.NoError(t, err)
-	for _, want := range []string{"ed25519", credentials.Fingerprint(), "mode 0600", e.bot.ID, "production, " + e.production.URL, "response in", `"bot", scopes [read write]`, "attested until"} {
+	for _, want := range []string{"ed25519", credentials.Fingerprint(), "mode 0600", e.bot.ID, "production, " + e.production.URL, "response in", `"bot", scopes [read write]`, "attestation ends at"} {
 		assert.Contains(t, text, want)
 	}
 	assert.Empty(t, e.demo.Requests(), "an ID goes to another environment only if it is unknown here")
@@ -172,7 +172,7 @@ func TestDoctor_Broken(t *testing.T) {
 		{"names that others use", func(e *exchange) {
 			e.vars["KALSHI_API_KEY"], e.vars["KALSHI_PRIVATE_KEY_FILE"] = e.bot.ID, e.file
 			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
-		}, "! variables  KALSHI_PRIVATE_KEY_FILE is set", "the SDK reads KALSHI_PRIVATE_KEY_PATH", 1},
+		}, "✗ variables  KALSHI_PRIVATE_KEY_FILE is set", "name it KALSHI_PRIVATE_KEY_PATH", 1},
 		{"an environment's name", func(e *exchange) { e.vars["KALSHI_DEMO"] = "true" },
 			"! variables  KALSHI_DEMO is set", "KALSHI_BASE_URL", 0},
 		{"quotes", func(e *exchange) {
@@ -224,14 +224,14 @@ func TestDoctor_Broken(t *testing.T) {
 		{"a file that all may read", func(e *exchange) { require.NoError(e.t, os.Chmod(e.file, 0o644)) },
 			"! file", "chmod 600 ", 0},
 		{"a URL that is none", func(e *exchange) { e.vars["KALSHI_BASE_URL"] = "demo" },
-			"✗ base URL   base URL lacks https://", kalshi.DemoBaseURL, 1},
+			"✗ base URL   lacks https://", kalshi.DemoBaseURL, 1},
 		{"the path of another version", func(e *exchange) {
 			e.vars["KALSHI_BASE_URL"] = strings.Replace(e.production.URL, "/v2", "/v1", 1)
 		}, "✗ base URL   the host is production's, but the path is not /trade-api/v2", "/trade-api/v2", 1},
 		{"a dead host", func(e *exchange) {
 			e.vars["KALSHI_BASE_URL"] = "https://trading-api.kalshi.com/trade-api/v2"
 		},
-			"✗ base URL   base URL", "https://", 1},
+			"✗ base URL   ", "https://", 1},
 		{"nothing listens", func(e *exchange) { e.production.Close() },
 			"✗ service    not reached: ", "firewalls", 1},
 		{"a certificate of nobody's", func(e *exchange) {
@@ -287,9 +287,13 @@ func TestDoctor_Broken(t *testing.T) {
 			e.production.Inject(kalshitest.Fault{KeyID: e.bot.ID, Status: http.StatusUnauthorized, Body: `{"error":{"code":"token_authentication_failure","message":"token authentication failure"}}`})
 		}, "✗ account    the signature did not arrive", "proxy", 1},
 		{"no attestation", func(e *exchange) { e.production.SetRegionExpiration(time.Time{}) },
-			"! account    the location attestation is missing", "verify your location", 0},
+			"! account    the location was never attested", "verify your location", 0},
+		{"an attestation that ends soon", func(e *exchange) { e.production.SetRegionExpiration(time.Now().Add(time.Hour)) },
+			"! account    the location attestation ends at ", "verify your location", 0},
+		{"another name beside the right one", func(e *exchange) { e.vars["KALSHI_API_KEY"] = e.bot.ID },
+			"! variables  KALSHI_API_KEY is set", "unset it", 0},
 		{"an attestation that lapsed", func(e *exchange) { e.production.SetRegionExpiration(time.Now().Add(-time.Hour)) },
-			"! account    the location attestation is missing, has ended", "verify your location", 0},
+			"! account    the location attestation has ended at ", "verify your location", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -124,11 +124,17 @@ func (d *doctor) checkAccount(ctx context.Context) []line {
 		}
 	}
 	end, attested := keys.RegionExpiration()
-	if !attested || time.Until(end) < 3*24*time.Hour {
-		const do = "verify your location in Kalshi's app, or orders in Sports, Elections and Entertainment get a 403"
-		return append(lines, look(do, "the location attestation is missing, has ended or ends within 3 days")...)
+	text := "the location attestation ends at " + end.UTC().Format(time.RFC3339)
+	switch left := time.Until(end); {
+	case !attested:
+		text = "the location was never attested"
+	case left < 0:
+		text = strings.Replace(text, "ends", "has ended", 1)
+	case left > 3*24*time.Hour:
+		return append(lines, ok("%s", text)...)
 	}
-	return append(lines, ok("the location is attested until %s", end.UTC().Format(time.RFC3339))...)
+	const do = "verify your location in Kalshi's app, or orders in Sports, Elections and Entertainment get a 403"
+	return append(lines, look(do, "%s", text)...)
 }
 
 func (d *doctor) list(ctx context.Context, baseURL string) (*kalshi.GetAPIKeysResponse, error) {

@@ -83,8 +83,12 @@ func (d *doctor) checkVariables(context.Context) (lines []line) {
 		{"KALSHI_PRIVATE_KEY_PEM", "KALSHI_PRIVATE_KEY"}, {"KALSHI_PRIVATE_KEY_FILE", "KALSHI_PRIVATE_KEY_PATH"},
 		{"KALSHI_ENV", "KALSHI_BASE_URL"}, {"KALSHI_DEMO", "KALSHI_BASE_URL"},
 	} {
-		if value(names[0]) != "" {
-			lines = append(lines, look("unset it; the SDK reads "+names[1], "%s is set, and the SDK ignores it", names[0])...)
+		switch {
+		case value(names[0]) == "":
+		case value(names[1]) == "" && d.signer == nil && names[1] != "KALSHI_BASE_URL":
+			lines = append(lines, wrong("name it "+names[1], "%s is set, and the SDK ignores it", names[0])...)
+		default:
+			lines = append(lines, look("unset it: the SDK reads "+names[1], "%s is set, and the SDK ignores it", names[0])...)
 		}
 	}
 	for _, name := range []string{"KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY_PATH", "KALSHI_PRIVATE_KEY", "KALSHI_BASE_URL"} {
@@ -174,7 +178,9 @@ func (d *doctor) checkURL(context.Context) []line {
 	anyone, _ := kalshi.NewSigner("any", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))) // there may be no key
 	client, err := kalshi.NewClient(anyone, base)
 	if err != nil {
-		return failed(err)
+		lines := failed(err)
+		lines[0].Text = strings.TrimPrefix(lines[0].Text, "base URL ")
+		return lines
 	}
 	u, _ := url.Parse(client.BaseURL())
 	for i, e := range d.environments {
