@@ -54,6 +54,9 @@ func rotate(ctx context.Context, s *example.Session) error {
 	if *keepOld {
 		fmt.Println("Kept       the old key", rotated.OldKeyID)
 	}
+	if rotated.OldKeyGone {
+		fmt.Println("Gone       the old key did not exist any more: has another process rotated it, too?")
+	}
 	if rotated.Warning != "" {
 		fmt.Println("Warning   ", rotated.Warning)
 	}
