@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -48,11 +49,8 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func makes(kind string) run {
 	return func(ctx context.Context, s *session) (string, error) {
 		key := s.make(ctx, kind)
-		switch {
-		case key.reply.status == 0:
+		if _, untried := errors.AsType[untriedError](key.err); untried || key.reply.status == 0 {
 			return "", key.err
-		case strings.HasPrefix(kind, "registered ") && key.reply.status == http.StatusForbidden:
-			return "", tooLowLevel(key.reply)
 		}
 		return key.reply.String(), nil
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,7 +21,9 @@ type newKey struct {
 	signer  *kalshi.Signer
 	private crypto.Signer
 	works   string // how soon it did
-	err     error  // why it is not there or does not work
+
+	err      error // why it is not there or does not work
+	reported bool  // by a row
 }
 
 // kinds are the keys that the checks sign with, by the fields of the requests that
@@ -39,12 +40,16 @@ var kinds = map[string]map[string]any{
 	"short-lived":        {"key_type": "ed25519", "scopes": []string{"read"}},
 }
 
-// key returns the key of a kind, which it makes at the first call, or an
-// untriedError if there is none.
+// key returns the key of a kind, which it makes at the first call. If that fails,
+// the first call returns the error, and the others an untriedError.
 func (s *session) key(ctx context.Context, kind string) (*newKey, error) {
 	key := s.make(ctx, kind)
-	if key.err != nil {
-		return nil, untriedError(fmt.Sprintf("there is no key to try it with: %.200v", key.err))
+	switch {
+	case key.err != nil && key.reported:
+		return nil, untriedError("there is no key to try it with: " + key.err.Error())
+	case key.err != nil:
+		key.reported = true
+		return nil, key.err
 	}
 	return key, nil
 }
@@ -73,8 +78,11 @@ func (s *session) makeNew(ctx context.Context, kind string, key *newKey) (err er
 	if key.reply, err = s.send(ctx, r); err != nil {
 		return err
 	}
+	if r.path == "/api_keys" && key.reply.status == http.StatusForbidden {
+		return tooLowLevel(key.reply)
+	}
 	if key.id = key.reply.value("api_key_id"); key.reply.status != http.StatusCreated || key.id == "" {
-		return errors.New(key.reply.String())
+		return fmt.Errorf("no %s key was made: %v", kind, key.reply)
 	}
 	if key.private == nil {
 		if key.private, err = kalshi.ParsePrivateKey([]byte(key.reply.value("private_key"))); err != nil {
