@@ -343,7 +343,7 @@ func TestConform_hostileText(t *testing.T) {
 // An error that shows a private key is not shown.
 func TestConform_keyInAnError(t *testing.T) {
 	inBubble(t, func(t *testing.T, x *exchange) {
-		x.proxy = answers(func(req *http.Request, resp *http.Response) {
+		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
 			if resp.StatusCode == http.StatusCreated {
 				set(resp, 400, fmt.Sprintf(`{"error":{"code":"x","message":%q}}`, x.PrivateKey))
 			}

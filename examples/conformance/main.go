@@ -34,7 +34,8 @@ The exit status is 1 if a fact differs or a key is left, and 2 if the run cannot
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // which would end the process before it deletes its keys
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, func() {
 		fmt.Fprintln(os.Stderr, "Interrupted: this run's keys are being deleted. Interrupt again to end at once.")
 		stop()
