@@ -45,6 +45,36 @@ func TestConform_interrupted(t *testing.T) {
 	}
 }
 
+// A request for a key is not given up when the run is interrupted: the service could
+// make the key after the clean-up.
+func TestConform_interruptedPOST(t *testing.T) {
+	inBubble(t, func(t *testing.T, x *exchange) {
+		ctx, cancel := context.WithCancel(t.Context())
+		x.proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if req.Method != http.MethodPost {
+				return next.RoundTrip(req)
+			}
+			cancel()
+			select {
+			case <-time.After(time.Second):
+				return next.RoundTrip(req)
+			case <-req.Context().Done():
+				late := req.Clone(context.WithoutCancel(req.Context()))
+				time.AfterFunc(8*time.Second, func() { // by then it is too late to be found
+					if resp, err := next.RoundTrip(late); err == nil {
+						_ = resp.Body.Close()
+					}
+				})
+				return nil, req.Context().Err()
+			}
+		}
+		_, status := x.conform(ctx, t)
+		assert.Equal(t, 1, status)
+		time.Sleep(9 * time.Second)
+		x.assertOnlyFirstKey(t)
+	})
+}
+
 // A key whose response was lost is found by its name. Nothing else is deleted.
 func TestConform_lostResponse(t *testing.T) {
 	for _, nth := range []int{1, 3, 7} {

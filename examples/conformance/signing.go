@@ -144,14 +144,16 @@ func inSeconds(ctx context.Context, s *session) (string, error) {
 
 // replayed sends the same request twice.
 func replayed(ctx context.Context, s *session) (string, error) {
-	req, err := s.build(ctx, request{path: "/api_keys"})
-	if err != nil {
-		return "", err
-	}
-	first, err := s.do(ctx, req)
-	if err != nil {
-		return "", err
-	}
-	second, err := s.do(ctx, req)
+	var first reply
+	second, err := patiently(ctx, func() (reply, error) {
+		req, err := s.build(ctx, request{path: "/api_keys"})
+		if err != nil {
+			return reply{}, err
+		}
+		if first, err = s.do(ctx, req); err != nil || first.status == http.StatusTooManyRequests {
+			return first, err
+		}
+		return s.do(ctx, req)
+	})
 	return fmt.Sprintf("%v, then %v", first, second), err
 }

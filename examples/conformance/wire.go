@@ -43,11 +43,24 @@ func documentedText(timestamp, method, path string) string { return timestamp + 
 
 // send sends a request and reads the response.
 func (s *session) send(ctx context.Context, r request) (reply, error) {
-	req, err := s.build(ctx, r)
-	if err != nil {
-		return reply{}, err
+	return patiently(ctx, func() (reply, error) {
+		req, err := s.build(ctx, r)
+		if err != nil {
+			return reply{}, err
+		}
+		return s.do(ctx, req)
+	})
+}
+
+// patiently calls send again after a 429, which was not processed.
+func patiently(ctx context.Context, send func() (reply, error)) (reply, error) {
+	for attempt := 1; ; attempt++ {
+		got, err := send()
+		if err != nil || got.status != http.StatusTooManyRequests || attempt == 5 {
+			return got, err
+		}
+		wait(ctx, time.Second)
 	}
-	return s.do(ctx, req)
 }
 
 // build makes a request and signs it.
@@ -127,30 +140,15 @@ func (s *session) sign(ctx context.Context, req *http.Request, r request) error 
 	return err
 }
 
-// do sends a request as it is, and again after a 429, which was not processed. A
-// request that may make a key is sent whole, also when the context ends meanwhile:
-// the response names the key that has to be deleted.
+// do sends a request as it is. One that may make a key is not given up when the
+// context ends: the response names the key that has to be deleted.
 func (s *session) do(ctx context.Context, req *http.Request) (reply, error) {
-	for attempt := 1; ; attempt++ {
-		if err := ctx.Err(); err != nil {
-			return reply{}, err
-		}
-		again := req.Clone(ctx)
-		if req.Method != http.MethodGet {
-			again = req.Clone(context.WithoutCancel(ctx)) // the client has a timeout
-		}
-		if req.GetBody != nil {
-			again.Body, _ = req.GetBody() // of a strings.Reader: it does not fail
-		}
-		got, err := s.once(again)
-		if err != nil || got.status != http.StatusTooManyRequests || attempt == 5 {
-			return got, err
-		}
-		wait(ctx, time.Second)
+	if err := ctx.Err(); err != nil {
+		return reply{}, err
 	}
-}
-
-func (s *session) once(req *http.Request) (reply, error) {
+	if req.Method != http.MethodGet {
+		req = req.WithContext(context.WithoutCancel(ctx)) // the client has a timeout
+	}
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return reply{}, err

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // A change is a proxy that changes what the service does.
@@ -284,123 +280,5 @@ func uniqueNames() change {
 			names = append(names, name)
 		}
 		return next.RoundTrip(req)
-	}
-}
-
-// An account that may not register keys is no other service.
-func TestConform_basicUsageLevel(t *testing.T) {
-	inBubble(t, func(t *testing.T, x *exchange) {
-		r, status := x.conform(t.Context(), t)
-		assert.Empty(t, r.facts(differs))
-		assert.Zero(t, status)
-		assert.Equal(t, []string{
-			"a registered Ed25519 key signs the same", "a registered RSA key signs the same", "POST /api_keys of an Ed25519 key",
-			"POST /api_keys of an RSA key", "POST /api_keys: are its fields and types as documented?", "a public key that is none",
-			"an RSA key of 1024 bits",
-		}, r.facts(notTried)[:7])
-		assert.Len(t, r.facts(notTried), 7+len(untried))
-		x.assertOnlyFirstKey(t)
-	}, kalshitest.WithBasicUsageLevel())
-}
-
-// A key that may only read tries what it can.
-func TestConform_readOnlyKey(t *testing.T) {
-	inBubble(t, func(t *testing.T, x *exchange) {
-		read := x.AddKey(kalshitest.Key{Scopes: []string{"read"}})
-		x.KeyID, x.PrivateKey = read.ID, read.PrivateKey
-		r, status := x.conform(t.Context(), t)
-		assert.Empty(t, r.facts(differs))
-		assert.Zero(t, status)
-		assert.Greater(t, len(r.facts(same)), 20)
-		assert.Len(t, x.Keys(), 2)
-		for _, request := range x.Requests() {
-			assert.Equal(t, http.MethodGet, request.Method)
-		}
-	})
-}
-
-// What the service sends does not get into the table as it is.
-func TestConform_hostileText(t *testing.T) {
-	inBubble(t, func(t *testing.T, x *exchange) {
-		hostile := "\x1b[31m\r\n" + strings.Repeat("x", 1000)
-		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
-			if resp.StatusCode >= 300 {
-				resp.Header.Set("Location", hostile)
-				set(resp, resp.StatusCode, hostile)
-			}
-		})
-		var out bytes.Buffer
-		assert.Equal(t, 1, x.session(t.Context(), t).report(t.Context(), false, &out, io.Discard))
-		for line := range strings.Lines(out.String()) {
-			assert.Less(t, len(line), 400)
-			assert.NotContains(t, line, "\x1b")
-			assert.NotContains(t, line, "\r")
-		}
-		x.assertOnlyFirstKey(t)
-	})
-}
-
-// An error that shows a private key is not shown.
-func TestConform_keyInAnError(t *testing.T) {
-	inBubble(t, func(t *testing.T, x *exchange) {
-		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
-			if resp.StatusCode == http.StatusCreated {
-				set(resp, 400, fmt.Sprintf(`{"error":{"code":"x","message":%q}}`, x.PrivateKey))
-			}
-			if resp.StatusCode == http.StatusMovedPermanently {
-				resp.Header.Set("Location", x.PrivateKey)
-			}
-		})
-		r, status := x.conform(t.Context(), t)
-		assert.Equal(t, 1, status)
-		assert.Contains(t, r.facts(differs), "POST /api_keys/generate of an RSA key")
-		x.assertOnlyFirstKey(t)
-	})
-}
-
-// A service that is gone is no service that is the same.
-func TestConform_noResponse(t *testing.T) {
-	inBubble(t, func(t *testing.T, x *exchange) {
-		x.proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
-			if req.Method == http.MethodPost {
-				return nil, errors.New("the network is down")
-			}
-			return next.RoundTrip(req)
-		}
-		r, status := x.conform(t.Context(), t)
-		assert.Equal(t, 1, status)
-		assert.Contains(t, r.facts(differs), "no name")
-		x.assertOnlyFirstKey(t)
-	})
-}
-
-func TestChecks(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
-	for _, c := range checks() {
-		assert.False(t, seen[c.fact], "%s is there twice", c.fact)
-		seen[c.fact] = true
-		assert.Contains(t, []mark{documented, observed, decided}, c.mark)
-		assert.NotEmpty(t, c.want)
-	}
-}
-
-func TestHolds(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		want, found string
-		holds       bool
-	}{
-		{"204", "204", true},
-		{"204", "204 (slow)", true},
-		{"204", "204 slow", false},
-		{"204", "2040", false},
-		{"204", "20", false},
-		{"204", "", false},
-		{"403 …", "403 forbidden", true},
-		{"403 …", "401 403 ", false},
-	}
-	for _, tt := range tests {
-		assert.Equal(t, tt.holds, holds(tt.want, tt.found), "%s %s", tt.want, tt.found)
 	}
 }
