@@ -52,13 +52,14 @@ func TestConform_hostileText(t *testing.T) {
 	inBubble(t, func(t *testing.T, x *exchange) {
 		hostile := "\x1b[31m\r\n" + strings.Repeat("x", 1000)
 		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
-			if resp.StatusCode >= 300 {
-				resp.Header.Set("Location", hostile)
-				set(resp, resp.StatusCode, hostile)
+			body := string(readBody(resp))
+			if setBody(resp, strings.ReplaceAll(body, `["read"]`, `["\u001b[31m\r\n`+strings.Repeat("x", 1000)+`"]`)); resp.StatusCode >= 300 {
+				setBody(resp, hostile)
 			}
 		})
 		var out bytes.Buffer
 		assert.Equal(t, 1, x.session(t.Context(), t).report(t.Context(), false, &out, io.Discard))
+		assert.Contains(t, out.String(), "?[31m??xxx")
 		for line := range strings.Lines(out.String()) {
 			assert.Less(t, len(line), 400)
 			assert.NotContains(t, line, "\x1b")
@@ -68,20 +69,23 @@ func TestConform_hostileText(t *testing.T) {
 	})
 }
 
-// An error that shows a private key is not shown.
-func TestConform_keyInAnError(t *testing.T) {
+// Text with a private key, in a place where none should be, is not shown.
+func TestConform_keyInText(t *testing.T) {
 	inBubble(t, func(t *testing.T, x *exchange) {
 		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
-			if resp.StatusCode == http.StatusCreated {
+			switch body := string(readBody(resp)); {
+			case resp.StatusCode == http.StatusCreated && strings.Contains(body, "RSA PRIVATE KEY"):
 				set(resp, 400, fmt.Sprintf(`{"error":{"code":"x","message":%q}}`, x.PrivateKey))
-			}
-			if resp.StatusCode == http.StatusMovedPermanently {
+			case resp.StatusCode == http.StatusMovedPermanently:
 				resp.Header.Set("Location", x.PrivateKey)
+			default:
+				setBody(resp, strings.ReplaceAll(body, `["read"]`, fmt.Sprintf("[%q]", x.PrivateKey)))
 			}
 		})
 		r, status := x.conform(t.Context(), t)
 		assert.Equal(t, 1, status)
 		assert.Contains(t, r.facts(differs), "POST /api_keys/generate of an RSA key")
+		assert.Contains(t, r.facts(differs), "its scopes in the list")
 		x.assertOnlyFirstKey(t)
 	})
 }
@@ -153,6 +157,38 @@ func TestConform_noResponse(t *testing.T) {
 		assert.Contains(t, r.facts(differs), "no name")
 		x.assertOnlyFirstKey(t)
 	})
+}
+
+// The keys of checks that should make none are deleted at once: an account may hold
+// a few only.
+func TestConform_deletedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, x *exchange) {
+		made := 0
+		x.proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+			for _, key := range x.Keys() {
+				if strings.HasSuffix(key.Name, " check") && req.Method != http.MethodDelete {
+					made++
+				}
+			}
+			return next.RoundTrip(req)
+		}
+		_, status := x.conform(t.Context(), t)
+		assert.Zero(t, status)
+		assert.Zero(t, made)
+	})
+}
+
+func TestReport_status(t *testing.T) {
+	t.Parallel()
+	key := map[string]string{"id": "name"}
+	for want, reports := range map[int][]report{
+		0: {{}, {Rows: []row{{Result: same}, {Result: notTried}}}, {Earlier: key}},
+		1: {{Rows: []row{{Result: same}, {Result: differs}}}, {Left: key}, {Unknown: "the list failed"}},
+	} {
+		for _, r := range reports {
+			assert.Equal(t, want, r.status(), "%+v", r)
+		}
+	}
 }
 
 func TestChecks(t *testing.T) {

@@ -71,11 +71,11 @@ func readBody(resp *http.Response) []byte {
 	return body
 }
 
-// keyLines are the lines of a PEM text that are secret.
+// keyLines are the beginnings of the lines of a PEM text that are secret.
 func keyLines(text string) (lines []string) {
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); len(line) > 20 && !strings.Contains(line, "-----") {
-			lines = append(lines, line)
+		if len(line) > 32 && !strings.Contains(line, "-----") {
+			lines = append(lines, line[:32])
 		}
 	}
 	return lines
