@@ -108,7 +108,7 @@ var changes = []struct {
 	},
 	{5, "no signature is accepted twice", noReplay, []string{"a signature that is sent twice"}},
 	{6, "a new key works after 2 s", slowKeys, []string{"when a new key works"}},
-	{6, "a deleted key works for 2 s", livingDead, []string{"when a deleted key stops to work"}},
+	{6, "a deleted key works for 2 s", livingDead, []string{"when a deleted key stops working"}},
 	{
 		6, "a key may not delete itself", func() change {
 			return func(req *http.Request, next http.RoundTripper) (*http.Response, error) {

@@ -117,7 +117,7 @@ func TestConform_deleteFails(t *testing.T) {
 		assert.Greater(t, len(left), 5)
 		for _, key := range left {
 			assert.Contains(t, out.String(), fmt.Sprintf("This key could not be deleted: %q.", key.Name))
-			assert.Contains(t, out.String(), fmt.Sprintf("KALSHI_BASE_URL=%s go run ./examples/delete -id %q\n", x.URL, key.ID))
+			assert.Contains(t, out.String(), fmt.Sprintf("KALSHI_BASE_URL=%s go run ./examples/delete -id '%s'\n", x.URL, key.ID))
 		}
 		assert.NotContains(t, out.String(), "No key of this run is left.")
 	})

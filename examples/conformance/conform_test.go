@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
@@ -136,7 +137,7 @@ func TestConform_newKeysDoNotWork(t *testing.T) {
 			"a generated Ed25519 key signs the text itself", "a generated RSA key signs by PSS, with SHA-256 and a salt of 32 bytes",
 			"a registered Ed25519 key signs the same", "a registered RSA key signs the same", "DELETE /api_keys/{id}",
 			"a key of sub-account 0 in the list", "the scopes of a key that is made without", "the scopes of a key with a child alone",
-			"when a new key works", "when a deleted key stops to work",
+			"when a new key works", "when a deleted key stops working",
 		}, r.facts(differs))
 		assert.Contains(t, r.facts(notTried), "a key with read lists the keys")
 		x.assertOnlyFirstKey(t)
@@ -175,6 +176,24 @@ func TestConform_deletedAtOnce(t *testing.T) {
 		_, status := x.conform(t.Context(), t)
 		assert.Zero(t, status)
 		assert.Zero(t, made)
+	})
+}
+
+func TestReport_hostileID(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	report{BaseURL: "https://x", Left: map[string]string{"$(date)'; date\n": "name"}}.printSummary(&out)
+	assert.Contains(t, out.String(), `-id '$(date)'\''; date?'`+"\n")
+}
+
+// A service that does not list the key that signs is not gone on with.
+func TestNewSession_keyIsNotListed(t *testing.T) {
+	inBubble(t, func(t *testing.T, x *exchange) {
+		x.proxy = replaces(x.KeyID, "another")
+		client, err := standInClient(x.Server, x)
+		require.NoError(t, err)
+		_, err = newSession(t.Context(), client, x)
+		assert.ErrorContains(t, err, "does not list the key "+x.KeyID)
 	})
 }
 

@@ -32,7 +32,7 @@ var errorBodies = []check{
 		method: http.MethodPost, path: "/api_keys/generate", body: noName, header: http.Header{"Content-Type": {"text/plain"}},
 	})},
 	{"a bad parameter", observed, badParameter, generatesBody(noName)},
-	{"a key that does not exist", observed, nothingThere, sends(request{method: http.MethodDelete, path: "/api_keys/" + noSuchKey})},
+	{"a key that does not exist", observed, nothingThere, sends(deletion(noSuchKey))},
 	{"a path that does not exist", observed, nothingThere, sends(request{path: "/conformance"})},
 	{"a path that does not exist, without a signature", decided, nothingThere, sends(request{path: "/conformance", header: unsigned})},
 	{"a slash at the end of a path", documented, "301", sends(request{path: "/api_keys/"})},

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -64,21 +63,23 @@ func tooLowLevel(got reply) error {
 // kind, or of the list.
 func fits(object, kind string) run {
 	return func(ctx context.Context, s *session) (string, error) {
-		var got reply
-		key, err := new(newKey), error(nil)
-		if kind == "" {
-			got, err = s.send(ctx, request{path: "/api_keys"})
-		} else if key, err = s.key(ctx, kind); err == nil {
-			got = key.reply
-		}
-		if err != nil {
-			return "", err
-		}
-		if problems := schema.Problems(object, got.body); problems != nil {
+		got, err := s.replyOf(ctx, kind)
+		if problems := schema.Problems(object, got.body); err == nil && problems != nil {
 			return strings.Join(problems, ", "), nil
 		}
-		return "yes", nil
+		return "yes", err
 	}
+}
+
+func (s *session) replyOf(ctx context.Context, kind string) (reply, error) {
+	if kind == "" {
+		return s.send(ctx, request{path: "/api_keys"})
+	}
+	key, err := s.key(ctx, kind)
+	if err != nil {
+		return reply{}, err
+	}
+	return key.reply, nil
 }
 
 // newKeyHas describes a key of a kind.
@@ -115,7 +116,9 @@ func deletes(kind, by string) run {
 		if err != nil {
 			return "", err
 		}
-		got, err := s.send(ctx, request{method: http.MethodDelete, path: "/api_keys/" + key.id, by: by})
+		r := deletion(key.id)
+		r.by = by
+		got, err := s.send(ctx, r)
 		return got.String(), err
 	}
 }

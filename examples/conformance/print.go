@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -52,7 +53,7 @@ func (r report) printSummary(w io.Writer) {
 		fmt.Fprintln(w, "No key of this run is left.")
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Left)) {
-		fmt.Fprintf(w, "This key could not be deleted: %q. Delete it:\n    KALSHI_BASE_URL=%s go run ./examples/delete -id %q\n", r.Left[id], r.BaseURL, id)
+		fmt.Fprintf(w, "This key could not be deleted: %q. Delete it:\n    KALSHI_BASE_URL=%s go run ./examples/delete -id %s\n", r.Left[id], r.BaseURL, shellQuote(id))
 	}
 	if r.Unknown != "" {
 		fmt.Fprintf(w, "The keys could not be listed: %s\nKeys that are named \"kalshi-go conformance %s …\" may be left. The next run names them.\n", r.Unknown, r.Run)
@@ -63,6 +64,11 @@ func (r report) printSummary(w io.Writer) {
 	for _, id := range slices.Sorted(maps.Keys(r.Earlier)) {
 		fmt.Fprintf(w, "    %q %q\n", id, r.Earlier[id])
 	}
+}
+
+// shellQuote quotes text from the service for a shell.
+func shellQuote(text string) string {
+	return "'" + strings.ReplaceAll(printable(text), "'", `'\''`) + "'"
 }
 
 func (r report) printJSON(w io.Writer) error {

@@ -36,7 +36,7 @@ var lifetime = []check{
 		}
 		return key.works, nil
 	}},
-	{"when a deleted key stops to work", decided, "at once", stops},
+	{"when a deleted key stops working", decided, "at once", stops},
 	{"a deleted key", observed, unknownKey, sends(request{path: "/api_keys", by: "short-lived"})},
 	{"a key that deletes itself", decided, "204", deletes("full", "full")},
 }
@@ -47,7 +47,7 @@ func stops(ctx context.Context, s *session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	deleted, err := s.send(ctx, request{method: http.MethodDelete, path: "/api_keys/" + key.id})
+	deleted, err := s.send(ctx, deletion(key.id))
 	if err != nil || deleted.status/100 != 2 {
 		return "not deleted: " + deleted.String(), err
 	}

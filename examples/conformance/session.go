@@ -54,6 +54,9 @@ func newSession(ctx context.Context, client *kalshi.Client, transport http.Round
 			s.earlier = append(s.earlier, key)
 		}
 	}
+	if s.own.ID == "" {
+		return nil, fmt.Errorf("the service does not list the key %s, which signs", client.Signer().KeyID())
+	}
 	first, err := s.send(ctx, request{path: "/api_keys"})
 	if err != nil {
 		return nil, err
@@ -91,7 +94,7 @@ func (r reply) ahead() (d time.Duration, ok bool) {
 // mayWrite returns an error if the account's own key cannot make and delete keys.
 func (s *session) mayWrite() error {
 	if s.own.Missing(kalshi.ScopeRead, kalshi.ScopeWrite) != nil {
-		return untriedError("the key in the environment has not the scopes read and write")
+		return untriedError("the key in the environment lacks the scope read or write")
 	}
 	return nil
 }

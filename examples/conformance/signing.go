@@ -101,7 +101,7 @@ func (s *session) try(ctx context.Context, r request) (reply, error) {
 		return reply{}, tooLowLevel(got)
 	}
 	if id := got.value("api_key_id"); err == nil && s.made[id] != "" {
-		_, err = s.send(ctx, request{method: http.MethodDelete, path: "/api_keys/" + id})
+		_, err = s.send(ctx, deletion(id))
 	}
 	return got, err
 }

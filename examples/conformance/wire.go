@@ -41,6 +41,11 @@ const (
 
 func documentedText(timestamp, method, path string) string { return timestamp + method + path }
 
+// deletion is the request that deletes a key.
+func deletion(id string) request {
+	return request{method: http.MethodDelete, path: "/api_keys/" + url.PathEscape(id)}
+}
+
 // send sends a request and reads the response.
 func (s *session) send(ctx context.Context, r request) (reply, error) {
 	return patiently(ctx, func() (reply, error) {
@@ -140,8 +145,8 @@ func (s *session) sign(ctx context.Context, req *http.Request, r request) error 
 	return err
 }
 
-// do sends a request as it is. One that may make a key is not given up when the
-// context ends: the response names the key that has to be deleted.
+// do sends a request as it is. One that makes or deletes a key is not given up when
+// the context ends: the response names the key that has to be deleted.
 func (s *session) do(ctx context.Context, req *http.Request) (reply, error) {
 	if err := ctx.Err(); err != nil {
 		return reply{}, err
