@@ -24,9 +24,9 @@ import (
 //	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
 const WebSocketPath = "/trade-api/ws/v2"
 
-// MarginWebSocketPath is the path of the margin exchange's WebSocket, whose hosts
-// are external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co
-// (documented). It is signed as [WebSocketPath] is.
+// MarginWebSocketPath is the path of the margin exchange's WebSocket, whose hosts are
+// external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented). It is
+// signed as [WebSocketPath] is.
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
 // The three headers that sign a request, in the form that [http.Header] keeps.
@@ -38,12 +38,11 @@ const (
 
 // A Signer signs requests with an API key.
 //
-// It is safe for concurrent use and meant to be shared: between clients,
-// WebSocket dials and generated API clients. [Client.RotateAPIKey],
-// [Signer.Replace] and [Signer.Reload] switch the key inside the Signer, so
-// that all of them follow at once. It also keeps the offset of the service's
-// clock, learned from a refused timestamp. It prints as its key ID and type. The
-// zero value signs nothing and returns an error.
+// It is safe for concurrent use and meant to be shared: between clients, WebSocket dials and
+// generated API clients. [Client.RotateAPIKey], [Signer.Replace] and [Signer.Reload] switch the key
+// inside the Signer, so that all of them follow at once. It also keeps the offset of the service's
+// clock, learned from a refused timestamp. It prints as its key ID and type. The zero value signs
+// nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
@@ -53,13 +52,13 @@ type Signer struct {
 	retired  sync.Map      // the IDs of keys that a rotation has deleted, or will
 }
 
-// NewSigner returns a signer for the key ID and the private key that belongs
-// to it: RSA of 2048 to 8192 bits or Ed25519, in memory ([ParsePrivateKey]),
-// in a KMS or in an HSM. The key must be safe for concurrent use.
+// NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
+// 8192 bits or Ed25519, in memory ([ParsePrivateKey]), in a KMS or in an HSM. The key must be safe
+// for concurrent use.
 //
-// It returns a [*ValidationError] for an ID that cannot be one, such as key text
-// or a placeholder in brackets, and for a key that the service would not accept.
-// Only the service can tell whether the two belong together.
+// It returns a [*ValidationError] for an ID that cannot be one, such as key text or a placeholder
+// in brackets, and for a key that the service would not accept. Only the service can tell whether
+// the two belong together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -91,11 +90,10 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	return NewSigner(keyID, key)
 }
 
-// NewSignerFromSource returns a signer with the key that the source returns
-// now. When the service no longer accepts that key, the client's calls and
-// those through [Client.HTTPClient] query the source again, at most once a
-// second, and go on with the key it returns then. So a bot follows a rotation
-// that another process made, with no failed call.
+// NewSignerFromSource returns a signer with the key that the source returns now. When the service
+// no longer accepts that key, the client's calls and those through [Client.HTTPClient] query the
+// source again, at most once a second, and go on with the key it returns then. So a bot follows a
+// rotation that another process made, with no failed call.
 //
 // The error of a source that fails is found with errors.Is and errors.As.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
@@ -110,11 +108,10 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	return s, nil
 }
 
-// Replace switches the signer to another key, at once for everything that
-// holds it: for a secret manager that calls back when the key was rotated.
-// Requests under way that are then refused are signed again by the client. For
-// the zero Credentials it returns a [*ValidationError]. It does not tell the
-// signer's source, which is queried again when the key is refused.
+// Replace switches the signer to another key, at once for everything that holds it: for a secret
+// manager that calls back when the key was rotated. Requests under way that are then refused are
+// signed again by the client. For the zero Credentials it returns a [*ValidationError]. It does not
+// tell the signer's source, which is queried again when the key is refused.
 func (s *Signer) Replace(c Credentials) error {
 	if _, err := s.credential(); err != nil {
 		return err
@@ -126,9 +123,9 @@ func (s *Signer) Replace(c Credentials) error {
 	return err
 }
 
-// Reload queries the signer's source now, and switches to the key that it
-// returns, at once for everything that holds the signer: for a SIGHUP, say. A
-// signer that has no source returns a [*ValidationError].
+// Reload queries the signer's source now, and switches to the key that it returns, at once for
+// everything that holds the signer: for a SIGHUP, say. A signer that has no source returns a
+// [*ValidationError].
 func (s *Signer) Reload(ctx context.Context) error {
 	switch {
 	case s == nil || s.source == nil:
@@ -146,16 +143,17 @@ func (s *Signer) Reload(ctx context.Context) error {
 	return reword("the key source failed: "+innerMessage(err), err)
 }
 
-// follow queries the source after a key was refused, and returns its error. It
-// returns early when the signer no longer holds that key.
+// follow queries the source after a key was refused, and returns its error. It returns early when
+// the signer no longer holds that key.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	changed := func() bool { return !refused.same(s.cred.Load()) }
 	return s.source.refresh(ctx, sourcePause, changed, func() taker { return s.takeFrom(refused) })
 }
 
-// takeFrom returns what takes over the result of a query that starts now. A result that comes after a rotation or a Replace undoes neither, and a
-// key that a rotation has deleted is not taken: the cache of a secret manager
-// may lag behind. If the key was refused, a query that does not help is reported.
+// takeFrom returns what takes over the result of a query that starts now. A result that comes after
+// a rotation or a Replace undoes neither, and a key that a rotation has deleted is not taken: the
+// cache of a secret manager may lag behind. If the key was refused, a query that does not help is
+// reported.
 func (s *Signer) takeFrom(refused *credential) taker {
 	before := s.cred.Load()
 	return func(c Credentials, err error) error {
@@ -180,8 +178,8 @@ func (s *Signer) takeFrom(refused *credential) taker {
 	}
 }
 
-// switchTo switches to another key. If the signer no longer holds the one that
-// it had before, it does nothing; nil stands for any.
+// switchTo switches to another key. If the signer no longer holds the one that it had before, it
+// does nothing; nil stands for any.
 func (s *Signer) switchTo(cred, before *credential) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
@@ -211,8 +209,7 @@ func (s *Signer) KeyType() KeyType {
 	return ""
 }
 
-// Fingerprint returns the fingerprint of the key that signs now, as
-// [Credentials.Fingerprint].
+// Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
 func (s *Signer) Fingerprint() string {
 	if cred, err := s.credential(); err == nil {
 		return cred.fingerprint()
@@ -220,9 +217,9 @@ func (s *Signer) Fingerprint() string {
 	return ""
 }
 
-// ClockOffset returns the service's clock minus the local one, as corrected after
-// a refused timestamp. It is 0 if no correction is needed, and otherwise between
-// 5 seconds and 24 hours, in either direction.
+// ClockOffset returns the service's clock minus the local one, as corrected after a refused
+// timestamp. It is 0 if no correction is needed, and otherwise between 5 seconds and 24 hours, in
+// either direction.
 func (s *Signer) ClockOffset() time.Duration {
 	if s == nil {
 		return 0
@@ -230,16 +227,15 @@ func (s *Signer) ClockOffset() time.Duration {
 	return s.clock.offset()
 }
 
-// SignRequest sets the three headers that sign req as it is now: its method
-// (empty is GET) and its URL's path, without the query. The signature is valid
-// for a few seconds (observed: 10), so call it right before each send, and send
-// with a client that follows no redirects, which would take the headers along
-// to any host. Wrapped in a func(context.Context, *http.Request) error, it is
-// the request editor of a generated client. A request without a URL, or with an
-// opaque one, is a [*ValidationError].
+// SignRequest sets the three headers that sign req as it is now: its method (empty is GET) and its
+// URL's path, without the query. The signature is valid for a few seconds (observed: 10), so call
+// it right before each send, and send with a client that follows no redirects, which would take the
+// headers along to any host. Wrapped in a func(context.Context, *http.Request) error, it is the
+// request editor of a generated client. A request without a URL, or with an opaque one, is a
+// [*ValidationError].
 //
-// [Client.HTTPClient] does all of that, and goes on when the key was rotated or a
-// clock is wrong. Whoever signs by hand calls [Signer.Recover] after a 401.
+// [Client.HTTPClient] does all of that, and goes on when the key was rotated or a clock is wrong.
+// Whoever signs by hand calls [Signer.Recover] after a 401.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
@@ -254,15 +250,14 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
 }
 
-// Headers returns the three headers that sign a request. The path begins with
-// "/trade-api/", as it is sent: "/portfolio/balance" alone is signed without
-// complaint and gets a 401. It is escaped where it must be; a "?" and what
-// follows it is dropped. A path without its first slash is a
+// Headers returns the three headers that sign a request. The path begins with "/trade-api/", as it
+// is sent: "/portfolio/balance" alone is signed without complaint and gets a 401. It is escaped
+// where it must be; a "?" and what follows it is dropped. A path without its first slash is a
 // [*ValidationError]. An empty method is GET.
 //
-// Headers is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not
-// use [*http.Request]. The signature is valid for a few seconds (observed: 10),
-// so make new ones for each dial, and call [Signer.Recover] after a 401.
+// Headers is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not use
+// [*http.Request]. The signature is valid for a few seconds (observed: 10), so make new ones for
+// each dial, and call [Signer.Recover] after a 401.
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
@@ -278,9 +273,9 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 	return h, nil
 }
 
-// SignText returns the base64 signature over a text of your own making, such as
-// the timestamp, method and path of a request that a client in another form than
-// net/http sends. Most programs want [Client.HTTPClient] or [Signer.Headers].
+// SignText returns the base64 signature over a text of your own making, such as the timestamp,
+// method and path of a request that a client in another form than net/http sends. Most programs
+// want [Client.HTTPClient] or [Signer.Headers].
 func (s *Signer) SignText(text string) (string, error) {
 	cred, err := s.credential()
 	if err != nil {
@@ -291,14 +286,13 @@ func (s *Signer) SignText(text string) (string, error) {
 
 const fixTime = "20060102-15:04:05.000"
 
-// SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64
-// signature over SendingTime, "A", MsgSeqNum, SenderCompID and TargetCompID,
-// separated by SOH (documented). The SenderCompID (tag 49) is the key ID.
+// SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64 signature over SendingTime,
+// "A", MsgSeqNum, SenderCompID and TargetCompID, separated by SOH (documented). The SenderCompID
+// (tag 49) is the key ID.
 //
-// sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm. It must be
-// within 30 seconds of the service's clock (documented). msgSeqNum is tag 34,
-// at least 1. Bad input is a [*ValidationError]. RSA and Ed25519 keys are
-// documented for FIX.
+// sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm. It must be within 30 seconds of
+// the service's clock (documented). msgSeqNum is tag 34, at least 1. Bad input is a
+// [*ValidationError]. RSA and Ed25519 keys are documented for FIX.
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {
@@ -340,8 +334,8 @@ func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
 }
 
-// setHeaders signs a request that is sent at that time by the server's clock.
-// What follows a "?" in the path is not signed.
+// setHeaders signs a request that is sent at that time by the server's clock. What follows a "?" in
+// the path is not signed.
 func (c *credential) setHeaders(h http.Header, now time.Time, method, path string) error {
 	if method == "" {
 		method = http.MethodGet

@@ -1,7 +1,6 @@
 package kalshi
 
-// A call of the API: its attempts, each of which is built, signed, sent and
-// decoded.
+// A call of the API: its attempts, each of which is built, signed, sent and decoded.
 
 import (
 	"bytes"
@@ -115,7 +114,7 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	began := time.Now()
 	resp, err := hc.Do(req)
 	result.received = time.Now()
-	defer func() { c.client.reporter.attempt(ctx, c, began, resp, result.err) }()
+	defer func() { c.client.reporter.attempt(ctx, c, req, began, resp, result.err) }()
 	if err != nil {
 		result.outcome, result.retryable = outcomeUnknown, true
 		if body != nil && body.seal() {
@@ -133,8 +132,8 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	return result
 }
 
-// handleSuccess decodes a 2xx. Complete JSON is accepted even if the transfer then
-// failed: a private key must not be lost.
+// handleSuccess decodes a 2xx. Complete JSON is accepted even if the transfer then failed: a
+// private key must not be lost.
 func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *http.Response) {
 	body, err := readBody(resp, maxBody)
 	body = bytes.TrimRight(bytes.TrimPrefix(body, []byte("\ufeff")), "\x00")
@@ -149,8 +148,7 @@ func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *htt
 	result.keyID = c.createdID(body)
 }
 
-// handleFailure classifies any other status. Body read errors are ignored: the
-// status is enough.
+// handleFailure classifies any other status. Body read errors are ignored: the status is enough.
 func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *http.Response) {
 	body := readErrorBody(resp)
 	result.err = statusError(req, resp, body, result.received)
@@ -159,8 +157,8 @@ func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *htt
 	result.keyID = c.createdID(body)
 }
 
-// createdID returns the ID that the response to a failed create gives the new
-// key, if any. It is not the signing key's, which a caller might delete then.
+// createdID returns the ID that the response to a failed create gives the new key, if any. It is
+// not the signing key's, which a caller might delete then.
 func (c *call) createdID(body []byte) string {
 	if !c.creates {
 		return ""
@@ -173,8 +171,8 @@ func (c *call) createdID(body []byte) string {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature. It has no GetBody: with
-// one, net/http could send it again after a connection of HTTP/2 broke.
+// newRequest builds the request without its signature. It has no GetBody: with one, net/http could
+// send it again after a connection of HTTP/2 broke.
 func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, error) {
 	u := c.client.base + c.path
 	if c.query != "" {
@@ -196,8 +194,8 @@ func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, erro
 	return req, body, nil
 }
 
-// callError is the error of a call that got no response. It keeps the standard
-// library's errors and leaves out what their texts repeat.
+// callError is the error of a call that got no response. It keeps the standard library's errors and
+// leaves out what their texts repeat.
 func callError(req *http.Request, err error) error {
 	text := innerMessage(err)
 	if inner, ok := errors.AsType[*url.Error](err); ok {
@@ -211,8 +209,8 @@ func callError(req *http.Request, err error) error {
 	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
 }
 
-// isClosed reports whether the server, or something between, has closed the
-// connection; often one that had been idle for long.
+// isClosed reports whether the server, or something between, has closed the connection; often one
+// that had been idle for long.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||

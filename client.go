@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// The documented base URLs. Keys belong to one environment: a demo key is
-// unknown in production and the reverse. The external hosts are dedicated to
-// the API and recommended since May 2026; the others stay supported.
+// The documented base URLs. Keys belong to one environment: a demo key is unknown in production and
+// the reverse. The external hosts are dedicated to the API and recommended since May 2026; the
+// others stay supported.
 const (
 	ProductionBaseURL         = "https://api.elections.kalshi.com/trade-api/v2" // the default
 	DemoBaseURL               = "https://demo-api.kalshi.co/trade-api/v2"
@@ -30,9 +30,8 @@ const (
 	defaultTimeout    = 30 * time.Second
 )
 
-// A Client calls the API. It is safe for concurrent use: make one with
-// [NewClient] or [NewClientFromEnv] and share it. Printing a Client shows its
-// base URL and key ID, never its key.
+// A Client calls the API. It is safe for concurrent use: make one with [NewClient] or
+// [NewClientFromEnv] and share it. Printing a Client shows its base URL and key ID, never its key.
 type Client struct {
 	signer     *Signer
 	baseURL    *url.URL // never changed
@@ -45,9 +44,8 @@ type Client struct {
 	reporter   *reporter                                 // nil without WithLogger
 }
 
-// NewClient returns a client that signs with signer, for production unless
-// [WithBaseURL] says otherwise. It returns a [*ValidationError] if the signer is
-// nil or an option is bad.
+// NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
+// otherwise. It returns a [*ValidationError] if the signer is nil or an option is bad.
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	if _, err := signer.credential(); err != nil {
 		return nil, err
@@ -83,17 +81,16 @@ func (c *Client) signedBy(cred *credential) *Client {
 	return &fixed
 }
 
-// BaseURL returns the URL that paths are added to, without a trailing slash:
-// for requests to other endpoints through [Client.HTTPClient].
+// BaseURL returns the URL that paths are added to, without a trailing slash: for requests to other
+// endpoints through [Client.HTTPClient].
 func (c *Client) BaseURL() string { return c.base }
 
 // Signer returns the signer that the client signs with.
 func (c *Client) Signer() *Signer { return c.signer }
 
-// WebSocketURL returns where the predictions WebSocket of the client's
-// environment is dialled (documented): [WebSocketPath] at the base URL's host,
-// or at the WebSocket host that belongs to an external one. A library that
-// dials with an [*http.Client], such as coder/websocket, takes
+// WebSocketURL returns where the predictions WebSocket of the client's environment is dialled
+// (documented): [WebSocketPath] at the base URL's host, or at the WebSocket host that belongs to an
+// external one. A library that dials with an [*http.Client], such as coder/websocket, takes
 // [Client.HTTPClient]; for others sign with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
 	scheme, host := "wss", c.baseURL.Host
@@ -107,8 +104,8 @@ func (c *Client) WebSocketURL() string {
 	return scheme + "://" + host + WebSocketPath
 }
 
-// socketHosts are the documented WebSocket hosts of the environment that an API
-// host belongs to: for predictions, shared and dedicated, and for margin.
+// socketHosts are the documented WebSocket hosts of the environment that an API host belongs to:
+// for predictions, shared and dedicated, and for margin.
 func socketHosts(host string) []string {
 	switch host {
 	case "api.elections.kalshi.com", "external-api.kalshi.com":
@@ -119,8 +116,7 @@ func socketHosts(host string) []string {
 	return nil
 }
 
-// wrongHosts are names that people write and that are no API hosts (observed),
-// with the right ones.
+// wrongHosts are names that people write and that are no API hosts (observed), with the right ones.
 var wrongHosts = map[string]string{
 	"api.kalshi.com":                ProductionBaseURL,
 	"api.kalshi.co":                 ProductionBaseURL,
@@ -142,9 +138,9 @@ func (c *Client) LogValue() slog.Value {
 // An Option configures a [Client].
 type Option func(*Client) error
 
-// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. A
-// trailing slash is dropped. HTTPS is required, except on loopback, since
-// private keys are sent over it. User, query and fragment are rejected.
+// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. A trailing slash is
+// dropped. HTTPS is required, except on loopback, since private keys are sent over it. User, query
+// and fragment are rejected.
 func WithBaseURL(rawURL string) Option {
 	return func(c *Client) error { return c.setBaseURL("base URL", rawURL) }
 }
@@ -185,14 +181,12 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
 }
 
-// WithHTTPClient sets the HTTP client to send with. It is used as it is at the
-// time of each call, except that redirects are never followed, and it is not
-// changed. Its Timeout holds for each attempt. The default is one with a
-// timeout of 30 seconds and Go's default transport.
+// WithHTTPClient sets the HTTP client to send with. It is used as it is at the time of each call,
+// except that redirects are never followed, and it is not changed. Its Timeout holds for each
+// attempt. The default is one with a timeout of 30 seconds and Go's default transport.
 //
-// A transport that retries must not repeat a POST, which could make a second
-// key after a lost response, and one with an http.Client inside must not follow
-// redirects.
+// A transport that retries must not repeat a POST, which could make a second key after a lost
+// response, and one with an http.Client inside must not follow redirects.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(c *Client) error {
 		if hc == nil {
@@ -203,8 +197,8 @@ func WithHTTPClient(hc *http.Client) Option {
 	}
 }
 
-// WithMaxRetries sets how many more attempts a call may make, where a retry can
-// help and cannot make a second key. The default is 2; 0 turns retries off.
+// WithMaxRetries sets how many more attempts a call may make, where a retry can help and cannot
+// make a second key. The default is 2; 0 turns retries off.
 func WithMaxRetries(n int) Option {
 	return func(c *Client) error {
 		if n < 0 {
@@ -215,10 +209,10 @@ func WithMaxRetries(n int) Option {
 	}
 }
 
-// WithLogger has the client log what it does beyond sending, so that an operator
-// sees what was repaired and can fix the cause. Messages and attributes are
-// stable; durations are [slog.Duration]. No text shows a key, and the context is
-// that of the call. Without a logger nothing is logged.
+// WithLogger has the client log what it does beyond sending, so that an operator sees what was
+// repaired and can fix the cause. Messages and attributes are stable; durations are
+// [slog.Duration]. No text shows a key, and the context is that of the call. Without a logger
+// nothing is logged.
 //
 //	Debug  kalshi: attempt          method, path (no query), attempt (from 1), duration, key_id, status or error
 //	Info   kalshi: retry            method, path, attempt (the one that failed), wait (0 if it is only signed again), error
@@ -228,9 +222,8 @@ func WithMaxRetries(n int) Option {
 //	Info   kalshi: rotation         stage (that ended), old_key_id, new_key_id; level Error with error if it failed
 //	Warn   kalshi: environment      ignored (a KALSHI_API_KEY_ID that differs from the key file's), key_id
 //
-// Changes of the clock and the key are logged once for each client, in their
-// order, at the client's next attempt. A handler that blocks holds up the call
-// that logs.
+// Changes of the clock and the key are logged once for each client, in their order, at the client's
+// next attempt. A handler that blocks holds up the call that logs.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *Client) error {
 		if logger == nil {

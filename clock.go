@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// skewTolerance is how far the clocks may be apart before that is taken for
-	// the cause of anything. The service was observed to accept ±10 s.
+	// skewTolerance is how far the clocks may be apart before that is taken for the cause of
+	// anything. The service was observed to accept ±10 s.
 	skewTolerance = 5 * time.Second
 
-	// maxSkew is the largest skew that is corrected. A server that could obtain
-	// signatures for the far future could replay them later.
+	// maxSkew is the largest skew that is corrected. A server that could obtain signatures for the
+	// far future could replay them later.
 	maxSkew = 24 * time.Hour
 )
 
-// A clock is the local clock plus an offset, which is learned from refused
-// timestamps and doubted when it does not help. A nil clock has the offset 0.
+// A clock is the local clock plus an offset, which is learned from refused timestamps and doubted
+// when it does not help. A nil clock has the offset 0.
 type clock struct{ nanoseconds atomic.Int64 }
 
 func (c *clock) offset() time.Duration {
@@ -38,11 +38,10 @@ type refusedTimestamp struct {
 	again     bool          // it is not the first of its call
 }
 
-// learn sets the offset to what a refused timestamp teaches, and reports whether
-// a new timestamp may be accepted: one that is more than the tolerance away from
-// the refused one, or one without an offset that did not help. The latter keeps
-// a wrong Date header, set by a proxy or frozen in a cache, from stopping the
-// client for ever.
+// learn sets the offset to what a refused timestamp teaches, and reports whether a new timestamp
+// may be accepted: one that is more than the tolerance away from the refused one, or one without an
+// offset that did not help. The latter keeps a wrong Date header, set by a proxy or frozen in a
+// cache, from stopping the client for ever.
 func (c *clock) learn(r refusedTimestamp) (retry bool) {
 	taught := r.offset
 	if r.dated && r.skew.Abs() <= maxSkew {

@@ -16,18 +16,17 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// An APIError is a response that is not 2xx. For the statuses that have a type
-// of their own it is embedded in that type, and [errors.As] finds both:
+// An APIError is a response that is not 2xx. For the statuses that have a type of their own it is
+// embedded in that type, and [errors.As] finds both:
 //
 //	var notFound *kalshi.NotFoundError
 //	var apiErr *kalshi.APIError
 //	errors.As(err, &notFound) // a 404
 //	errors.As(err, &apiErr)   // any status
 //
-// Code, Message and Details are what the service sent, as far as the body is
-// understood, without control characters and cut to a readable length. The
-// codes are not a closed set (observed): switch on the error's type, not on its
-// code.
+// Code, Message and Details are what the service sent, as far as the body is understood, without
+// control characters and cut to a readable length. The codes are not a closed set (observed):
+// switch on the error's type, not on its code.
 type APIError struct {
 	// StatusCode is the HTTP status, 3xx included: redirects are not followed.
 	StatusCode int
@@ -41,8 +40,7 @@ type APIError struct {
 	Method string
 	// Path is the request's path as sent: escaped, no host, no query.
 	Path string
-	// Body is the response's body, at most 64 KiB. It is nil if it seems to hold
-	// a private key.
+	// Body is the response's body, at most 64 KiB. It is nil if it seems to hold a private key.
 	Body []byte
 }
 
@@ -57,8 +55,7 @@ func (e *APIError) Error() string {
 	return e.textWith("")
 }
 
-// textWith returns the error's text with a hint, for which it cuts the service's
-// words short.
+// textWith returns the error's text with a hint, for which it cuts the service's words short.
 func (e *APIError) textWith(hint string) string {
 	head := "kalshi: "
 	if e.Path != "" {
@@ -81,40 +78,35 @@ func (e *APIError) textWith(hint string) string {
 	return head + redact.Truncate(words, maxError-len(head)-len(hint)) + hint
 }
 
-// isPage reports whether the body is a gateway's page: none of the service's
-// errors begins with a tag.
+// isPage reports whether the body is a gateway's page: none of the service's errors begins with a
+// tag.
 func (e *APIError) isPage() bool { return bytes.HasPrefix(bytes.TrimSpace(e.Body), []byte("<")) }
 
 // A BadRequestError is a 400: the service rejected the request's input.
 type BadRequestError struct{ APIError }
 
-// An UnauthorizedError is a 401. Its text says which of its causes it was, as far
-// as the service reports it: a wrong signature, an unknown key ID, or clocks that
-// differ.
+// An UnauthorizedError is a 401. Its text says which of its causes it was, as far as the service
+// reports it: a wrong signature, an unknown key ID, or clocks that differ.
 type UnauthorizedError struct {
 	APIError
-	// KeyID is the key that signed, from the request's header; "" if it is not
-	// known.
+	// KeyID is the key that signed, from the request's header; "" if it is not known.
 	KeyID string
-	// ClockSkew is the service's clock (the Date header, in whole seconds, and
-	// Age) minus the local clock when the response arrived; 0 if it has no date.
+	// ClockSkew is the service's clock (the Date header, in whole seconds, and Age) minus the local
+	// clock when the response arrived; 0 if it has no date.
 	ClockSkew time.Duration
 
 	dated bool   // the response has a date
 	host  string // that the request went to
 }
 
-// A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account
-// or a subtrader, the account's location attestation has lapsed, or its usage
-// level does not allow the call.
+// A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account or a subtrader, the
+// account's location attestation has lapsed, or its usage level does not allow the call.
 type ForbiddenError struct{ APIError }
 
-// A NotFoundError is a 404: there is no such key, or no such endpoint at the
-// base URL.
+// A NotFoundError is a 404: there is no such key, or no such endpoint at the base URL.
 type NotFoundError struct{ APIError }
 
-// Error adds to [APIError.Error] what to check if the response is not the
-// service's own.
+// Error adds to [APIError.Error] what to check if the response is not the service's own.
 func (e *NotFoundError) Error() string {
 	switch {
 	case e.Code != "" || e.Path == "" || e.isPage():
@@ -125,20 +117,19 @@ func (e *NotFoundError) Error() string {
 	return e.textWith("check the base URL: it must end in /trade-api/v2")
 }
 
-// A ConflictError is a 409: documented for a subtrader that is not visible yet.
-// Try again later.
+// A ConflictError is a 409: documented for a subtrader that is not visible yet. Try again later.
 type ConflictError struct{ APIError }
 
 // A RateLimitError is a 429: too many requests. It was not processed.
 type RateLimitError struct {
 	APIError
-	// RetryAfter is how long the service asks to wait. It is 0 if the service
-	// does not say, as it usually does not (documented).
+	// RetryAfter is how long the service asks to wait. It is 0 if the service does not say, as it
+	// usually does not (documented).
 	RetryAfter time.Duration
 }
 
-// A ServerError is a 500–599. From a request that creates a key it is returned
-// within an [*OutcomeUnknownError]: check for that first.
+// A ServerError is a 500–599. From a request that creates a key it is returned within an
+// [*OutcomeUnknownError]: check for that first.
 type ServerError struct{ APIError }
 
 // Unwrap returns the embedded [*APIError].
@@ -169,14 +160,13 @@ const (
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
 )
 
-// aboutKey reports whether the key is to blame: an unknown ID, or a private
-// key that does not belong to it.
+// aboutKey reports whether the key is to blame: an unknown ID, or a private key that does not
+// belong to it.
 func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
 }
 
-// lacksHeaders reports whether the request arrived without its signature or its
-// key ID.
+// lacksHeaders reports whether the request arrived without its signature or its key ID.
 func (e *UnauthorizedError) lacksHeaders() bool {
 	return strings.HasPrefix(e.Code, "signature_is_missing") || strings.HasPrefix(e.Code, "token_authentication")
 }
@@ -211,8 +201,7 @@ func (e *UnauthorizedError) Error() string {
 	return e.textWith(hint)
 }
 
-// inUnits returns d in days or hours if there are two or more of them, and
-// otherwise in seconds.
+// inUnits returns d in days or hours if there are two or more of them, and otherwise in seconds.
 func inUnits(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:
@@ -225,8 +214,8 @@ func inUnits(d time.Duration) string {
 
 // A ValidationError is bad input, rejected before any network I/O.
 type ValidationError struct {
-	// Field is what is wrong: a field of a request, a parameter, an option, an
-	// environment variable or a file.
+	// Field is what is wrong: a field of a request, a parameter, an option, an environment variable
+	// or a file.
 	Field string
 	// Reason says what is wrong with it and what to do. It never quotes a key.
 	Reason string
@@ -241,9 +230,8 @@ func invalid(field, format string, args ...any) error {
 	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
 
-// An InvalidResponseError is a 2xx response that cannot be understood: its body
-// is cut off, is not JSON or lacks a required field. It never quotes the body,
-// which may hold a private key.
+// An InvalidResponseError is a 2xx response that cannot be understood: its body is cut off, is not
+// JSON or lacks a required field. It never quotes the body, which may hold a private key.
 type InvalidResponseError struct {
 	// StatusCode is the HTTP status, 200–299.
 	StatusCode int
@@ -264,11 +252,10 @@ func (e *InvalidResponseError) Error() string {
 // Unwrap returns Err.
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
-// A NotSentError says that a request with a body certainly was not sent: it could
-// not be signed, its context had ended before, or it got no connection. Sending
-// it again is safe. It is in the error of an order through [Client.HTTPClient],
-// and of a call that creates a key. An error without it leaves open whether the
-// request was processed.
+// A NotSentError says that a request with a body certainly was not sent: it could not be signed,
+// its context had ended before, or it got no connection. Sending it again is safe. It is in the
+// error of an order through [Client.HTTPClient], and of a call that creates a key. An error without
+// it leaves open whether the request was processed.
 type NotSentError struct {
 	// Err is what happened.
 	Err error
@@ -285,8 +272,8 @@ func (e *NotSentError) Unwrap() error { return e.Err }
 // Timeout reports whether Err is a time-out.
 func (e *NotSentError) Timeout() bool { return isTimeout(e.Err) }
 
-// A NotSavedError says that [Client.GenerateAPIKeyToFile] has made a key that it
-// could not save, and could not delete again.
+// A NotSavedError says that [Client.GenerateAPIKeyToFile] has made a key that it could not save,
+// and could not delete again.
 type NotSavedError struct {
 	// Response is all that holds the key: save it, or delete the key.
 	Response *GenerateAPIKeyResponse
@@ -306,17 +293,15 @@ func (e *NotSavedError) Error() string {
 // Unwrap returns Err.
 func (e *NotSavedError) Unwrap() error { return e.Err }
 
-// An OutcomeUnknownError says that a key may or may not have been created:
-// the request may have been processed, and no usable response arrived. It is
-// not retried, since that could create a second key. List the keys, and delete
-// the one whose private half nobody holds.
+// An OutcomeUnknownError says that a key may or may not have been created: the request may have
+// been processed, and no usable response arrived. It is not retried, since that could create a
+// second key. List the keys, and delete the one whose private half nobody holds.
 //
-// It can happen in normal operation: the service may close an idle connection
-// just as the next request is sent. The text then says that the connection was
-// closed.
+// It can happen in normal operation: the service may close an idle connection just as the next
+// request is sent. The text then says that the connection was closed.
 //
-// Check for it before the other types, since it may wrap one of them; only a
-// [*RotationError] wraps it.
+// Check for it before the other types, since it may wrap one of them; only a [*RotationError] wraps
+// it.
 type OutcomeUnknownError struct {
 	// Operation is the method that was called, such as "GenerateAPIKey".
 	Operation string
@@ -341,9 +326,8 @@ func (e *OutcomeUnknownError) Error() string {
 // Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
-// A rewordedError has a text of its own. errors.Is and errors.As find the errors
-// behind it; printers and errors.Unwrap do not, since a text from outside may hold
-// a key.
+// A rewordedError has a text of its own. errors.Is and errors.As find the errors behind it;
+// printers and errors.Unwrap do not, since a text from outside may hold a key.
 type rewordedError struct {
 	text string
 	err  *error // behind a pointer, so that no verb of fmt reaches it
@@ -370,8 +354,8 @@ func isTimeout(err error) bool {
 // withHint adds to an error's text what to do.
 func withHint(err error, hint string) error { return reword(innerMessage(err)+" ("+hint+")", err) }
 
-// redactHTTPError rewords an error of net/http that quotes a key which a server
-// has sent in the wrong place.
+// redactHTTPError rewords an error of net/http that quotes a key which a server has sent in the
+// wrong place.
 func redactHTTPError(err error) error {
 	if err != nil && redact.HoldsKey(err.Error()) {
 		return reword(innerMessage(err), err)
@@ -379,8 +363,8 @@ func redactHTTPError(err error) error {
 	return err
 }
 
-// withContext adds to err the error of a context that has ended, so that
-// errors.Is finds it whatever a transport or a cancel cause made of it.
+// withContext adds to err the error of a context that has ended, so that errors.Is finds it
+// whatever a transport or a cancel cause made of it.
 func withContext(ctx context.Context, err error) error {
 	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
 		return fmt.Errorf("%w: %w", ctxErr, err)
@@ -388,8 +372,8 @@ func withContext(ctx context.Context, err error) error {
 	return err
 }
 
-// innerMessage is the text of an error inside another one, without the prefix
-// that the outer one has.
+// innerMessage is the text of an error inside another one, without the prefix that the outer one
+// has.
 func innerMessage(err error) string {
 	if err == nil {
 		return "unknown"

@@ -20,18 +20,15 @@ type reporter struct {
 	busy bool    // a call is logging changes
 }
 
-func (r *reporter) attempt(ctx context.Context, c *call, began time.Time, resp *http.Response, err error) {
+func (r *reporter) attempt(ctx context.Context, c *call, req *http.Request, began time.Time, resp *http.Response, err error) {
 	if r == nil || !r.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)))
-	if c.auth.used != nil {
-		attrs = append(attrs, slog.String("key_id", c.auth.used.keyID))
-	}
+	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)), slog.String("key_id", headerValue(req.Header, headerKey)))
 	if resp != nil {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode))
 	} else if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+		attrs = append(attrs, slog.String("error", innerMessage(err)))
 	}
 	r.log.LogAttrs(ctx, slog.LevelDebug, "kalshi: attempt", attrs...)
 }
@@ -40,11 +37,11 @@ func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err e
 	if r == nil {
 		return
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", err.Error()))...)
+	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
 }
 
-// attrs are what the events of one attempt have in common. The path of an endpoint
-// method is below the base URL.
+// attrs are what the events of one attempt have in common. The path of an endpoint method is below
+// the base URL.
 func (c *call) attrs() []slog.Attr {
 	path := c.path
 	if c.name != "" {
@@ -63,14 +60,14 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 		attrs = append(attrs, slog.String("new_key_id", newKeyID))
 	}
 	if err != nil {
-		level, attrs = slog.LevelError, append(attrs, slog.String("error", err.Error()))
+		level, attrs = slog.LevelError, append(attrs, slog.String("error", innerMessage(err)))
 	}
 	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
 }
 
-// signer logs the changes of the signer that this client has not logged yet. It
-// logs them without a lock, so that a handler that blocks holds up no other call,
-// and in their order: while one call does, the others leave it to that one.
+// signer logs the changes of the signer that this client has not logged yet. It logs them without a
+// lock, so that a handler that blocks holds up no other call, and in their order: while one call
+// does, the others leave it to that one.
 func (r *reporter) signer(ctx context.Context) {
 	if r == nil {
 		return
@@ -91,9 +88,8 @@ func (r *reporter) signer(ctx context.Context) {
 	}
 }
 
-// A change is something that happened to a signer. It links to the next one, so
-// that each client that logs can follow at its own pace, and those that were
-// logged by all are garbage.
+// A change is something that happened to a signer. It links to the next one, so that each client
+// that logs can follow at its own pace, and those that were logged by all are garbage.
 type change struct {
 	level   slog.Level
 	message string
@@ -101,8 +97,8 @@ type change struct {
 	next    atomic.Pointer[change]
 }
 
-// changes are the changes of one signer. Whoever changes the signer's key or
-// clock holds mu meanwhile, so that they are in the order in which they happened.
+// changes are the changes of one signer. Whoever changes the signer's key or clock holds mu
+// meanwhile, so that they are in the order in which they happened.
 type changes struct {
 	mu       sync.Mutex
 	last     *change
@@ -129,8 +125,8 @@ func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
 		slog.Duration("offset", offset), slog.Duration("previous", previous), slog.String("key_id", keyID))
 }
 
-// sourceFailed adds that a source did not help: the first time of a kind at once,
-// the same again at most once a minute, since a dead key can be refused all night.
+// sourceFailed adds that a source did not help: the first time of a kind at once, the same again at
+// most once a minute, since a dead key can be refused all night.
 func (c *changes) sourceFailed(keyID, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

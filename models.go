@@ -12,14 +12,12 @@ import (
 
 // A Scope is a right that an API key carries.
 //
-// The constants are the scopes documented in October 2026. The service adds
-// scopes over time: lists keep scopes that have no constant here, and requests
-// may contain any text.
+// The constants are the scopes documented in October 2026. The service adds scopes over time: lists
+// keep scopes that have no constant here, and requests may contain any text.
 type Scope string
 
-// The documented scopes. [ScopeRead] and [ScopeWrite] are parents: they
-// include their children. A child may be granted alone; ScopeWrite requires
-// ScopeRead.
+// The documented scopes. [ScopeRead] and [ScopeWrite] are parents: they include their children. A
+// child may be granted alone; ScopeWrite requires ScopeRead.
 const (
 	ScopeRead                  Scope = "read"                      // parent of the read:: scopes
 	ScopeWrite                 Scope = "write"                     // parent of the write:: scopes
@@ -31,19 +29,19 @@ const (
 	ScopeWriteBlockTradeAccept Scope = "write::block_trade_accept" // child of ScopeWrite
 )
 
-// A KeyType is the algorithm of a key pair. The service derives it from the
-// public key and a [Signer] from the private key.
+// A KeyType is the algorithm of a key pair. The service derives it from the public key and a
+// [Signer] from the private key.
 type KeyType string
 
-// The documented key types. Kalshi recommends Ed25519, available since
-// September 2026. It signs about 40 times faster than RSA.
+// The documented key types. Kalshi recommends Ed25519, available since September 2026. It signs
+// about 40 times faster than RSA.
 const (
 	KeyTypeRSA     KeyType = "rsa"     // RSA-PSS with SHA-256; the service generates 2048 bits
 	KeyTypeEd25519 KeyType = "ed25519" // Ed25519 (RFC 8032)
 )
 
-// An APIKey is an API key as listed by [Client.GetAPIKeys]. The service
-// reports no key type, creation time, expiry or last use.
+// An APIKey is an API key as listed by [Client.GetAPIKeys]. The service reports no key type,
+// creation time, expiry or last use.
 type APIKey struct {
 	// ID identifies the key. It is a UUID in practice.
 	ID string `json:"api_key_id"`
@@ -51,18 +49,17 @@ type APIKey struct {
 	Name string `json:"name"`
 	// Scopes are the key's rights as granted. See [APIKey.Missing].
 	Scopes []Scope `json:"scopes"`
-	// Subaccount is the sub-account, 0–63, that the key is restricted to. 0 is
-	// the primary account; nil means no restriction.
+	// Subaccount is the sub-account, 0–63, that the key is restricted to. 0 is the primary account;
+	// nil means no restriction.
 	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID is the subtrader of an FCM member that the key is bound
-	// to, or empty.
+	// FCMSubtraderID is the subtrader of an FCM member that the key is bound to, or empty.
 	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
 }
 
-// Missing returns the scopes of want that the key does not have, in their
-// order, or nil if it has all of them. A parent scope includes its children:
-// a key with [ScopeWrite] has [ScopeWriteTrade]. The parent is the part before
-// "::", in scopes that have no constant here too. A nil key has no scopes.
+// Missing returns the scopes of want that the key does not have, in their order, or nil if it has
+// all of them. A parent scope includes its children: a key with [ScopeWrite] has [ScopeWriteTrade].
+// The parent is the part before "::", in scopes that have no constant here too. A nil key has no
+// scopes.
 func (k *APIKey) Missing(want ...Scope) []Scope {
 	var missing []Scope
 	for _, scope := range want {
@@ -76,19 +73,17 @@ func (k *APIKey) Missing(want ...Scope) []Scope {
 
 // GetAPIKeysResponse is the response of [Client.GetAPIKeys].
 type GetAPIKeysResponse struct {
-	// APIKeys are all keys of the account; the service does not paginate. It
-	// is not nil in a response.
+	// APIKeys are all keys of the account; the service does not paginate. It is not nil in a
+	// response.
 	APIKeys []APIKey `json:"api_keys"`
-	// RegionExpirationTS is the time at which the account's location
-	// attestation ends, in Unix seconds, or nil if the account was never
-	// attested. See [GetAPIKeysResponse.RegionExpiration].
+	// RegionExpirationTS is the time at which the account's location attestation ends, in Unix
+	// seconds, or nil if the account was never attested. See [GetAPIKeysResponse.RegionExpiration].
 	RegionExpirationTS *int64 `json:"api_key_region_expiration_ts,omitzero"`
 }
 
-// RegionExpiration returns the time at which the account's location
-// attestation ends, or false if the account was never attested. After that
-// time the service rejects orders in Sports, Elections and Entertainment with
-// a 403 until the attestation is renewed in the app or on the website
+// RegionExpiration returns the time at which the account's location attestation ends, or false if
+// the account was never attested. After that time the service rejects orders in Sports, Elections
+// and Entertainment with a 403 until the attestation is renewed in the app or on the website
 // (documented).
 func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 	if r == nil || r.RegionExpirationTS == nil {
@@ -97,24 +92,22 @@ func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 	return time.Unix(*r.RegionExpirationTS, 0), true
 }
 
-// CreateAPIKeyRequest registers a public key; the private key stays with the
-// caller. See [Client.CreateAPIKey].
+// CreateAPIKeyRequest registers a public key; the private key stays with the caller. See
+// [Client.CreateAPIKey].
 type CreateAPIKeyRequest struct {
 	// Name is required.
 	Name string `json:"name"`
-	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of
-	// 2048 to 8192 bits or an Ed25519 key, as [MarshalPublicKey] returns it.
+	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of 2048 to 8192 bits or an
+	// Ed25519 key, as [MarshalPublicKey] returns it.
 	PublicKey string `json:"public_key"`
-	// Scopes are the key's rights; nil grants full access (documented). An
-	// empty non-nil list is rejected: the service would read it as "no list"
-	// and grant full access.
+	// Scopes are the key's rights; nil grants full access (documented). An empty non-nil list is
+	// rejected: the service would read it as "no list" and grant full access.
 	Scopes []Scope `json:"scopes,omitzero"`
-	// Subaccount restricts the key to one sub-account, 0–63; nil means no
-	// restriction. It cannot be combined with FCMSubtraderID.
+	// Subaccount restricts the key to one sub-account, 0–63; nil means no restriction. It cannot be
+	// combined with FCMSubtraderID.
 	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only
-	// FCM members may set it, and every REST endpoint rejects a key that is
-	// bound to a subtrader (documented).
+	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only FCM members may set
+	// it, and every REST endpoint rejects a key that is bound to a subtrader (documented).
 	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
 }
 
@@ -122,49 +115,38 @@ type CreateAPIKeyRequest struct {
 type CreateAPIKeyResponse struct {
 	// ID is the new key's ID.
 	ID string `json:"api_key_id"`
-	// Warning is text that the service sends with FCM-bound keys. The key is
-	// valid even so.
+	// Warning is text that the service sends with FCM-bound keys. The key is valid even so.
 	Warning string `json:"warning,omitzero"`
 }
 
-// GenerateAPIKeyRequest asks the service to generate a key pair. See
-// [Client.GenerateAPIKey].
+// GenerateAPIKeyRequest asks the service to generate a key pair. See [Client.GenerateAPIKey].
 type GenerateAPIKeyRequest struct {
 	// Name is required.
 	Name string `json:"name"`
-	// KeyType is the algorithm. If empty, the service generates an RSA key
-	// (documented).
+	// KeyType is the algorithm. If empty, the service generates an RSA key (documented).
 	KeyType KeyType `json:"key_type,omitzero"`
-	// Scopes are the key's rights; nil grants full access (documented). An
-	// empty non-nil list is rejected: the service would read it as "no list"
-	// and grant full access.
-	Scopes []Scope `json:"scopes,omitzero"`
-	// Subaccount restricts the key to one sub-account, 0–63; nil means no
-	// restriction. It cannot be combined with FCMSubtraderID.
-	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only
-	// FCM members may set it, and every REST endpoint rejects a key that is
-	// bound to a subtrader (documented).
-	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
+	// Scopes, Subaccount and FCMSubtraderID are as in [CreateAPIKeyRequest].
+	Scopes         []Scope `json:"scopes,omitzero"`
+	Subaccount     *int    `json:"subaccount,omitzero"`
+	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"`
 }
 
-// GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints
-// with its private key redacted; encoding it, as JSON for example, fails.
+// GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints with its private key
+// redacted; encoding it, as JSON for example, fails.
 type GenerateAPIKeyResponse struct {
 	// ID is the new key's ID.
 	ID string `json:"api_key_id"`
 	// KeyType is the new key's algorithm.
 	KeyType KeyType `json:"key_type"`
-	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is
-	// returned only once and can never be fetched again.
+	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is returned only once
+	// and can never be fetched again.
 	PrivateKey PrivateKeyPEM `json:"private_key"`
-	// Warning is text that the service sends with FCM-bound keys. The key is
-	// valid even so.
+	// Warning is text that the service sends with FCM-bound keys. The key is valid even so.
 	Warning string `json:"warning,omitzero"`
 }
 
-// Credentials returns the generated key with its ID. If the private key is
-// missing or cannot be parsed, the error is a [*ValidationError].
+// Credentials returns the generated key with its ID. If the private key is missing or cannot be
+// parsed, the error is a [*ValidationError].
 func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 	if r == nil {
 		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
@@ -176,8 +158,8 @@ func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 	return NewCredentials(r.ID, key)
 }
 
-// Signer returns a new [Signer] that signs with the generated key. Its errors
-// are those of [GenerateAPIKeyResponse.Credentials].
+// Signer returns a new [Signer] that signs with the generated key. Its errors are those of
+// [GenerateAPIKeyResponse.Credentials].
 func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
 	c, err := r.Credentials()
 	if err != nil {
@@ -191,9 +173,8 @@ func (r GenerateAPIKeyResponse) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }
 
-// validateKeyFields checks the fields that both requests share. It leaves to
-// the service what may change: which scopes exist, how they combine, and how
-// many sub-accounts there are.
+// validateKeyFields checks the fields that both requests share. It leaves to the service what may
+// change: which scopes exist, how they combine, and how many sub-accounts there are.
 func validateKeyFields(name string, scopes []Scope, subaccount *int, fcmSubtraderID string) error {
 	switch {
 	case name == "":

@@ -61,12 +61,11 @@ func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, r
 }
 
 // parse understands the five shapes of error bodies that were observed:
-// {"error":{code,message,details}}, {code,message,details}, {"msg":…},
-// {"error":"…"}, and text or HTML from gateways.
+// {"error":{code,message,details}}, {code,message,details}, {"msg":…}, {"error":"…"}, and text or
+// HTML from gateways.
 func (e *APIError) parse(body []byte) {
 	if redact.HoldsKey(string(body)) {
-		e.Body, e.Message = nil, redact.Withheld
-		return
+		e.Body = nil
 	}
 	type fields struct{ Code, Message, Details, Msg lenientString }
 	var flat struct {
@@ -94,9 +93,6 @@ func (e *APIError) parse(body []byte) {
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
-	if slices.Contains([]string{e.Code, e.Message, e.Details}, redact.Withheld) {
-		e.Body = nil // the mark was escaped
-	}
 }
 
 // A lenientString is a JSON string, or the raw text of any other JSON value.
@@ -121,9 +117,9 @@ func clockSkew(h http.Header, received time.Time) (skew time.Duration, ok bool) 
 	return date.Add(time.Duration(age) * time.Second).Sub(received), true
 }
 
-// retryAfter returns how long a Retry-After header asks to wait: seconds, or
-// a date, which is measured against the server's own clock where that is
-// known. Nonsense is 0, and a number too large for a Duration the largest.
+// retryAfter returns how long a Retry-After header asks to wait: seconds, or a date, which is
+// measured against the server's own clock where that is known. Nonsense is 0, and a number too
+// large for a Duration the largest.
 func retryAfter(h http.Header, received time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
@@ -148,8 +144,7 @@ const (
 
 var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
-// readBody reads a body to its end, or to the limit: then it returns what it
-// has and errTooLong.
+// readBody reads a body to its end, or to the limit: then it returns what it has and errTooLong.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.StatusCode == http.StatusNoContent && resp.ContentLength == 0 {
 		return nil, nil
@@ -164,8 +159,8 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	return body.Bytes(), err
 }
 
-// readErrorBody reads what there is of the body of an error. That of a 101 is
-// the connection, which no context ends.
+// readErrorBody reads what there is of the body of an error. That of a 101 is the connection, which
+// no context ends.
 func readErrorBody(resp *http.Response) []byte {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.Body == nil {
 		return nil
@@ -190,9 +185,8 @@ func unmarshal(body []byte, v any) error {
 
 var keyIDFirst = regexp.MustCompile(`^\s*{\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
-// findKeyID looks for the new key's ID in the body of a create that failed: in
-// whole JSON, or in JSON that is cut off but begins with the ID, as the
-// service's does.
+// findKeyID looks for the new key's ID in the body of a create that failed: in whole JSON, or in
+// JSON that is cut off but begins with the ID, as the service's does.
 func findKeyID(body []byte) string {
 	var created struct {
 		ID string `json:"api_key_id"`
@@ -206,8 +200,8 @@ func findKeyID(body []byte) string {
 	return ""
 }
 
-// decodeNothing decodes the body of a delete, which is blank or JSON without an
-// error in it; a page comes from a proxy, which may not have passed the request on.
+// decodeNothing decodes the body of a delete, which is blank or JSON without an error in it; a page
+// comes from a proxy, which may not have passed the request on.
 func decodeNothing(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
@@ -222,8 +216,8 @@ func decodeNothing(body []byte) error {
 	return nil
 }
 
-// maxUnchecked is how long a list may be, in bytes, to be decoded before its IDs
-// are checked: a long one of empty objects would take hundreds of megabytes.
+// maxUnchecked is how long a list may be, in bytes, to be decoded before its IDs are checked: a
+// long one of empty objects would take hundreds of megabytes.
 const maxUnchecked = 64 << 10
 
 func (r *GetAPIKeysResponse) decode(body []byte) error {

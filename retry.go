@@ -88,8 +88,8 @@ func (s *retryState) record(result *attemptResult, next decision) {
 	}
 }
 
-// classifyStatus says what a status that is not 2xx means for the attempt, and
-// whether a retry may succeed.
+// classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may
+// succeed.
 func classifyStatus(status int) (result outcome, retryable bool) {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -115,8 +115,8 @@ func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
 	return policy
 }
 
-// backoffCeiling returns the longest wait before a retry, counted from 0. It
-// doubles up to a maximum.
+// backoffCeiling returns the longest wait before a retry, counted from 0. It doubles up to a
+// maximum.
 func backoffCeiling(retry int) time.Duration {
 	return min(minBackoff<<min(retry, 6), maxBackoff) // 100 ms · 2⁶ is over 5 s
 }

@@ -16,30 +16,28 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new
-// key. It prints, logs and encodes without PrivateKey; only in an unexported
-// field of another struct a key in memory shows, as in any struct that holds one.
+// RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs
+// and encodes without PrivateKey; only in an unexported field of another struct a key in memory
+// shows, as in any struct that holds one.
 type RotateAPIKeyRequest struct {
-	// Store is required. It saves the new key where the next start of the program
-	// finds it. A [KeyFile] is one.
+	// Store is required. It saves the new key where the next start of the program finds it. A
+	// [KeyFile] is one.
 	Store Store `json:"-"`
-	// Signer is the signer whose key is rotated; nil is the client's own. With
-	// a Signer, the client's key lists, makes and deletes, and the key that is
-	// rotated needs no scope for that.
+	// Signer is the signer whose key is rotated; nil is the client's own. With a Signer, the
+	// client's key lists, makes and deletes, and the key that is rotated needs no scope for that.
 	Signer *Signer `json:"-"`
 	// Name is the new key's name; empty is the current key's.
 	Name string
 	// KeyType is the new key's algorithm; empty is the current key's.
 	KeyType KeyType
-	// PrivateKey, if set, becomes the new key: its public half is registered
-	// as [Client.CreateAPIKey] does. If nil, the service makes the pair.
+	// PrivateKey, if set, becomes the new key: its public half is registered as
+	// [Client.CreateAPIKey] does. If nil, the service makes the pair.
 	PrivateKey crypto.Signer `json:"-"`
 	// KeepOld leaves the old key alive, for other processes that still use it.
 	KeepOld bool
-	// Grace is how long to wait before the old key is deleted, for requests
-	// that were signed elsewhere and are still under way. If a secret manager or
-	// a mounted secret lags behind, choose more than it lags. A cancelled context
-	// ends it and leaves the old key alive.
+	// Grace is how long to wait before the old key is deleted, for requests that were signed
+	// elsewhere and are still under way. If a secret manager or a mounted secret lags behind,
+	// choose more than it lags. A cancelled context ends it and leaves the old key alive.
 	Grace time.Duration
 }
 
@@ -51,37 +49,34 @@ type RotateAPIKeyResponse struct {
 	NewKeyID string
 	// Warning is what the service said when it made the new key; usually empty.
 	Warning string
-	// OldKeyGone is true if the old key did not exist any more when it was to be
-	// deleted: another process may have rotated it too, and its new key exists
-	// beside this one.
+	// OldKeyGone is true if the old key did not exist any more when it was to be deleted: another
+	// process may have rotated it too, and its new key exists beside this one.
 	OldKeyGone bool
 }
 
-// RotateAPIKey replaces the key of the client's [Signer], or of the request's,
-// by a new one of the same scopes and sub-account:
+// RotateAPIKey replaces the key of the client's [Signer], or of the request's, by a new one of the
+// same scopes and sub-account:
 //
 //	inspect → create → verify → save → switch → delete the old one
 //
-// The new key must sign a call and be listed with the same rights before it is
-// saved, and is saved before anything depends on it. The switch happens inside
-// the Signer, and everything that holds the Signer follows. No call made
-// through a client fails because of it. This assumes that a key which works once
-// works everywhere, which is not documented. A crash at any point leaves a
-// working key in the Store: the old one until Save has finished, both after it.
+// The new key must sign a call and be listed with the same rights before it is saved, and is saved
+// before anything depends on it. The switch happens inside the Signer, and everything that holds
+// the Signer follows. No call made through a client fails because of it. This assumes that a key
+// which works once works everywhere, which is not documented. A crash at any point leaves a working
+// key in the Store: the old one until Save has finished, both after it.
 //
-// Bad input is a [*ValidationError] and everything else a [*RotationError],
-// which says at which stage and what is left. A current key that is not
-// listed, has no scopes or is bound to an FCM subtrader is refused before
-// anything is made, and so is a Store whose Check fails. Once the key is made,
-// cancelling ctx no longer stops the rotation, except while it waits for Grace.
-// Each stage then has 60 seconds.
+// Bad input is a [*ValidationError] and everything else a [*RotationError], which says at which
+// stage and what is left. A current key that is not listed, has no scopes or is bound to an FCM
+// subtrader is refused before anything is made, and so is a Store whose Check fails. Once the key
+// is made, cancelling ctx no longer stops the rotation, except while it waits for Grace. Each stage
+// then has 60 seconds.
 //
-// A key that rotates itself needs read and write and no restriction to a
-// sub-account. Rotate any other key with an admin key, by the request's Signer.
+// A key that rotates itself needs read and write and no restriction to a sub-account. Rotate any
+// other key with an admin key, by the request's Signer.
 //
-// Let one process rotate a key, and the others follow ([NewSignerFromSource],
-// [NewClientFromEnv]). One rotation at a time runs per Signer; another waits
-// for it. Save must not rotate the same signer.
+// Let one process rotate a key, and the others follow ([NewSignerFromSource], [NewClientFromEnv]).
+// One rotation at a time runs per Signer; another waits for it. Save must not rotate the same
+// signer.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
 	if ctx == nil {
 		return nil, errNoContext
@@ -95,35 +90,24 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	}
 	defer func() { <-r.signer.rotating }()
 
-	if err := r.ended(ctx, StageInspect, r.inspect(ctx)); err != nil {
-		return nil, err
+	for _, step := range []struct {
+		stage RotationStage
+		run   func(context.Context) error
+	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}} {
+		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.ended(ctx, StageCreate, r.create(ctx)); err != nil {
-		return nil, err
-	}
-	err := r.stage(ctx, r.verify)
-	if err != nil && r.stage(ctx, r.takeBack) == nil {
-		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
-	}
-	if err := r.ended(ctx, StageVerify, err); err != nil {
-		return nil, err
-	}
-	if err := r.ended(ctx, StageSave, r.stage(ctx, r.save)); err != nil {
-		return nil, err
-	}
-	r.privateKey = PrivateKeyPEM{} // the store has it
-	if !req.KeepOld {
-		r.signer.retired.Store(r.old.keyID, true)
-	}
-	r.signer.switchTo(r.new, nil)
+	r.switchKey()
 	response := &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning}
 	if req.KeepOld {
 		return response, nil
 	}
-	response.OldKeyGone, err = r.deleteOld(ctx)
+	gone, err := r.deleteOld(ctx)
 	if err := r.ended(ctx, StageDelete, err); err != nil {
 		return nil, err
 	}
+	response.OldKeyGone = gone
 	return response, nil
 }
 
@@ -159,13 +143,13 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	return err
 }
 
-// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret
-// manager. Save returns when the key is safe, and must return: its context ends
-// after 60 seconds, and not when the caller's does. It must not overwrite the only
-// copy of the old key in a way that can fail half-way.
+// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save returns
+// when the key is safe, and must return: its context ends after 60 seconds, and not when the
+// caller's does. It must not overwrite the only copy of the old key in a way that can fail
+// half-way.
 //
-// If a Store also has the method Check(context.Context) error, that is called
-// before a key is made, to report whether Save would work.
+// If a Store also has the method Check(context.Context) error, that is called before a key is made,
+// to report whether Save would work.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }
@@ -188,24 +172,22 @@ const (
 	StageDelete  RotationStage = "delete"  // delete the old key
 )
 
-// A RotationError says at which stage [Client.RotateAPIKey] failed and what is
-// left. Up to [StageSave] the signer keeps the old key; at [StageDelete] it
-// already has the new one, which is saved and works.
+// A RotationError says at which stage [Client.RotateAPIKey] failed and what is left. Up to
+// [StageSave] the signer keeps the old key; at [StageDelete] it already has the new one, which is
+// saved and works.
 type RotationError struct {
 	// Stage is where the rotation failed.
 	Stage RotationStage
 	// OldKeyID is the key that signed before.
 	OldKeyID string
-	// NewKeyID is the key that was made. It is empty unless that key exists, as
-	// far as is known.
+	// NewKeyID is the key that was made. It is empty unless that key exists, as far as is known.
 	NewKeyID string
-	// PrivateKey is the private half of NewKeyID, handed back whenever nothing
-	// else may hold it: save it, or delete the key. It is empty for a key of the
-	// caller's own.
+	// PrivateKey is the private half of NewKeyID, handed back whenever nothing else may hold it:
+	// save it, or delete the key. It is empty for a key of the caller's own.
 	PrivateKey PrivateKeyPEM
-	// Candidates are the IDs of keys that may be the new one, when the outcome
-	// of StageCreate is unknown: they have its name and did not exist before. None
-	// is deleted; delete the one that nobody else made.
+	// Candidates are the IDs of keys that may be the new one, when the outcome of StageCreate is
+	// unknown: they have its name and did not exist before. None is deleted; delete the one that
+	// nobody else made.
 	Candidates []string
 	// Err is what happened.
 	Err error

@@ -36,8 +36,8 @@ type rotation struct {
 // admin reports whether another key is rotated than the client's own.
 func (r *rotation) admin() bool { return r.signer != r.client.signer }
 
-// by returns the client that makes a call: one that signs with self if the key
-// rotates itself, and the admin's otherwise.
+// by returns the client that makes a call: one that signs with self if the key rotates itself, and
+// the admin's otherwise.
 func (r *rotation) by(self *credential) *Client {
 	if r.admin() {
 		return r.client
@@ -57,9 +57,9 @@ func (r *rotation) begin(ctx context.Context) error {
 	}
 }
 
-// stage runs a stage that the caller's context no longer cancels. It turns a
-// panic of a Store or a transport into an error, so that the key is not lost. The
-// value of the panic is not printed, since it may hold the key.
+// stage runs a stage that the caller's context no longer cancels. It turns a panic of a Store or a
+// transport into an error, so that the key is not lost. The value of the panic is not printed,
+// since it may hold the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
@@ -71,8 +71,7 @@ func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (
 	return run(ctx)
 }
 
-// ended reports the end of a stage, and returns the error of the rotation if it
-// failed.
+// ended reports the end of a stage, and returns the error of the rotation if it failed.
 func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) error {
 	if err != nil {
 		err = &RotationError{Stage: stage, OldKeyID: r.old.keyID, NewKeyID: r.newID, PrivateKey: r.privateKey, Candidates: r.candidates, Err: err}
@@ -81,8 +80,8 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	return err
 }
 
-// whose adds to the error of a call by the admin that it is not about the key that
-// is rotated, and to a 403 what to do about a key that may not rotate itself.
+// whose adds to the error of a call by the admin that it is not about the key that is rotated, and
+// to a 403 what to do about a key that may not rotate itself.
 func (r *rotation) whose(err error) error {
 	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
 	switch {
@@ -190,8 +189,8 @@ func (r *rotation) register(ctx context.Context) error {
 	return err
 }
 
-// lookUp looks for the key that a create of unknown outcome may have made. It
-// deletes nothing: a key of the same name may be somebody else's.
+// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: a
+// key of the same name may be somebody else's.
 func (r *rotation) lookUp(ctx context.Context, err error) error {
 	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
 	if !ok {
@@ -217,9 +216,18 @@ func (r *rotation) lookUp(ctx context.Context, err error) error {
 	})
 }
 
-// verify makes a call with the new key and compares its rights with the old
-// one's.
+// verify tries the new key, and deletes it again if that fails.
 func (r *rotation) verify(ctx context.Context) error {
+	err := r.stage(ctx, r.try)
+	takeBack := func(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
+	if err != nil && r.stage(ctx, takeBack) == nil {
+		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
+	}
+	return err
+}
+
+// try makes a call with the new key and compares its rights with the old one's.
+func (r *rotation) try(ctx context.Context) error {
 	return patiently(ctx, func() (again bool, err error) {
 		list, err := r.listAsNew(ctx)
 		if err != nil {
@@ -236,8 +244,8 @@ func (r *rotation) verify(ctx context.Context) error {
 	})
 }
 
-// patiently tries again while the new key is not known everywhere yet; how long
-// that takes is not documented.
+// patiently tries again while the new key is not known everywhere yet; how long that takes is not
+// documented.
 func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	until := time.Now().Add(patience)
 	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
@@ -248,9 +256,8 @@ func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	}
 }
 
-// listAsNew lists the keys, signed by the new one. A key that an admin rotates
-// may be one that may not list: the 403 proves that it signs, and the admin's
-// list shows its rights.
+// listAsNew lists the keys, signed by the new one. A key that an admin rotates may be one that may
+// not list: the 403 proves that it signs, and the admin's list shows its rights.
 func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
 	list, _, err := r.client.signedBy(r.new).list(ctx)
 	switch {
@@ -263,9 +270,9 @@ func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
 	return nil, reword("signed by the new key: "+innerMessage(err), err)
 }
 
-// provesKey reports whether an error shows that the key's signature was accepted:
-// it is about rights, and not about the key's ID, signature or clock, nor about
-// headers that were lost on the way.
+// provesKey reports whether an error shows that the key's signature was accepted: it is about
+// rights, and not about the key's ID, signature or clock, nor about headers that were lost on the
+// way.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
 		return forbidden.Code != "" || forbidden.Message != "" || len(forbidden.Body) == 0 // else a gateway's page, whoever signed
@@ -280,15 +287,23 @@ func sameRights(a, b *APIKey) bool {
 		(a.Subaccount == nil) == (b.Subaccount == nil) && (a.Subaccount == nil || *a.Subaccount == *b.Subaccount)
 }
 
-// takeBack deletes the new key again.
-func (r *rotation) takeBack(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
-
 // save has the store save the key.
-func (r *rotation) save(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) }
+func (r *rotation) save(ctx context.Context) error {
+	return r.stage(ctx, func(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) })
+}
 
-// deleteOld deletes the old key when its grace is over, and reports whether it
-// was gone already, which is as good. A 401 may come from a place where the new
-// key is not known yet; if it stays, the old key deletes itself.
+// switchKey has the signer sign with the new key, which the store has now.
+func (r *rotation) switchKey() {
+	r.privateKey = PrivateKeyPEM{}
+	if !r.req.KeepOld {
+		r.signer.retired.Store(r.old.keyID, true)
+	}
+	r.signer.switchTo(r.new, nil)
+}
+
+// deleteOld deletes the old key when its grace is over, and reports whether it was gone already,
+// which is as good. A 401 may come from a place where the new key is not known yet; if it stays,
+// the old key deletes itself.
 func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 	if r.req.Grace > 0 {
 		if err := sleep(ctx, r.req.Grace); err != nil {

@@ -1,7 +1,7 @@
 package kalshi
 
-// Was anything of a request sent? The body of a create, which knows, and the
-// connection of a request through HTTPClient.
+// Was anything of a request sent? The body of a create, which knows, and the connection of a
+// request through HTTPClient.
 
 import (
 	"bytes"
@@ -14,10 +14,9 @@ import (
 	"sync/atomic"
 )
 
-// A sealedBody is the body of a create. It knows whether any of it was read, so
-// that nothing is known to be sent, whatever the transport does. It costs a
-// packet: net/http sends the head of a request apart from a body that is not one
-// of its in-memory types.
+// A sealedBody is the body of a create. It knows whether any of it was read, so that nothing is
+// known to be sent, whatever the transport does. It costs a packet: net/http sends the head of a
+// request apart from a body that is not one of its in-memory types.
 type sealedBody struct {
 	content *bytes.Reader
 	state   atomic.Int32
@@ -41,9 +40,8 @@ func (b *sealedBody) Close() error { return nil }
 // seal reports whether nothing of the body was read, and then keeps it so.
 func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
 
-// A connTrace watches the connection of a request with a body of the caller's,
-// which is passed on as it is. A transport that reports to no trace leaves
-// everything open.
+// A connTrace watches the connection of a request with a body of the caller's, which is passed on
+// as it is. A transport that reports to no trace leaves everything open.
 type connTrace struct {
 	hooks      httptrace.ClientTrace
 	asked, got atomic.Bool // for a connection, and one
@@ -70,9 +68,9 @@ func (t *connTrace) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
-// guardedBody is GetBody until the request was written to a connection of HTTP/2:
-// net/http would send it again after a reset that does not prove that it was not
-// processed. Over HTTP/1, net/http only sends again what was not written at all.
+// guardedBody is GetBody until the request was written to a connection of HTTP/2: net/http would
+// send it again after a reset that does not prove that it was not processed. Over HTTP/1, net/http
+// only sends again what was not written at all.
 func (t *connTrace) guardedBody() (io.ReadCloser, error) {
 	if t.http2.Load() && t.written.Load() {
 		return nil, errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
@@ -86,8 +84,7 @@ func (t *connTrace) unsent() bool { return t.asked.Load() && !t.got.Load() }
 // hasBody reports whether a request has a body, as net/http sees it.
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
-// notSent is the error of a request that was not sent: a *NotSentError if it has
-// a body.
+// notSent is the error of a request that was not sent: a *NotSentError if it has a body.
 func notSent(req *http.Request, err error) error {
 	if err == nil || !hasBody(req) {
 		return err

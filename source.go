@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// A KeySource returns the API key to sign with now: from a key file
-// ([KeyFile.Load]) or a secret manager. Its context ends after 30 seconds, which
-// it must honor, and belongs to no single call, since many may wait for the
-// result. It is never called again before it has returned. It must not make
-// calls that are signed by the signer it serves.
+// A KeySource returns the API key to sign with now: from a key file ([KeyFile.Load]) or a secret
+// manager. Its context ends after 30 seconds, which it must honor, and belongs to no single call,
+// since many may wait for the result. It is never called again before it has returned. It must not
+// make calls that are signed by the signer it serves.
 type KeySource func(ctx context.Context) (Credentials, error)
 
 const (
@@ -23,8 +22,8 @@ const (
 	sourcePause   = time.Second // at least, between two queries after refused keys
 )
 
-// A source queries a KeySource: one query at a time, at most one a second, each
-// shared by all who wait for it.
+// A source queries a KeySource: one query at a time, at most one a second, each shared by all who
+// wait for it.
 type source struct {
 	load KeySource
 	mu   sync.Mutex
@@ -41,12 +40,11 @@ type sourceQuery struct {
 	err     error
 }
 
-// refresh waits for a query that started after this call, and returns its error.
-// It starts the query unless another caller does, once the earlier query has
-// returned and pause has passed since that started. It returns early if settled
-// reports meanwhile that no query is needed any more. When it starts a query, it
-// calls begin, and hands the result to the taker from there, whose error becomes
-// that of the query.
+// refresh waits for a query that started after this call, and returns its error. It starts the
+// query unless another caller does, once the earlier query has returned and pause has passed since
+// that started. It returns early if settled reports meanwhile that no query is needed any more.
+// When it starts a query, it calls begin, and hands the result to the taker from there, whose error
+// becomes that of the query.
 func (s *source) refresh(ctx context.Context, pause time.Duration, settled func() bool, begin func() taker) error {
 	if ctx.Value(s) != nil {
 		return errors.New("it made a call that is signed by the signer it serves: give it a client of its own")
@@ -74,8 +72,8 @@ func (s *source) refresh(ctx context.Context, pause time.Duration, settled func(
 	return query.err
 }
 
-// query calls the KeySource in a new goroutine. No caller's context ends it, so
-// that none can cancel it for the others.
+// query calls the KeySource in a new goroutine. No caller's context ends it, so that none can
+// cancel it for the others.
 func (s *source) query(take taker) *sourceQuery {
 	q := &sourceQuery{started: time.Now(), done: make(chan struct{})}
 	go func() {
@@ -87,8 +85,8 @@ func (s *source) query(take taker) *sourceQuery {
 	return q
 }
 
-// call is the KeySource with a panic turned into an error. The value of the panic
-// is not shown, since it may hold a key.
+// call is the KeySource with a panic turned into an error. The value of the panic is not shown,
+// since it may hold a key.
 func (s *source) call(ctx context.Context) (c Credentials, err error) {
 	defer func() {
 		if v := recover(); v != nil {

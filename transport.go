@@ -15,11 +15,10 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// HTTPClient returns an HTTP client for the API's other endpoints: requests
-// written by hand, generated clients, a WebSocket dial. It signs each request
-// when it is sent, by the service's clock, without changing the caller's
-// request, and has the Timeout, the Jar and the transport of the client's own
-// HTTP client. It is safe for concurrent use.
+// HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
+// generated clients, a WebSocket dial. It signs each request when it is sent, by the service's
+// clock, without changing the caller's request, and has the Timeout, the Jar and the transport of
+// the client's own HTTP client. It is safe for concurrent use.
 //
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
@@ -30,37 +29,33 @@ import (
 //		return err
 //	}
 //
-// A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]),
-// until a response's header arrives; the Timeout is for all of its attempts. Any
-// other request is sent once, by net/http too, except that it repeats a DELETE
-// without a body on a connection that broke. If a request with a body certainly
-// was not sent, the error holds a [*NotSentError]; any other error of a request
-// leaves that open. (If Timeout ends the dialling, net/http hides it: set a
-// shorter timeout for the dial.) A library that retries, such as go-retryablehttp,
-// goes above this client, never below, and must be told not to repeat orders.
+// A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
+// header arrives; the Timeout is for all of its attempts. Any other request is sent once, by
+// net/http too, except that it repeats a DELETE without a body on a connection that broke. If a
+// request with a body certainly was not sent, the error holds a [*NotSentError]; any other error of
+// a request leaves that open. (If Timeout ends the dialling, net/http hides it: set a shorter
+// timeout for the dial.) A library that retries, such as go-retryablehttp, goes above this client,
+// never below, and must be told not to repeat orders.
 //
-// A 401 that a new signature can resolve is retried for every method, since the
-// service has not processed the request: the timestamp was out of bounds, or the
-// key was rotated. That needs a request without a body, or with GetBody, which
-// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is
-// returned.
+// A 401 that a new signature can resolve is retried for every method, since the service has not
+// processed the request: the timestamp was out of bounds, or the key was rotated. That needs a
+// request without a body, or with GetBody, which [http.NewRequestWithContext] sets for the usual
+// readers; otherwise the 401 is returned.
 //
-// It sends only to the base URL's origin and to the WebSocket hosts of its
-// environment, and follows no redirects: a 3xx is the response. A request to
-// anywhere else is a [*ValidationError] within a [*url.Error]. A request that
-// has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is.
+// It sends only to the base URL's origin and to the WebSocket hosts of its environment, and follows
+// no redirects: a 3xx is the response. A request to anywhere else is a [*ValidationError] within a
+// [*url.Error]. A request that has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is.
 //
 // After an upgrade (101), resp.Body is writable only if Timeout is 0.
 func (c *Client) HTTPClient() *http.Client {
 	return &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect, Timeout: c.httpClient.Timeout, Jar: c.httpClient.Jar}
 }
 
-// CheckResponse returns nil for a 2xx, and for any other response of any
-// endpoint the error that the client's own calls return: [*UnauthorizedError]
-// for a 401, [*RateLimitError] for a 429, and so on, each of which is an
-// [*APIError] too. It looks at the status alone: a 2xx may still say no in its
-// body. It reads the body of an error, up to 64 KiB, and does not close it. The
-// body of a 101 is the connection and is not read.
+// CheckResponse returns nil for a 2xx, and for any other response of any endpoint the error that
+// the client's own calls return: [*UnauthorizedError] for a 401, [*RateLimitError] for a 429, and
+// so on, each of which is an [*APIError] too. It looks at the status alone: a 2xx may still say no
+// in its body. It reads the body of an error, up to 64 KiB, and does not close it. The body of a
+// 101 is the connection and is not read.
 //
 // A nil response is a [*ValidationError].
 func CheckResponse(resp *http.Response) error {
@@ -93,8 +88,8 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
 	call.auth.signer = t.client.signer
-	signed := hasSignature(req.Header)
-	call.oneShot = signed || hasBody(req) && req.GetBody == nil
+	signed := headerValue(req.Header, headerSignature) != ""
+	call.oneShot = hasBody(req) && req.GetBody == nil
 	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
 	for body := req.Body; ; {
 		resp, result := t.send(call, req, body, signed)
@@ -127,8 +122,8 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 }
 
-// send makes one attempt. For a response of 400 or more, the result has an error,
-// too; that of a 401 is complete.
+// send makes one attempt. For a response of 400 or more, the result has an error, too; that of a
+// 401 is complete.
 func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
 	call.state.attempts++
 	ctx := req.Context()
@@ -174,7 +169,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		resp.Request = req
 		assess(&result, attempt, resp)
 	}
-	call.client.reporter.attempt(req.Context(), call, began, resp, result.err)
+	call.client.reporter.attempt(req.Context(), call, attempt, began, resp, result.err)
 	return resp, result
 }
 
@@ -224,9 +219,8 @@ func (t *signingTransport) validate(req *http.Request) error {
 	return nil
 }
 
-// origin returns a scheme and a host with its port in one form. A WebSocket is
-// dialled by HTTP. Case is ignored in ASCII only, since what is dialled is what is
-// compared.
+// origin returns a scheme and a host with its port in one form. A WebSocket is dialled by HTTP.
+// Case is ignored in ASCII only, since what is dialled is what is compared.
 func origin(scheme, host string) string {
 	scheme, host = lowerASCII(scheme), lowerASCII(host)
 	switch scheme {
@@ -247,20 +241,20 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-// isAccessHeader reports whether it is the name of one of the three headers, which
-// the service reads in any case.
+// isAccessHeader reports whether it is the name of one of the three headers, which the service
+// reads in any case.
 func isAccessHeader(name string) bool {
 	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
 }
 
-// hasSignature reports whether a request is signed already.
-func hasSignature(h http.Header) bool {
-	for name, values := range h {
-		if strings.EqualFold(name, headerSignature) && len(values) > 0 && values[0] != "" {
-			return true
+// headerValue returns the value of a field whose name may be in any case.
+func headerValue(h http.Header, name string) string {
+	for field, values := range h {
+		if strings.EqualFold(field, name) && len(values) > 0 && values[0] != "" {
+			return values[0]
 		}
 	}
-	return false
+	return ""
 }
 
 func closeBody(req *http.Request) {

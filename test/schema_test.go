@@ -2,12 +2,10 @@ package test
 
 import (
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,48 +15,11 @@ import (
 
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
+	"github.com/seed251d1451/kalshi-go/test/schema"
 )
 
-// The documented schema 3.34.0 of the four calls, as far as it can be told
-// from the client: what it may send, and what it has to understand.
-
-type schemaField struct {
-	name               string
-	kind               string // string or integer, or the name of an enum or an object
-	list               bool   // of such
-	required, nullable bool
-}
-
-// fields reads such lines as "scopes! []ApiKeyScope": what is required has an
-// exclamation mark, what may be null a question mark.
-func fields(lines ...string) (fields []schemaField) {
-	for _, line := range lines {
-		name, kind, _ := strings.Cut(line, " ")
-		kind, list := strings.CutPrefix(kind, "[]")
-		fields = append(fields, schemaField{
-			name: strings.TrimRight(name, "!?"), kind: kind, list: list,
-			required: strings.HasSuffix(name, "!"), nullable: strings.HasSuffix(name, "?"),
-		})
-	}
-	return fields
-}
-
-var schemaEnums = map[string][]string{
-	"ApiKeyType": {"rsa", "ed25519"},
-	"ApiKeyScope": {
-		"read", "write", "read::block_trade_accept", "read::portfolio_balance",
-		"write::trade", "write::transfer", "write::fcm_risk", "write::block_trade_accept",
-	},
-}
-
-var schemaObjects = map[string][]schemaField{
-	"GetApiKeysResponse":     fields("api_keys! []ApiKey", "api_key_region_expiration_ts? integer"),
-	"ApiKey":                 fields("api_key_id! string", "name! string", "scopes! []ApiKeyScope", "subaccount? integer", "fcm_subtrader_id? string"),
-	"CreateApiKeyRequest":    fields("name! string", "public_key! string", "scopes []ApiKeyScope", "subaccount integer", "fcm_subtrader_id string"),
-	"CreateApiKeyResponse":   fields("api_key_id! string", "warning? string"),
-	"GenerateApiKeyRequest":  fields("name! string", "key_type ApiKeyType", "scopes []ApiKeyScope", "subaccount integer", "fcm_subtrader_id string"),
-	"GenerateApiKeyResponse": fields("api_key_id! string", "key_type ApiKeyType", "private_key! string", "warning? string"),
-}
+// The client against the documented schema: what it may send, and what it has to
+// understand. examples/schema compares the same facts with the published document.
 
 // schemaTypes are the Go types of the objects, and of the fields of each kind.
 var schemaTypes = map[string]reflect.Type{
@@ -80,7 +41,7 @@ var schemaTypes = map[string]reflect.Type{
 // Every field of the schema is one of the struct, and the reverse.
 func TestSchema_structs(t *testing.T) {
 	t.Parallel()
-	for object, fields := range schemaObjects {
+	for object, fields := range schema.Objects {
 		structType, byName := schemaTypes[object], map[string]reflect.StructField{}
 		for i := range structType.NumField() {
 			field := structType.Field(i)
@@ -89,22 +50,22 @@ func TestSchema_structs(t *testing.T) {
 			byName[tag] = field
 		}
 		for _, want := range fields {
-			field, ok := byName[want.name]
-			if !assert.True(t, ok, "%s has no field for %s", object, want.name) {
+			field, ok := byName[want.Name]
+			if !assert.True(t, ok, "%s has no field for %s", object, want.Name) {
 				continue
 			}
-			delete(byName, want.name)
-			wantType, special := schemaTypes[want.name]
+			delete(byName, want.Name)
+			wantType, special := schemaTypes[want.Name]
 			if !special {
-				wantType = schemaTypes[want.kind]
+				wantType = schemaTypes[want.Kind]
 			}
-			if want.list {
+			if want.List {
 				wantType = reflect.SliceOf(wantType)
 			}
-			assert.Equal(t, wantType, field.Type, "%s.%s", object, want.name)
+			assert.Equal(t, wantType, field.Type, "%s.%s", object, want.Name)
 			if strings.HasSuffix(object, "Request") {
 				_, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-				assert.Equal(t, !want.required, options == "omitzero", "%s.%s is left out only where it may be", object, want.name)
+				assert.Equal(t, !want.Required, options == "omitzero", "%s.%s is left out only where it may be", object, want.Name)
 			}
 		}
 		assert.Empty(t, byName, "fields of %s that are not in the schema", object)
@@ -130,62 +91,38 @@ func TestSchema_enums(t *testing.T) {
 			}
 		}
 	}
-	assert.ElementsMatch(t, schemaEnums["ApiKeyType"], got["KeyType"])
-	assert.ElementsMatch(t, schemaEnums["ApiKeyScope"], got["Scope"])
+	assert.ElementsMatch(t, schema.Enums["ApiKeyType"], got["KeyType"])
+	assert.ElementsMatch(t, schema.Enums["ApiKeyScope"], got["Scope"])
 }
 
-// schemaProblems tells what is wrong with a JSON object.
-func schemaProblems(object string, body []byte) (problems []string) {
-	var sent map[string]any
-	if err := json.Unmarshal(body, &sent); err != nil {
-		return []string{err.Error()}
-	}
-	for _, field := range schemaObjects[object] {
-		value, there := sent[field.name]
-		delete(sent, field.name)
-		switch {
-		case !there && field.required:
-			problems = append(problems, field.name+" is missing")
-		case there && !fits(field, value):
-			problems = append(problems, fmt.Sprintf("%s is %v", field.name, value))
-		}
-	}
-	for name := range sent {
-		problems = append(problems, name+" is unknown")
-	}
-	return problems
-}
-
-func fits(field schemaField, value any) bool {
-	if field.list {
-		list, ok := value.([]any)
-		field.list = false
-		return ok && !slices.ContainsFunc(list, func(item any) bool { return !fits(field, item) })
-	}
-	switch value := value.(type) {
-	case string:
-		return field.kind == "string" || slices.Contains(schemaEnums[field.kind], value)
-	case float64:
-		return field.kind == "integer" && value == float64(int64(value)) && value >= 0 && value <= 63 // what is sent is a sub-account
-	default:
-		return false
-	}
-}
-
-// The check itself has to see what is wrong.
+// The check itself has to see what is wrong, and shows no text that may be a key.
 func TestSchema_problemsAreFound(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string]string{
-		`{}`:                             "name is missing",
-		`{"name":1}`:                     "name is 1",
-		`{"name":"a","key_type":"dsa"}`:  "key_type is dsa",
-		`{"name":"a","scopes":["x"]}`:    "scopes is [x]",
-		`{"name":"a","subaccount":64}`:   "subaccount is 64",
-		`{"name":"a","subaccount":null}`: "subaccount is <nil>",
-		`{"name":"a","more":1}`:          "more is unknown",
-	} {
-		assert.Equal(t, []string{want}, schemaProblems("GenerateApiKeyRequest", []byte(body)), body)
+	const request, list = "GenerateApiKeyRequest", "GetApiKeysResponse"
+	tests := []struct{ object, body, want string }{
+		{request, `{`, "it is no JSON"},
+		{request, `[]`, "is of the wrong type"},
+		{request, `{}`, "name is missing"},
+		{request, `{"name":1}`, "name is of the wrong type"},
+		{request, `{"name":"a","key_type":"dsa"}`, `key_type is "dsa"`},
+		{request, `{"name":"a","scopes":"read"}`, "scopes is no list"},
+		{request, `{"name":"a","scopes":["x","x"]}`, `scopes[] is "x"`},
+		{request, `{"name":"a","scopes":[null]}`, "scopes[] is of the wrong type"},
+		{request, `{"name":"a","subaccount":64}`, "subaccount is 64"},
+		{request, `{"name":"a","subaccount":-1}`, "subaccount is -1"},
+		{request, `{"name":"a","subaccount":0.5}`, "subaccount is 0.5"},
+		{request, `{"name":"a","subaccount":null}`, "subaccount is of the wrong type"},
+		{request, `{"name":"a","more":1}`, `"more" is unknown`},
+		{list, `{"api_keys":null}`, "api_keys is no list"},
+		{list, `{"api_keys":[1]}`, "api_keys[] is of the wrong type"},
+		{list, `{"api_keys":[{"api_key_id":"1","name":"a"}]}`, "api_keys[].scopes is missing"},
+		{"GenerateApiKeyResponse", `{"api_key_id":"1","private_key":["secret"]}`, "private_key is of the wrong type"},
 	}
+	for _, tt := range tests {
+		assert.Equal(t, []string{tt.want}, schema.Problems(tt.object, []byte(tt.body)), tt.body)
+	}
+	const null = `{"api_keys":[{"api_key_id":"1","name":"a","scopes":[],"subaccount":null,"fcm_subtrader_id":null}],"api_key_region_expiration_ts":null}`
+	assert.Empty(t, schema.Problems(list, []byte(null)))
 }
 
 // Every request for a key is in the schema, and can have every field.
@@ -213,13 +150,13 @@ func TestSchema_requests(t *testing.T) {
 		}
 		for i, sent := range x.Requests() {
 			object := []string{"GenerateApiKeyRequest", "CreateApiKeyRequest"}[i%2]
-			assert.Empty(t, schemaProblems(object, sent.Body), "%s", sent.Body)
+			assert.Empty(t, schema.Problems(object, sent.Body), "%s", sent.Body)
 			all := seen[object]
 			require.NoError(t, json.Unmarshal(sent.Body, &all)) // which adds to what is there
 		}
 		for object := range seen {
-			for _, field := range schemaObjects[object] {
-				assert.Contains(t, seen[object], field.name, "never sent")
+			for _, field := range schema.Objects[object] {
+				assert.Contains(t, seen[object], field.Name, "never sent")
 			}
 		}
 	})
@@ -228,20 +165,20 @@ func TestSchema_requests(t *testing.T) {
 // schemaSample makes an object with all of its fields.
 func schemaSample(object string) map[string]any {
 	sample := map[string]any{}
-	for _, field := range schemaObjects[object] {
+	for _, field := range schema.Objects[object] {
 		var value any = "text"
 		switch {
-		case field.kind == "integer":
+		case field.Kind == "integer":
 			value = 7
-		case schemaEnums[field.kind] != nil:
-			value = schemaEnums[field.kind][0]
-		case schemaObjects[field.kind] != nil:
-			value = schemaSample(field.kind)
+		case schema.Enums[field.Kind] != nil:
+			value = schema.Enums[field.Kind][0]
+		case schema.Objects[field.Kind] != nil:
+			value = schemaSample(field.Kind)
 		}
-		if field.list {
+		if field.List {
 			value = []any{value}
 		}
-		sample[field.name] = value
+		sample[field.Name] = value
 	}
 	return sample
 }
@@ -271,16 +208,16 @@ func TestSchema_responses(t *testing.T) {
 			got, err := receive(object, schemaSample(object))
 			require.NoError(t, err)
 			assertNoZeroField(t, reflect.ValueOf(got).Elem())
-			for _, field := range schemaObjects[object] {
+			for _, field := range schema.Objects[object] {
 				sample := schemaSample(object)
-				if field.nullable {
-					sample[field.name] = nil
+				if field.Nullable {
+					sample[field.Name] = nil
 					_, err := receive(object, sample)
-					assert.NoError(t, err, "%s.%s is null", object, field.name)
+					assert.NoError(t, err, "%s.%s is null", object, field.Name)
 				}
-				delete(sample, field.name)
+				delete(sample, field.Name)
 				_, err := receive(object, sample)
-				assert.Equal(t, field.required, err != nil, "%s.%s is absent: %v", object, field.name, err)
+				assert.Equal(t, field.Required, err != nil, "%s.%s is absent: %v", object, field.Name, err)
 			}
 		}
 	})

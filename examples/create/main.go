@@ -33,7 +33,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		if err := private.WriteFile(out); err != nil {
+		if err := example.WriteNewFile(out, private.Reveal()); err != nil {
 			return err
 		}
 
@@ -54,9 +54,12 @@ func main() {
 		if err != nil {
 			return errors.Join(err, os.Remove(out)) // it belongs to no key
 		}
-		// Saved again with the key's ID, the file is all that a bot needs.
-		saved := kalshi.GenerateAPIKeyResponse{ID: created.ID, PrivateKey: private}
-		if err := kalshi.KeyFile(out).Save(ctx, &saved); err != nil {
+		// With the key's ID in it, the file is all that a bot needs.
+		credentials, err := kalshi.NewCredentials(created.ID, key)
+		if err == nil {
+			err = kalshi.KeyFile(out).Save(ctx, credentials)
+		}
+		if err != nil {
 			return fmt.Errorf("%w\nThe private key of %s is in %s", err, created.ID, out)
 		}
 		fmt.Printf("Key       %s (%s)\nKey file  %s\n", created.ID, flags.Type, out)

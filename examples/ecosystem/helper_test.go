@@ -30,11 +30,11 @@ func newExchange(t *testing.T) (*kalshitest.Server, *kalshi.Signer) {
 
 // newPortfolio starts a stand-in that knows a balance, and returns a client of
 // it and the balance's URL.
-func newPortfolio(t *testing.T) (*kalshitest.Server, *kalshi.Client, string) {
+func newPortfolio(t *testing.T, opts ...kalshi.Option) (*kalshitest.Server, *kalshi.Client, string) {
 	t.Helper()
 	exchange, signer := newExchange(t)
 	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(serveBalance))
-	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
+	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}}, opts...)
 	return exchange, client, client.BaseURL() + "/portfolio/balance"
 }
 
@@ -53,6 +53,12 @@ func rotateElsewhere(t *testing.T, exchange *kalshitest.Server, old *kalshi.Sign
 	admin := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 	require.NoError(t, admin.DeleteAPIKey(t.Context(), old.KeyID()))
 	return made
+}
+
+// keyFileText returns the text of a key file. What a bot reads from its secret
+// manager or Kubernetes is the same.
+func keyFileText(key kalshitest.Key) string {
+	return "KALSHI_API_KEY_ID=" + key.ID + "\n" + key.PrivateKey
 }
 
 // newClient returns a client of that base URL which sends with hc.

@@ -1,6 +1,7 @@
 package ecosystem_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -31,6 +32,23 @@ func TestOpenAPI(t *testing.T) {
 	require.NotNil(t, got.JSON200, "%s: %s", got.Status(), got.Body)
 	assert.Equal(t, int64(100000), got.JSON200.Balance)
 	assert.Equal(t, "subaccount=3", exchange.Requests()[0].RawQuery)
+}
+
+// With an HTTP client of the bot's own, SignRequest is the request editor: it runs
+// right before each send. That client must not follow redirects. HTTPClient also
+// retries, and recovers from a wrong clock or a rotated key.
+func TestOpenAPI_RequestEditor(t *testing.T) {
+	t.Parallel()
+	_, client, _ := newPortfolio(t)
+	own := &http.Client{Transport: &http.Transport{}, CheckRedirect: neverRedirect}
+	t.Cleanup(own.CloseIdleConnections)
+	generated, err := portfolio.NewClientWithResponses(client.BaseURL(), portfolio.WithHTTPClient(own),
+		portfolio.WithRequestEditorFn(func(_ context.Context, req *http.Request) error { return client.Signer().SignRequest(req) }))
+	require.NoError(t, err)
+
+	got, err := generated.GetBalanceWithResponse(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, got.StatusCode())
 }
 
 // The SDK corrects a clock that is an hour off, for the generated client too.

@@ -2,10 +2,10 @@ package ecosystem_test
 
 import (
 	"context"
-	"crypto"
-	"errors"
+	"encoding/json"
+	"io"
 	"net/http"
-	"strings"
+	"net/http/httptest"
 	"sync"
 	"testing"
 
@@ -18,31 +18,29 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A secretStore is the one method of AWS Secrets Manager's client that a key
-// source needs. Google's and Azure's clients have the like.
-type secretStore interface {
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+// A secret keeps an API key in AWS Secrets Manager. The others are as short. Its
+// text is that of a key file, so that a new version switches ID and key at once.
+type secret struct {
+	manager *secretsmanager.Client
+	name    string
 }
 
-var _ secretStore = (*secretsmanager.Client)(nil)
-
-// fromSecret returns a key source that reads the secret of that name. The
-// secret is the text of a key file: the line KALSHI_API_KEY_ID=<id>, then the
-// PEM. So one new version of the secret switches both.
-func fromSecret(store secretStore, name string) kalshi.KeySource {
-	return func(ctx context.Context) (string, crypto.Signer, error) {
-		secret, err := store.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
-		if err != nil {
-			return "", nil, err
-		}
-		line, pem, _ := strings.Cut(aws.ToString(secret.SecretString), "\n")
-		id, ok := strings.CutPrefix(line, "KALSHI_API_KEY_ID=")
-		if !ok {
-			return "", nil, errors.New("the secret does not begin with KALSHI_API_KEY_ID=")
-		}
-		key, err := kalshi.ParsePrivateKey([]byte(pem))
-		return id, key, err
+// Load is a kalshi.KeySource.
+func (s secret) Load(ctx context.Context) (kalshi.Credentials, error) {
+	out, err := s.manager.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.name})
+	if err != nil {
+		return kalshi.Credentials{}, err
 	}
+	return kalshi.ParseCredentials([]byte(aws.ToString(out.SecretString)))
+}
+
+// Save makes it a kalshi.Store.
+func (s secret) Save(ctx context.Context, c kalshi.Credentials) error {
+	text, err := c.Text()
+	if err == nil {
+		_, err = s.manager.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &s.name, SecretString: aws.String(text.Reveal())})
+	}
+	return err
 }
 
 // The secret manager's own rotation replaces the key and the secret. The bot
@@ -51,21 +49,20 @@ func fromSecret(store secretStore, name string) kalshi.KeySource {
 func TestSecretManager_FollowsRotation(t *testing.T) {
 	t.Parallel()
 	exchange, oldSigner := newExchange(t)
-	store := &fakeStore{}
-	store.put(exchange.KeyID, exchange.PrivateKey)
-	signer, err := kalshi.NewSignerFromSource(t.Context(), fromSecret(store, "prod/kalshi"))
+	vault := &fakeAWS{text: keyFileText(kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey})}
+	signer, err := kalshi.NewSignerFromSource(t.Context(), vault.start(t).Load)
 	require.NoError(t, err)
 	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 	_, err = client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
 
 	made := rotateElsewhere(t, exchange, oldSigner)
-	store.put(made.ID, made.PrivateKey)
+	vault.set(keyFileText(made))
 
 	current, err := client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, made.ID, current.ID)
-	assert.Equal(t, 2, store.reads, "once at the start, once after the refusal")
+	assert.Equal(t, 2, vault.reads, "once at the start, once after the refusal")
 }
 
 // A bot that learns of the rotation from a callback or a signal need not wait
@@ -73,60 +70,75 @@ func TestSecretManager_FollowsRotation(t *testing.T) {
 func TestSecretManager_Reload(t *testing.T) {
 	t.Parallel()
 	exchange, oldSigner := newExchange(t)
-	store := &fakeStore{}
-	store.put(exchange.KeyID, exchange.PrivateKey)
-	signer, err := kalshi.NewSignerFromSource(t.Context(), fromSecret(store, "prod/kalshi"))
+	vault := &fakeAWS{text: keyFileText(kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey})}
+	signer, err := kalshi.NewSignerFromSource(t.Context(), vault.start(t).Load)
 	require.NoError(t, err)
 	made := rotateElsewhere(t, exchange, oldSigner)
-	store.put(made.ID, made.PrivateKey)
+	vault.set(keyFileText(made))
 
 	require.NoError(t, signer.Reload(t.Context()))
 	assert.Equal(t, made.ID, signer.KeyID())
 }
 
-// An admin key rotates the bot's key, and Save stores it in the secret manager.
-func TestSecretManager_Save(t *testing.T) {
+// An admin key rotates the bot's key in the secret manager.
+func TestSecretManager_Rotate(t *testing.T) {
 	t.Parallel()
 	exchange, admin := newExchange(t)
-	store := &fakeStore{}
 	bot := exchange.AddKey(kalshitest.Key{Name: "bot", Scopes: []string{"read", "write::trade"}})
-	store.put(bot.ID, bot.PrivateKey)
-	signer, err := kalshi.NewSignerFromSource(t.Context(), fromSecret(store, "prod/kalshi"))
+	kept := (&fakeAWS{text: keyFileText(bot)}).start(t)
+	signer, err := kalshi.NewSignerFromSource(t.Context(), kept.Load)
 	require.NoError(t, err)
 	client := newClient(t, admin, exchange.URL, &http.Client{Transport: &http.Transport{}})
 
-	rotated, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{
-		Signer: signer,
-		Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-			store.put(key.ID, key.PrivateKey.Reveal()) // PutSecretValue
-			return nil
-		},
-	})
+	rotated, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: signer, Store: kept})
 	require.NoError(t, err)
-	id, _, err := fromSecret(store, "prod/kalshi")(t.Context())
+	saved, err := kept.Load(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, rotated.NewKeyID, id)
+	assert.Equal(t, rotated.NewKeyID, saved.KeyID())
+	assert.Equal(t, signer.Fingerprint(), saved.Fingerprint())
 }
 
-// A fakeStore has GetSecretValue as the real client has it, and one secret.
-type fakeStore struct {
+// A fakeAWS serves one secret, as AWS does.
+type fakeAWS struct {
 	mu    sync.Mutex
 	text  string
 	reads int
 }
 
-func (s *fakeStore) put(keyID, pem string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.text = "KALSHI_API_KEY_ID=" + keyID + "\n" + pem
+// start returns the secret, read by AWS's own client.
+func (f *fakeAWS) start(t *testing.T) secret {
+	t.Helper()
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	return secret{name: "prod/kalshi", manager: secretsmanager.New(secretsmanager.Options{
+		Region:       "us-east-1",
+		BaseEndpoint: &server.URL,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+		}),
+	})}
 }
 
-func (s *fakeStore) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if aws.ToString(in.SecretId) != "prod/kalshi" {
-		return nil, errors.New("ResourceNotFoundException")
+func (f *fakeAWS) set(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.text = text
+}
+
+func (f *fakeAWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var in struct{ SecretId, SecretString string }
+	body, _ := io.ReadAll(r.Body)
+	if json.Unmarshal(body, &in) != nil || in.SecretId != "prod/kalshi" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
 	}
-	s.reads++
-	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(s.text)}, nil
+	if r.Header.Get("X-Amz-Target") == "secretsmanager.PutSecretValue" {
+		f.text = in.SecretString
+	} else {
+		f.reads++
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	_ = json.NewEncoder(w).Encode(map[string]string{"SecretString": f.text})
 }

@@ -2,9 +2,10 @@ package ecosystem_test
 
 import (
 	"context"
-	"crypto"
 	"net/http"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
@@ -30,9 +31,8 @@ func TestWebSocket_ReconnectsAfterRotation(t *testing.T) {
 	exchange, oldSigner := newExchange(t)
 	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
 	current := kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
-	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (string, crypto.Signer, error) {
-		key, err := kalshi.ParsePrivateKey([]byte(current.PrivateKey))
-		return current.ID, key, err
+	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+		return kalshi.ParseCredentials([]byte(keyFileText(current)))
 	})
 	require.NoError(t, err)
 	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
@@ -53,24 +53,39 @@ func TestWebSocket_ReconnectsAfterRotation(t *testing.T) {
 	assert.Equal(t, []string{exchange.KeyID, exchange.KeyID, current.ID}, dialledWith(exchange))
 }
 
-// gorilla/websocket, like every library that makes its own HTTP request, takes
-// the headers. Call Headers for each dial: the service accepts a signature for
-// about 10 seconds.
-func TestWebSocket_Headers(t *testing.T) {
+// dialGorilla opens the socket with gorilla/websocket, which makes its own HTTP
+// request: each dial needs new headers, since the exchange accepts a signature for
+// about 10 seconds. Recover learns what a 401 teaches, as HTTPClient does.
+func dialGorilla(ctx context.Context, client *kalshi.Client) (*gorilla.Conn, error) {
+	signer := client.Signer()
+	for attempt := 1; ; attempt++ {
+		header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+		if err != nil {
+			return nil, err
+		}
+		conn, resp, err := gorilla.DefaultDialer.DialContext(ctx, client.WebSocketURL(), header)
+		if err == nil || attempt == 3 || !signer.Recover(ctx, resp) {
+			return conn, err
+		}
+	}
+}
+
+func TestWebSocket_Gorilla(t *testing.T) {
 	t.Parallel()
 	exchange, signer := newExchange(t)
 	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(echo))
 	client := newClient(t, signer, exchange.URL, &http.Client{Transport: &http.Transport{}})
 
-	header, err := client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath)
-	require.NoError(t, err)
-	conn, _, err := gorilla.DefaultDialer.DialContext(t.Context(), client.WebSocketURL(), header)
-	require.NoError(t, err)
-	defer conn.Close()
-	require.NoError(t, conn.WriteMessage(gorilla.TextMessage, []byte("hello")))
-	_, got, err := conn.ReadMessage()
-	require.NoError(t, err)
-	assert.Equal(t, "hello", string(got))
+	for _, offset := range []time.Duration{0, time.Hour} {
+		exchange.SetClockOffset(offset)
+		conn, err := dialGorilla(t.Context(), client)
+		require.NoError(t, err, "the clocks are %v apart", offset)
+		t.Cleanup(func() { _ = conn.Close() })
+		require.NoError(t, conn.WriteMessage(gorilla.TextMessage, []byte("hello")))
+		_, got, err := conn.ReadMessage()
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(got))
+	}
 }
 
 // An open socket stays open through a rotation, and the next dial uses the new
@@ -85,7 +100,7 @@ func TestWebSocket_StaysOpenThroughRotation(t *testing.T) {
 	require.NoError(t, err)
 	defer before.CloseNow()
 	rotated, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{
-		Save: func(context.Context, *kalshi.GenerateAPIKeyResponse) error { return nil }, // a bot stores the key here
+		Store: kalshi.KeyFile(filepath.Join(t.TempDir(), "key.pem")),
 	})
 	require.NoError(t, err)
 

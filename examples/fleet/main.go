@@ -90,7 +90,7 @@ func fleet(ctx context.Context, s *example.Session) error {
 	if err := printLines(workers); err != nil {
 		return err
 	}
-	rotated, err := s.Client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: file.Save})
+	rotated, err := s.Client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: file})
 	if err != nil {
 		return err
 	}

@@ -25,11 +25,12 @@ func main() {
 			Subaccount: flags.Subaccount,
 		}, out)
 		var unknown *kalshi.OutcomeUnknownError
+		var notSaved *kalshi.NotSavedError
 		switch {
 		case errors.As(err, &unknown):
 			return fmt.Errorf("%w\nRun examples/list, and delete a key %q that was not there before", err, unknown.KeyName)
-		case err != nil && key != nil: // neither could the file be written nor the key deleted again
-			return fmt.Errorf("%w\nDelete it: examples/delete -id %s", err, key.ID)
+		case errors.As(err, &notSaved): // the file could not be written, nor the key deleted again
+			return fmt.Errorf("%w\nDelete it: examples/delete -id %s", err, notSaved.Response.ID)
 		case err != nil:
 			return err
 		}

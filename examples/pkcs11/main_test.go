@@ -78,19 +78,19 @@ func TestToken(t *testing.T) {
 
 	t.Run("rotation", func(t *testing.T) {
 		next := newKey(t, hsm, keyLabel+"-2")
-		var saved *kalshi.GenerateAPIKeyResponse
+		var saved kalshi.Credentials
 		got, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{
 			PrivateKey: next,
-			Save: func(_ context.Context, key *kalshi.GenerateAPIKeyResponse) error {
-				saved = key // the ID and the label of the key in the token are all there is to save
+			Store: kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
+				saved = c // a bot saves its ID and the label of the key in the token
 				return nil
-			},
+			}),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.OldKeyID != added.ID || saved.ID != got.NewKeyID || saved.PrivateKey.Reveal() != "" {
-			t.Errorf("rotated %+v, saved %+v", got, saved)
+		if got.OldKeyID != added.ID || saved.KeyID() != got.NewKeyID || saved.PrivateKey() != next {
+			t.Errorf("rotated %+v, saved %v", got, saved)
 		}
 		current, err := client.CurrentAPIKey(t.Context())
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
+	"os"
 	"strings"
 
 	kalshi "github.com/seed251d1451/kalshi-go"
@@ -30,7 +32,7 @@ func main() {
 		of = new(kalshi.KeyFile(path))
 		return nil
 	})
-	example.Run(usage, rotate)
+	example.Run(usage, rotate, kalshi.WithLogger(slog.New(newStages(os.Stdout))))
 }
 
 func rotate(ctx context.Context, s *example.Session) error {
@@ -43,20 +45,20 @@ func rotate(ctx context.Context, s *example.Session) error {
 	if err != nil {
 		return err
 	}
-	req.Save = file.Save
-	fmt.Println("Key file ", file)
+	req.Store = file
+	fmt.Println("Key file  ", file)
 	rotated, err := s.Client.RotateAPIKey(ctx, req)
 	if err != nil {
 		return explain(err)
 	}
-	fmt.Println("New key  ", rotated.NewKeyID)
 	if *keepOld {
-		fmt.Println("Old key  ", rotated.OldKeyID, "stays alive")
-	} else {
-		fmt.Println("Old key  ", rotated.OldKeyID, "is deleted")
+		fmt.Println("Kept       the old key", rotated.OldKeyID)
+	}
+	if rotated.OldKeyGone {
+		fmt.Println("Gone       the old key did not exist any more: has another process rotated it, too?")
 	}
 	if rotated.Warning != "" {
-		fmt.Println("Warning  ", rotated.Warning)
+		fmt.Println("Warning   ", rotated.Warning)
 	}
 	return nil
 }
@@ -77,12 +79,12 @@ func explain(err error) error {
 	case len(failed.Candidates) > 0:
 		account = "has new keys that may be the lost one: " + strings.Join(failed.Candidates, ", ")
 		todo = "delete those that nobody uses (examples/delete -id ID), then try again"
-	case failed.Key != nil || failed.NewKeyID != "" && failed.Stage == kalshi.StageMint:
+	case failed.NewKeyID != "":
 		account = "has both keys"
 		todo = "delete the new one (examples/delete -id " + failed.NewKeyID + "), then try again"
 	case errors.As(err, &unknown):
 		account = fmt.Sprintf("may have a new key named %q", unknown.KeyName)
 		todo = "list the keys (examples/list), delete one that was not there before, then try again"
 	}
-	return fmt.Errorf("%w\n\nStopped   at %s\nKey file  %s\nAccount   %s\nTo do     %s", err, failed.Stage, file, account, todo)
+	return fmt.Errorf("%w\n\nKey file   %s\nAccount    %s\nTo do      %s", err, file, account, todo)
 }

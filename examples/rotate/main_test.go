@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,9 +31,9 @@ func newExchange(t *testing.T) (*kalshitest.Server, string) {
 }
 
 // connect is the start of any example program.
-func connect(t *testing.T) *example.Session {
+func connect(t *testing.T, opts ...kalshi.Option) *example.Session {
 	t.Helper()
-	s, err := example.Connect()
+	s, err := example.Connect(opts...)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -75,11 +76,11 @@ func TestRotate_Of(t *testing.T) {
 	set(t, &of, new(kalshi.KeyFile(path)))
 	require.NoError(t, rotate(t.Context(), connect(t)))
 
-	id, _, err := kalshi.KeyFile(path).Load(t.Context())
+	credentials, err := kalshi.KeyFile(path).Load(t.Context())
 	require.NoError(t, err)
 	require.Len(t, srv.Keys(), 2)
 	assert.Equal(t, srv.KeyID, srv.Keys()[0].ID)
-	assert.Equal(t, id, srv.Keys()[1].ID)
+	assert.Equal(t, credentials.KeyID(), srv.Keys()[1].ID)
 	assert.Equal(t, bot.Scopes, srv.Keys()[1].Scopes)
 }
 
@@ -103,48 +104,55 @@ func TestRotate_Explains(t *testing.T) {
 	tests := []struct {
 		name       string
 		fault      kalshitest.Fault
-		unwritable bool
+		unwritable bool // at the time of the save
+		stage      kalshi.RotationStage
 		want       []string
 		keys       int
 	}{
 		{
 			name:  "the new key is refused",
 			fault: kalshitest.Fault{Method: http.MethodPost, Status: http.StatusForbidden},
-			want:  []string{"at mint", "is unchanged", "has the old key only", "try again"}, keys: 1,
+			stage: kalshi.StageCreate,
+			want:  []string{"is unchanged", "has the old key only", "try again"}, keys: 1,
 		},
 		{
 			name:  "the response with the new key is lost",
 			fault: kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true},
-			want:  []string{"at mint", "is unchanged", "may be the lost one", "delete those that nobody uses"}, keys: 2,
+			stage: kalshi.StageCreate,
+			want:  []string{"is unchanged", "may be the lost one", "delete those that nobody uses"}, keys: 2,
 		},
 		{
 			name:       "the file cannot be replaced",
 			unwritable: true,
-			want:       []string{"at save", "is unchanged", "has both keys", "delete the new one"}, keys: 2,
+			stage:      kalshi.StageSave,
+			want:       []string{"is unchanged", "has both keys", "delete the new one"}, keys: 2,
 		},
 		{
 			name:  "the old key cannot be deleted",
 			fault: kalshitest.Fault{Method: http.MethodDelete, Status: http.StatusForbidden},
-			want:  []string{"at delete", "has the new key", "has both keys", "delete the old one"}, keys: 2,
+			stage: kalshi.StageDelete,
+			want:  []string{"has the new key", "has both keys", "delete the old one"}, keys: 2,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			srv, path := newExchange(t)
 			s := connect(t)
-			srv.Inject(tt.fault)
 			if tt.unwritable { // no rename replaces a folder
-				srv.ClearFaults()
-				require.NoError(t, os.Remove(path))
-				require.NoError(t, os.Mkdir(path, 0o700))
+				tt.fault = kalshitest.Fault{Method: http.MethodPost, Answer: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					assert.NoError(t, errors.Join(os.Remove(path), os.Mkdir(path, 0o700)))
+					w.WriteHeader(http.StatusTooManyRequests) // and the client tries again
+				})}
 			}
+			srv.Inject(tt.fault)
 			err := rotate(t.Context(), s)
 			for _, want := range tt.want {
 				assert.ErrorContains(t, err, want)
 			}
 			assert.Len(t, srv.Keys(), tt.keys)
 			var failed *kalshi.RotationError
-			assert.ErrorAs(t, err, &failed)
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, tt.stage, failed.Stage)
 		})
 	}
 }

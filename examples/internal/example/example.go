@@ -34,26 +34,26 @@ type Session struct {
 
 // Run parses the flags, connects, runs the program and ends the process: with
 // status 1 if the program fails. usage is what -h prints first. Ctrl-C cancels
-// the context.
-func Run(usage string, program func(ctx context.Context, s *Session) error) {
+// the context. The options are for the client.
+func Run(usage string, program func(ctx context.Context, s *Session) error, opts ...kalshi.Option) {
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "%s\n\n%s\n\n", usage, environment)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if err := run(program); err != nil {
+	if err := run(program, opts); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(program func(ctx context.Context, s *Session) error) error {
+func run(program func(ctx context.Context, s *Session) error, opts []kalshi.Option) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: see -h", flag.Arg(0))
 	}
-	s, err := Connect()
+	s, err := Connect(opts...)
 	if err != nil {
 		return err
 	}
@@ -63,10 +63,10 @@ func run(program func(ctx context.Context, s *Session) error) error {
 
 // Connect uses the credentials in the environment, or a stand-in if there are
 // none. It never uses the stand-in if some of the variables are set.
-func Connect() (*Session, error) {
+func Connect(opts ...kalshi.Option) (*Session, error) {
 	for _, name := range []string{"KALSHI_API_KEY_ID", "KALSHI_PRIVATE_KEY", "KALSHI_PRIVATE_KEY_PATH", "KALSHI_BASE_URL"} {
 		if os.Getenv(name) != "" {
-			client, err := kalshi.NewClientFromEnv()
+			client, err := kalshi.NewClientFromEnv(opts...)
 			if err != nil {
 				return nil, err
 			}
@@ -79,7 +79,7 @@ func Connect() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(standIn.URL))
+	client, err := kalshi.NewClient(signer, append([]kalshi.Option{kalshi.WithBaseURL(standIn.URL)}, opts...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +169,17 @@ func (f *KeyFlags) Out(s *Session) (string, error) {
 		return "", errors.New("-out is missing: name a new file for the key")
 	}
 	return s.tempFile("key.pem")
+}
+
+// WriteNewFile writes a file that only its owner may read. It never overwrites
+// one.
+func WriteNewFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // PrintKeys prints a table of keys.

@@ -102,9 +102,9 @@ func TestSession_KeyFile(t *testing.T) {
 	defer s.Close()
 	file, err = s.KeyFile()
 	require.NoError(t, err)
-	id, _, err := file.Load(t.Context())
+	credentials, err := file.Load(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, s.StandIn.KeyID, id)
+	assert.Equal(t, s.StandIn.KeyID, credentials.KeyID())
 }
 
 func TestKeyFlags_Out(t *testing.T) {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go/internal/memnet"
+	"github.com/seed251d1451/kalshi-go/kalshitest"
+)
+
+// An exchange is a stand-in in memory, with a proxy in front of it.
+type exchange struct {
+	*kalshitest.Server
+	transport *http.Transport
+	proxy     func(*http.Request, http.RoundTripper) (*http.Response, error)
+	secrets   []string // lines of the private keys that it has shown
+}
+
+// inBubble runs a test where waiting takes no time.
+func inBubble(t *testing.T, test func(t *testing.T, x *exchange), opts ...kalshitest.Option) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		listener := memnet.Listen()
+		x := &exchange{
+			Server:    newStandIn(append(opts, kalshitest.WithListener(listener))...),
+			transport: listener.Transport(),
+		}
+		x.secrets = keyLines(x.PrivateKey)
+		t.Cleanup(x.Close)
+		t.Cleanup(x.transport.CloseIdleConnections)
+		test(t, x)
+	})
+}
+
+// RoundTrip implements [http.RoundTripper]. A request takes a millisecond.
+func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(time.Millisecond)
+	proxy := x.proxy
+	if proxy == nil {
+		proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) { return next.RoundTrip(req) }
+	}
+	resp, err := proxy(req, x.transport)
+	if err == nil && resp.StatusCode == http.StatusCreated {
+		body := readBody(resp)
+		var created struct {
+			PrivateKey string `json:"private_key"`
+		}
+		if json.Unmarshal(body, &created) == nil {
+			x.secrets = append(x.secrets, keyLines(created.PrivateKey)...)
+		}
+	}
+	return resp, err
+}
+
+// readBody returns the body of a response, and leaves it there.
+func readBody(resp *http.Response) []byte {
+	body, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+// keyLines are the beginnings of the lines of a PEM text that are secret.
+func keyLines(text string) (lines []string) {
+	for line := range strings.Lines(text) {
+		if len(line) > 32 && !strings.Contains(line, "-----") {
+			lines = append(lines, line[:32])
+		}
+	}
+	return lines
+}
+
+// session starts a session with the exchange's first key.
+func (x *exchange) session(ctx context.Context, t *testing.T) *session {
+	t.Helper()
+	client, err := standInClient(x.Server, x)
+	require.NoError(t, err)
+	s, err := newSession(ctx, client, x)
+	require.NoError(t, err)
+	return s
+}
+
+// conform makes all checks and returns the report and the exit status.
+func (x *exchange) conform(ctx context.Context, t *testing.T) (report, int) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := x.session(t.Context(), t).report(ctx, true, &stdout, &stderr)
+	assert.Empty(t, stderr.String())
+	x.assertSecret(t, stdout.String())
+	var r report
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
+	assert.Len(t, r.Rows, len(checks()))
+	return r, status
+}
+
+// assertSecret asserts that no private key is in the output.
+func (x *exchange) assertSecret(t *testing.T, output string) {
+	t.Helper()
+	for _, line := range x.secrets {
+		if strings.Contains(output, line) {
+			t.Error("a private key is in the output")
+		}
+	}
+}
+
+// facts returns the facts whose row has that result.
+func (r report) facts(want result) (facts []string) {
+	for _, row := range r.Rows {
+		if row.Result == want {
+			facts = append(facts, row.Fact)
+		}
+	}
+	return facts
+}
+
+// assertOnlyFirstKey asserts that no key is left behind.
+func (x *exchange) assertOnlyFirstKey(t *testing.T) {
+	t.Helper()
+	var names []string
+	for _, key := range x.Keys() {
+		if key.ID != x.KeyID {
+			names = append(names, key.Name)
+		}
+	}
+	assert.Empty(t, names, "keys left behind")
+}
