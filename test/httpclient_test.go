@@ -74,77 +74,43 @@ func TestHTTPClient_retries(t *testing.T) {
 	}
 }
 
-// Where a request must not go, in any of the ways in which one could be led there:
-// nothing leaves, not even to a proxy, the text names where requests may go, and
-// an order knows that it was not sent.
-func TestHTTPClient_destinations(t *testing.T) {
+// What a proxy would follow to another place does not leave, an order knows that it
+// was not sent, and the text names where requests may go. Those go there.
+func TestHTTPClient_throughAProxy(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var proxied []string
+	proxied := make(chan string, 1)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		proxied = append(proxied, r.Host)
+		proxied <- r.Host
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(proxy.Close)
 	through, err := url.Parse(proxy.URL)
 	require.NoError(t, err)
-	transport := &http.Transport{Proxy: http.ProxyURL(through)}
-	t.Cleanup(transport.CloseIdleConnections)
-	client, err := kalshi.NewClient(newSigner(t, "id", pemText(newKey())), kalshi.WithHTTPClient(&http.Client{Transport: transport}), kalshi.WithMaxRetries(0))
+	hc := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(through)}}
+	t.Cleanup(hc.CloseIdleConnections)
+	client, err := kalshi.NewClient(newSigner(t, "id", pemText(newKey())), kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0))
 	require.NoError(t, err)
-
-	const base = "https://api.elections.kalshi.com"
+	hosts := []string{"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"}
 	for name, change := range map[string]func(req *http.Request){
 		"another host":             func(req *http.Request) { req.URL.Host = "elsewhere.test" },
-		"without TLS":              func(req *http.Request) { req.URL.Scheme = "http" },
-		"the other environment":    func(req *http.Request) { req.URL.Host = "demo-api.kalshi.co" },
 		"a letter that folds to i": func(req *http.Request) { req.URL.Host = "api.elections.kalshİ.com" },
 		"a Host of its own":        func(req *http.Request) { req.Host = "elsewhere.test" },
 		"an opaque URL":            func(req *http.Request) { req.URL.Opaque = "//elsewhere.test/x" },
 		"no slash before the path": func(req *http.Request) { req.URL.Path = "@elsewhere.test/x" },
-		"no host":                  func(req *http.Request) { req.URL.Host = "" },
-		"signed, to another host": func(req *http.Request) {
-			req.URL.Host = "elsewhere.test"
-			req.Header.Set("KALSHI-ACCESS-SIGNATURE", "x")
-		},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/trade-api/v2/portfolio/orders", strings.NewReader(order))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, client.BaseURL()+"/portfolio/orders", strings.NewReader(order))
 		require.NoError(t, err)
 		change(req)
 		err = checked(client.HTTPClient().Do(req))
-		if assert.True(t, isA[*kalshi.ValidationError](err), "%s: %v", name, err) && strings.Contains(err.Error(), " only") {
-			for _, host := range []string{base, "https://external-api-ws.kalshi.com", "https://external-api-margin-ws.kalshi.com"} {
-				assert.ErrorContains(t, err, host, name)
-			}
+		assert.True(t, isA[*kalshi.ValidationError](err) && isA[*kalshi.NotSentError](err), "%s: %v", name, err)
+		if strings.Contains(err.Error(), " only") {
+			assert.ErrorContains(t, err, "https://"+strings.Join(hosts, ", https://"))
 		}
-		assert.True(t, isA[*kalshi.NotSentError](err), name)
 	}
-	assert.Empty(t, proxied)
-
-	for _, host := range []string{"api.elections.kalshi.com", "API.elections.Kalshi.com:443", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"} {
-		proxied = nil
+	for _, host := range hosts {
 		err := send(t.Context(), client, http.MethodPost, "https://"+host+kalshi.MarginWebSocketPath, order)
-		assert.Equal(t, "Transport", kindOf(err), "the proxy refuses: %v", err)
-		assert.True(t, isA[*kalshi.NotSentError](err), host)
-		require.Len(t, proxied, 1)
-		assert.Equal(t, strings.TrimSuffix(host, ":443")+":443", proxied[0])
-	}
-}
-
-// A client whose own transport leads back to itself gets an error, for its own
-// calls too, and no stack without end.
-func TestHTTPClient_beneathItself(t *testing.T) {
-	t.Parallel()
-	hc := new(http.Client)
-	client, err := kalshi.NewClient(newSigner(t, "id", pemText(newKey())), kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0))
-	require.NoError(t, err)
-	hc.Transport = client.HTTPClient().Transport
-	_, listed := client.GetAPIKeys(t.Context())
-	for _, err := range []error{listed, getBalance(client.HTTPClient(), client.BaseURL())} {
-		assert.True(t, isA[*kalshi.ValidationError](err))
-		assert.ErrorContains(t, err, "leads back to itself")
+		assert.True(t, isA[*kalshi.NotSentError](err), "the proxy refuses: %v", err)
+		assert.Equal(t, host+":443", <-proxied, "the first that came to the proxy")
 	}
 }
 
@@ -230,31 +196,25 @@ func TestNotSentError_noTrace(t *testing.T) {
 	assert.False(t, isA[*kalshi.NotSentError](placeOrder(client.HTTPClient(), client.BaseURL())))
 }
 
-// Timeout says of every error whether it was one, through whatever it was reworded
-// into.
+// Timeout says of an error whether it was one, whatever that was reworded into.
 func TestHTTPClient_timeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		slowDial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			<-ctx.Done()
-			return nil, context.DeadlineExceeded
-		}
 		for _, dials := range []bool{false, true} {
 			x := inMemory(t)
 			x.Inject(kalshitest.Fault{Delay: time.Hour, Times: always})
 			if dials {
-				x.transport.DialContext = slowDial
+				x.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, context.DeadlineExceeded
+				}
 			}
 			client := x.client(t, kalshi.WithMaxRetries(0))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			errs := map[string]error{
-				"order": send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order),
-				"list":  calls("bot")[0].do(ctx, client),
-			}
-			for name, err := range errs {
+			for _, err := range []error{calls("bot")[0].do(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
 				var timeout interface{ Timeout() bool }
-				require.ErrorAs(t, err, &timeout, name)
-				assert.True(t, timeout.Timeout(), "%s: %v", name, err)
+				require.ErrorAs(t, err, &timeout)
+				assert.True(t, timeout.Timeout(), "%v", err)
 			}
 		}
 	})
@@ -360,5 +320,38 @@ func TestGenerate_padded(t *testing.T) {
 		x := inMemory(t)
 		x.Inject(kalshitest.Fault{Status: 201, Body: "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"})
 		require.NoError(t, call.do(t.Context(), x.client(t)))
+	})
+}
+
+// Who dials a WebSocket by hand, with a library that takes a header, learns from a
+// 401 what the client's own calls learn: the clock, and the source's key.
+func TestSigner_Recover_dial(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		x := inMemory(t)
+		x.handleBot()
+		keys, n := []kalshi.Credentials{x.credentials(t), parsed(t, x.AddKey(kalshitest.Key{ID: "next"}))}, 0
+		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) { n++; return keys[n-1], nil })
+		require.NoError(t, err)
+		dial := func() *http.Response {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, x.URL+"/portfolio/balance", nil)
+			require.NoError(t, err)
+			req.Header, err = signer.Headers(http.MethodGet, req.URL.Path)
+			require.NoError(t, err)
+			resp, err := x.transport.RoundTrip(req)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = resp.Body.Close() })
+			return resp
+		}
+		require.NoError(t, x.client(t).DeleteAPIKey(t.Context(), x.KeyID))
+		x.SetClockOffset(time.Hour)
+		for range 2 {
+			resp := dial()
+			require.Equal(t, 401, resp.StatusCode)
+			require.True(t, signer.Recover(t.Context(), resp))
+		}
+		resp := dial()
+		assert.Equal(t, 200, resp.StatusCode)
+		assert.False(t, signer.Recover(t.Context(), resp))
+		assert.Equal(t, []any{"next", time.Hour}, []any{signer.KeyID(), signer.ClockOffset()})
 	})
 }

@@ -1,11 +1,10 @@
 package test
 
 import (
+	"cmp"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"path/filepath"
@@ -47,21 +46,6 @@ var sourceKey = sync.OnceValue(newKey)
 func give(ids ...string) resultFunc {
 	return func(_ context.Context, n int) (kalshi.Credentials, error) {
 		return credentials(ids[min(n, len(ids)-1)], sourceKey()), nil
-	}
-}
-
-// alternate returns two dead keys in turn.
-func alternate(_ context.Context, n int) (kalshi.Credentials, error) {
-	return give("dead-too", "dead")(nil, n%2)
-}
-
-// hang does not return until the test ends, whatever its context.
-func hang(t testing.TB) resultFunc {
-	end := make(chan struct{})
-	t.Cleanup(func() { close(end) })
-	return func(context.Context, int) (kalshi.Credentials, error) {
-		<-end
-		return kalshi.Credentials{}, errSource
 	}
 }
 
@@ -129,16 +113,9 @@ func (run *sourceRun) list(ctx context.Context) error {
 	return err
 }
 
-// listFor is list with a limit.
-func (run *sourceRun) listFor(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return run.list(ctx)
-}
-
 // listByHand is list through HTTPClient.
-func (run *sourceRun) listByHand() error {
-	return checked(run.client.HTTPClient().Get(run.client.BaseURL() + "/api_keys"))
+func (run *sourceRun) listByHand(ctx context.Context) error {
+	return send(ctx, run.client, http.MethodGet, run.client.BaseURL()+"/api_keys", "")
 }
 
 // assertQueries asserts how many queries there were, a second apart at least.
@@ -187,27 +164,6 @@ func TestNewSignerFromSource(t *testing.T) {
 	var none context.Context
 	_, err = kalshi.NewSignerFromSource(none, returns(credentials("id", key), nil))
 	assert.EqualError(t, err, "kalshi: context is nil: use context.Background()")
-}
-
-// Waiting for a source that does not return ends with the context, and when its
-// own 30 seconds are over.
-func TestNewSignerFromSource_hangs(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		stuck := hang(t)
-		source := func(ctx context.Context) (kalshi.Credentials, error) { return stuck(ctx, 0) }
-		began := time.Now()
-		_, err := kalshi.NewSignerFromSource(t.Context(), source)
-		assert.EqualError(t, err, "kalshi: the key source failed: it has not returned since "+began.UTC().Format(time.TimeOnly)+": it must return when its context ends")
-		assert.Equal(t, 31*time.Second, time.Since(began))
-
-		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(time.Second, func() { cancel(errSource) })
-		_, err = kalshi.NewSignerFromSource(ctx, source)
-		assert.ErrorIs(t, err, context.Canceled)
-		assert.ErrorIs(t, err, errSource)
-		assert.ErrorContains(t, err, "kalshi: waiting for the key source: context canceled")
-		assert.Equal(t, 32*time.Second, time.Since(began))
-	})
 }
 
 // A call whose key is refused goes on with the source's key: creates too, with
@@ -290,16 +246,15 @@ func TestSource_doesNotHelp(t *testing.T) {
 		took  time.Duration
 	}{
 		{"same key", give("dead"), "dead", "the key source gave the same key", nil, 0},
-		{"two dead keys in turn", alternate, "dead-too", "the key source gave the same key", nil, time.Second},
+		{"two dead keys in turn", func(ctx context.Context, n int) (kalshi.Credentials, error) {
+			return give("dead-too", "dead")(ctx, n%2)
+		}, "dead-too", "the key source gave the same key", nil, time.Second},
 		{"it fails", slowly(8*time.Second, fail(errSource)), "dead", "the key source failed: no connection to the secret manager", errSource, 8 * time.Second},
 		{"it was cancelled, not the call", fail(context.Canceled), "dead", "the key source failed: context canceled", context.Canceled, 0},
 		{"it gives up when its context ends", slowly(time.Hour, nil), "dead", "the key source failed: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
 		{"it panics", func(context.Context, int) (kalshi.Credentials, error) { panic(errSource) }, "dead", "the key source failed: it panicked with a *errors.errorString", nil, 0},
 	} {
-		for how, list := range map[string]func(*sourceRun) error{
-			"a call":     func(run *sourceRun) error { return run.list(t.Context()) },
-			"HTTPClient": (*sourceRun).listByHand,
-		} {
+		for how, list := range map[string]func(*sourceRun, context.Context) error{"a call": (*sourceRun).list, "HTTPClient": (*sourceRun).listByHand} {
 			t.Run(tt.name+"/"+how, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					run := newSourceRun(t, "", first("dead", tt.then))
@@ -311,8 +266,9 @@ func TestSource_doesNotHelp(t *testing.T) {
 					}
 					time.Sleep(time.Minute) // since the first query
 					began := time.Now()
-					err := list(run)
+					err := list(run, t.Context())
 					assert.Equal(t, tt.took, time.Since(began))
+					assert.LessOrEqual(t, run.sent.Load(), int64(2), "requests")
 					assert.EqualError(t, err, "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID "+
 						tt.keyID+": it was deleted, or is of another environment than api.elections.kalshi.com); "+tt.text)
 					var refused *kalshi.UnauthorizedError
@@ -384,13 +340,17 @@ func TestSource_cancelFailsNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newSourceRun(t, "second", first("first", slowly(5*time.Second, give("second"))))
 		began := time.Now()
-		err := run.listFor(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		err := run.list(ctx)
 		assert.Equal(t, "Timeout", kindOf(err))
 		run.assertQueries(t, 1)
 
 		second := make(chan error, 1)
 		go func() { second <- run.list(t.Context()) }()
-		err = run.listFor(t.Context(), 2*time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		err = run.list(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.True(t, isA[*kalshi.UnauthorizedError](err))
 		assert.ErrorContains(t, err, "; waiting for the key source: context deadline exceeded")
@@ -462,53 +422,28 @@ func TestSource_callsItsOwnClient(t *testing.T) {
 	}
 }
 
-// A source that returns two dead keys in turn costs each call two requests.
-func TestSource_alternates(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		const callers = 20
-		run := newSourceRun(t, "", alternate)
-		run.send = func(req *http.Request) (*http.Response, error) {
-			time.Sleep(time.Duration(run.sent.Load()%7) * 300 * time.Millisecond) // out of step
-			return respond(req, 401, unknownKeyBody)
-		}
-		began := time.Now()
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() { assert.Equal(t, "Unauthorized", kindOf(run.list(t.Context()))) })
-		}
-		wg.Wait()
-		assert.Less(t, time.Since(began), 20*time.Second)
-		assert.LessOrEqual(t, run.sent.Load(), int64(2*callers))
-	})
-}
-
-// What happens to a key while a query is under way: a result that comes after
-// another key was switched to is out of date. One for the same key is not, even if
-// Replace has put that in meanwhile.
+// A result that comes after the key was switched is out of date, unless the key was
+// replaced by itself; and of two Reloads the later one brings the key.
 func TestSource_changedDuringAQuery(t *testing.T) {
 	t.Parallel()
-	const replaced, reloaded = "replaced", "reloaded"
 	for name, tt := range map[string]struct {
-		change func(*testing.T, *kalshi.Client, kalshi.Credentials) string // returns the key that signs then
-		want   string                                                      // empty is that one
+		change func(ctx context.Context, c *kalshi.Client, same kalshi.Credentials) error
+		want   string // empty is what the change has switched to
 	}{
-		"replaced": {func(t *testing.T, c *kalshi.Client, _ kalshi.Credentials) string {
-			require.NoError(t, c.Signer().Replace(credentials(replaced, newKey())))
-			return replaced
+		"replaced": {func(_ context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
+			return c.Signer().Replace(credentials("replaced", newKey()))
 		}, ""},
-		"replaced by the same key": {func(t *testing.T, c *kalshi.Client, same kalshi.Credentials) string {
-			require.NoError(t, c.Signer().Replace(credentials(same.KeyID(), same.PrivateKey())))
-			return same.KeyID()
+		"replaced by the same key": {func(_ context.Context, c *kalshi.Client, same kalshi.Credentials) error {
+			return c.Signer().Replace(credentials(same.KeyID(), same.PrivateKey()))
 		}, "second"},
-		"rotated": {func(t *testing.T, c *kalshi.Client, _ kalshi.Credentials) string {
-			got, err := rotate(t.Context(), c)
-			require.NoError(t, err)
-			return got.NewKeyID
+		"rotated": {func(ctx context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
+			_, err := rotate(ctx, c)
+			return err
 		}, ""},
-		"reloaded": {func(t *testing.T, c *kalshi.Client, same kalshi.Credentials) string {
-			go func() { assert.NoError(t, c.Signer().Reload(t.Context())) }()
-			return same.KeyID()
-		}, reloaded},
+		"reloaded": {func(ctx context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
+			go func() { _ = c.Signer().Reload(ctx) }()
+			return nil
+		}, "third"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -517,47 +452,18 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 				signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
 					n++
 					time.Sleep(time.Duration(n-1) * time.Second)
-					return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials(reloaded, sourceKey())}[n-1], nil
+					return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials("third", sourceKey())}[n-1], nil
 				})
 				require.NoError(t, err)
 				go func() { assert.NoError(t, signer.Reload(t.Context())) }()
 				time.Sleep(500 * time.Millisecond)
-				want := tt.change(t, x.clientOf(t, signer), first)
-				assert.Equal(t, want, signer.KeyID())
+				require.NoError(t, tt.change(t.Context(), x.clientOf(t, signer), first))
+				want := cmp.Or(tt.want, signer.KeyID())
 				time.Sleep(time.Minute)
-				if tt.want != "" {
-					want = tt.want
-				}
 				assert.Equal(t, want, signer.KeyID())
 			})
 		})
 	}
-}
-
-// A countedKey is a handle of a key in an HSM.
-type countedKey struct {
-	crypto.Signer
-	signatures *atomic.Int64
-}
-
-func (k countedKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
-	k.signatures.Add(1)
-	return k.Sign(nil, message, opts)
-}
-
-// A source that returns the same key behind a new handle, as an HSM does that has
-// connected again, has that one sign from then on.
-func TestSource_freshHandle(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		handles := []atomic.Int64{{}, {}}
-		run := newSourceRun(t, "id", func(_ context.Context, n int) (kalshi.Credentials, error) {
-			return credentials("id", countedKey{sourceKey(), &handles[n]}), nil
-		})
-		require.NoError(t, run.list(t.Context()))
-		require.NoError(t, run.signer.Reload(t.Context()))
-		require.NoError(t, run.list(t.Context()))
-		assert.Equal(t, []int64{1, 1}, []int64{handles[0].Load(), handles[1].Load()})
-	})
 }
 
 // The cache of a secret manager may lag behind a rotation: the key that this has
