@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -107,14 +108,12 @@ func TestHostile_bodies(t *testing.T) {
 	const nesting = 20_000
 	tests := []struct {
 		name, contentType, body string
-		ok                      string // the call that takes it in a 2xx, beside a delete that takes blank and JSON
+		ok                      string // the call that takes it in a 2xx, beside a delete that takes JSON without an error
 	}{
-		{"empty", "", "", ""},
 		{"HTML", "text/html", "<html><script>alert(1)</script>", ""},
 		{"JSON as an image", "image/png", `{"api_keys":[]}`, "GetAPIKeys"},
 		{"a content type that is none", ";;;", `{"api_key_id":"x"}`, "CreateAPIKey"},
-		{"two objects", "application/json", `{"api_keys":[]}{"api_keys":[]}`, ""},
-		{"list of nulls", "application/json", `{"api_keys":[null,null]}`, "GetAPIKeys"},
+		{"list of nulls", "application/json", `{"api_keys":[null,null]}`, ""},
 		{"wrong types", "application/json", `{"api_keys":{"a":1},"api_key_id":[],"private_key":{},"error":[{}]}`, ""},
 		{"deep", "application/json", strings.Repeat("[", nesting) + strings.Repeat("]", nesting), ""},
 		{"a long text", "text/plain", strings.Repeat("long ", 20_000), ""},
@@ -130,7 +129,7 @@ func TestHostile_bodies(t *testing.T) {
 					_, _ = io.WriteString(w, tt.body)
 				})
 				err := call.do(t.Context(), client)
-				deleted := call.method == http.MethodDelete && (tt.body == "" || json.Valid([]byte(tt.body)))
+				deleted := call.method == http.MethodDelete && json.Valid([]byte(tt.body)) && !strings.Contains(tt.body, `"error"`)
 				if status == 200 && (call.name == tt.ok || deleted) {
 					assert.NoError(t, err, tt.name)
 				} else {
@@ -139,7 +138,7 @@ func TestHostile_bodies(t *testing.T) {
 				x.ClearFaults()
 				_, err = client.GetAPIKeys(t.Context())
 				assert.NoError(t, err, tt.name)
-				if len(tt.body) < 64<<10 {
+				if len(tt.body) < 64<<10 && call.name != "GenerateAPIKey" { // which has its connection closed
 					assert.EqualValues(t, 1, transport.dials.Load(), "connections after a %d: %s", status, tt.name)
 				}
 			}
@@ -188,48 +187,31 @@ func TestHostile_wire(t *testing.T) {
 // the next response, and net/http quotes those. They may be the private key.
 func TestHostile_misframedKey(t *testing.T) {
 	t.Parallel()
-	const part = "s3cret-half-of-a-key-that-is-none-s3cret"
 	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
-	body := `{"api_key_id":"x","private_key":"` + part + `"}`
-	for name, wire := range map[string]string{
-		"body for headers":    head + body + "\r\n\r\n",
-		"key for a header":    head + part + "\r\n\r\n",
-		"words for a header":  head + "s3cret-half-of-a-key of words\r\n\r\n",
-		"body for a response": body + "\r\n\r\n",
-		"key for a response":  part + part + "\r\n\r\n",
-		"key for a status":    "HTTP/1.1 " + part + "\r\n\r\n",
-		"body for a trailer":  chunked + "0\r\n" + body + "\r\n\r\n",
-		"key for a trailer":   chunked + "0\r\n" + part + "\r\n\r\n",
-		"key for a chunk":     chunked + part + "\r\n\r\n",
-		"key for a length":    head + "Content-Length: " + part + "\r\n\r\n",
-		"key for an encoding": head + "Transfer-Encoding: " + part + "\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				client, _, _ := hostile(t, hijack(wire))
-				_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
-				assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
-				assertHides(t, err, part[:20])
+	for _, s := range secrets() {
+		part := strings.Split(s.text, "\n")[1]
+		body := `{"api_key_id":"x","private_key":"` + part + `"}`
+		for name, wire := range map[string]string{
+			"body for headers":    head + body + "\r\n\r\n",
+			"key for a header":    head + part + "\r\n\r\n",
+			"body for a response": body + "\r\n\r\n",
+			"key for a response":  part + part + "\r\n\r\n",
+			"key for a status":    "HTTP/1.1 " + part + "\r\n\r\n",
+			"body for a trailer":  chunked + "0\r\n" + body + "\r\n\r\n",
+			"key for a chunk":     chunked + part + "\r\n\r\n",
+			"key for a length":    head + "Content-Length: " + part + "\r\n\r\n",
+			"key for an encoding": head + "Transfer-Encoding: " + part + "\r\n\r\n",
+		} {
+			t.Run(s.name+"/"+name, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					client, _, _ := hostile(t, hijack(wire))
+					_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
+					assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
+					for ; err != nil; err = errors.Unwrap(err) {
+						s.assertHides(t, fmt.Sprintf("%v %+v %#v %q %d", err, err, err, err, err), "the error")
+					}
+				})
 			})
-		})
-	}
-}
-
-// assertHides asserts that neither an error nor what it wraps shows a text, however it
-// is printed.
-func assertHides(t testing.TB, err error, text string) {
-	t.Helper()
-	for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%d"} {
-		assert.NotContains(t, fmt.Sprintf(verb, err), text, "%s of a %T", verb, err)
-	}
-	switch err := err.(type) { //nolint:errorlint // each layer on its own
-	case interface{ Unwrap() error }:
-		if inner := err.Unwrap(); inner != nil {
-			assertHides(t, inner, text)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range err.Unwrap() {
-			assertHides(t, inner, text)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -58,21 +57,10 @@ func TestRotation_replacedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []kalshi.RotationStage{kalshi.StageCreate, kalshi.StageVerify, kalshi.StageSave} {
 		run := newAdminRun(t, kalshitest.Key{})
-		replace := func() { assert.NoError(t, run.signer.Replace(credentials("elsewhere", newKey()))) }
-		run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-			replace()
-			return send(req)
-		})
-		run.inSave = func(context.Context, kalshi.Credentials) error {
-			if stage == kalshi.StageSave {
-				replace()
-			}
-			return nil
-		}
+		run.during(stage, func() { assert.NoError(t, run.signer.Replace(credentials("elsewhere", newKey()))) })
 		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 		require.NoError(t, err, stage)
-		assert.Equal(t, oldKeyID, got.OldKeyID)
-		assert.Equal(t, got.NewKeyID, run.signer.KeyID(), stage)
+		assert.Equal(t, []string{oldKeyID, run.signer.KeyID()}, []string{got.OldKeyID, got.NewKeyID}, stage)
 		keys, _ := run.keys()
 		assert.Equal(t, "new", keys)
 		run.requireSigns(t)
@@ -89,37 +77,16 @@ func TestRotation_twoClients(t *testing.T) {
 			t.Run(name+"/"+string(stage), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					run := newRun(t)
-					admin := run.admin()
 					other := *run
-					var err error
-					other.signer, err = kalshi.NewSigner(oldKeyID, run.key)
-					require.NoError(t, err)
-					if admin {
-						other.client = other.clientOf(t, run.client.Signer())
-					} else {
-						other.client = other.clientOf(t, other.signer)
-					}
+					other.signer = newSigner(t, oldKeyID, pemText(run.key))
+					other.client = other.clientOf(t, map[bool]*kalshi.Signer{true: run.client.Signer(), false: other.signer}[run.admin()])
 					var known []string
-					rotateToo := func() {
-						if len(known) > 0 {
-							return
-						}
-						got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-						if assert.NoError(t, err) {
+					run.during(stage, func() {
+						if got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}); assert.NoError(t, err) {
 							assert.False(t, got.OldKeyGone)
 							known = append(known, got.NewKeyID)
 						}
-					}
-					run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-						rotateToo()
-						return send(req)
 					})
-					run.inSave = func(context.Context, kalshi.Credentials) error {
-						if stage == kalshi.StageSave {
-							rotateToo()
-						}
-						return nil
-					}
 					got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
 					if err == nil {
 						assert.True(t, got.OldKeyGone)

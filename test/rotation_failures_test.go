@@ -112,7 +112,7 @@ func rotationTests() []rotationTest {
 		neverWorks = faults(get, to(get, unknownKey)) // the new key: the first listing is the old one's
 	)
 	listed := func(fields string) trouble {
-		return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`})
+		return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`, Times: always})
 	}
 	return []rotationTest{
 		// Before the create nothing has happened.
@@ -225,6 +225,7 @@ func (tt *rotationTest) run(t *testing.T, run *rotationRun) {
 	}
 	run.ClearFaults()
 	run.requireSigns(t)
+	time.Sleep(attemptTimeout) // as long as a timer of net/http outlives a panic
 }
 
 func (tt *rotationTest) checkError(t *testing.T, err error, newID string, run *rotationRun) {

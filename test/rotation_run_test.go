@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,6 +163,18 @@ func (run *rotationRun) at(stage kalshi.RotationStage, handle handler) {
 			return handle(run, req, send)
 		}
 		return send(req)
+	}
+}
+
+// during has something happen once, when a stage is about to begin.
+func (run *rotationRun) during(stage kalshi.RotationStage, happens func()) {
+	happens = sync.OnceFunc(happens)
+	run.at(stage, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
+		happens()
+		return send(req)
+	})
+	if stage == kalshi.StageSave {
+		run.inSave = func(context.Context, kalshi.Credentials) error { happens(); return nil }
 	}
 }
 

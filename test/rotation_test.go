@@ -61,28 +61,31 @@ func TestRotation_underLoad(t *testing.T) {
 
 	var stop atomic.Bool
 	var running sync.WaitGroup
-	called := make([]atomic.Int64, callers)
+	var round atomic.Pointer[sync.WaitGroup] // waits until each caller has made a call that began in it
+	nextRound := func() {
+		next := new(sync.WaitGroup)
+		next.Add(callers)
+		round.Store(next)
+	}
+	nextRound()
 	for i := range callers {
 		running.Go(func() {
-			for !stop.Load() && assert.NoError(t, kinds[i%len(kinds)](), "caller %d", i) {
-				called[i].Add(1)
+			for last := (*sync.WaitGroup)(nil); !stop.Load(); {
+				this := round.Load()
+				assert.NoError(t, kinds[i%len(kinds)](), "caller %d", i)
+				if this != last {
+					this.Done()
+					last = this
+				}
 			}
-			called[i].Add(1 << 40) // nobody waits for it
 		})
-	}
-	allCall := func() { // a call that has begun and ended since
-		for i := range called {
-			for until := called[i].Load() + 2; called[i].Load() < until; {
-				runtime.Gosched()
-			}
-		}
 	}
 	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
 		saved.Store(c)
 		return nil
 	})
 	for i := range rotations {
-		allCall()
+		round.Load().Wait()
 		switch i % 3 {
 		case 0:
 			x.SetClockOffset([]time.Duration{time.Hour, -time.Minute, 0}[i/3%3])
@@ -93,6 +96,7 @@ func TestRotation_underLoad(t *testing.T) {
 		if _, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store}); !assert.NoError(t, err) {
 			break
 		}
+		nextRound()
 	}
 	stop.Store(true)
 	running.Wait()
