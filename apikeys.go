@@ -5,7 +5,9 @@ package kalshi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -156,7 +158,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 
 // withRemoval removes an empty file because of an error, and returns that.
 func withRemoval(err error, path string) error {
-	if removeErr := os.Remove(path); removeErr != nil {
+	if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 		return &multiError{innerMessage(err) + "; the empty file stays: " + innerMessage(removeErr), []error{err, removeErr}}
 	}
 	return err
