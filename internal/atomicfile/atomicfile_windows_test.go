@@ -44,19 +44,13 @@ func TestRetry(t *testing.T) {
 					err = op(path)
 					assert.Equal(t, ok, err == nil, "held for %v: %v", held, err)
 					assert.WithinDuration(t, start.Add(min(held, 2*time.Second)), time.Now(), 20*time.Millisecond)
+					start = time.Now()
+					_, err = Open(path + ".none")
+					require.ErrorIs(t, err, os.ErrNotExist)
+					assert.Equal(t, start, time.Now(), "no other error is waited for")
 					time.Sleep(time.Second)
 				})
 			}
 		})
 	}
-}
-
-func TestRetry_otherErrors(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		_, err := Open(filepath.Join(t.TempDir(), "none"))
-		require.ErrorIs(t, err, os.ErrNotExist)
-		assert.Equal(t, start, time.Now())
-	})
 }
