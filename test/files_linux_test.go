@@ -104,7 +104,7 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 		path, link := filepath.Join(dir, "bot.key"), filepath.Join(dir, "link")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chown(path, int(owner[0]), int(owner[1])))
-		require.NoError(t, os.Chmod(path, 0o640|fs.ModeSetgid)) // a change of the owner clears setgid
+		require.NoError(t, os.Chmod(path, 0o650|fs.ModeSetgid)) // a change of the owner clears setgid
 		require.NoError(t, os.Symlink(path, link))
 		for _, name := range []string{path, link} {
 			require.NoError(t, save(name, "new"))
@@ -113,7 +113,7 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 			stat, ok := info.Sys().(*syscall.Stat_t)
 			require.True(t, ok)
 			assert.Equal(t, owner, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
-			assert.Equal(t, 0o640|fs.ModeSetgid, info.Mode())
+			assert.Equal(t, 0o650|fs.ModeSetgid, info.Mode())
 		}
 	}
 }

@@ -27,13 +27,7 @@ func takeRights(f *os.File, path string, old fs.FileInfo) error {
 	if err := takeACL(f.Name(), path); err != nil { // before the mode, which puts the entries of an ACL into force
 		return err
 	}
-	if err := f.Chmod(old.Mode()); err != nil { // after the owner, whose change clears bits
-		return err
-	}
-	if info, err = f.Stat(); err == nil && info.Mode() != old.Mode() { // setgid is ignored outside the group
-		return &fs.PathError{Op: "chmod", Path: path, Err: syscall.EPERM}
-	}
-	return err
+	return f.Chmod(old.Mode()) // after the owner, whose change clears bits
 }
 
 func retry(op func() error) error { return op() }
