@@ -24,7 +24,8 @@ import (
 // Limits, users and mounts hold for a whole process, so each is set in one of
 // its own.
 func init() {
-	children["load"] = func(args []string) {
+	children["load as nobody"] = func(args []string) {
+		becomeNobody()
 		_, err := kalshi.KeyFile(args[0]).Load(context.Background())
 		must(err)
 	}
@@ -49,12 +50,11 @@ func names(t testing.TB, dir string) (names []string) {
 
 const nobody = 65534
 
-// asNobody has a child run as a user without rights, who may not look into the
-// folder that this program is in.
-func asNobody(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Path, cmd.Dir = "/proc/self/exe", "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	return cmd
+// becomeNobody has a child go on as a user without rights.
+func becomeNobody() {
+	must(syscall.Setgroups(nil))
+	must(syscall.Setgid(nobody))
+	must(syscall.Setuid(nobody))
 }
 
 // needsRoot returns a folder that every user may enter, as those of t.TempDir
@@ -82,7 +82,7 @@ func TestFiles_saveKeepsReaders(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(needsRoot(t), "bot.key")
 			require.NoError(t, save(path, "old"))
-			load := func() error { return asNobody(childCommand(t, "load", path)).Run() }
+			load := func() error { return childCommand(t, "load as nobody", path).Run() }
 			require.Error(t, load())
 			out, err := exec.CommandContext(t.Context(), prepare[0], append(prepare[1:], path)...).CombinedOutput()
 			if errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "not supported") {
@@ -158,9 +158,6 @@ func TestFiles_saveFails(t *testing.T) {
 			require.NoError(t, err)
 
 			cmd := childCommand(t, "save and fail", how, path)
-			if tt.nobody {
-				asNobody(cmd)
-			}
 			if tt.mounts != nil {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			}
@@ -187,6 +184,9 @@ func saveAndFail(args []string) {
 	tt := saveFailures[how]
 	if how == "size limit" {
 		limitFileSize(64)
+	}
+	if tt.nobody {
+		becomeNobody()
 	}
 	if tt.mounts != nil && tt.mounts(filepath.Dir(path), path) != nil {
 		os.Exit(noMount)
