@@ -49,6 +49,7 @@ func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 // owner, group, mode and, on Linux, access ACL; Save fails if it cannot set them.
 // If there is no old file, only the owner may read the new one. On Windows the
 // folder decides. A file with the rights of its target replaces a symbolic link.
+// A file that is mounted by itself cannot be replaced: mount its folder.
 //
 // Save ignores the context, because a key that is not saved may be lost. If it
 // fails, the old file is as it was and no other stays. If the process is killed,
