@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -116,46 +118,51 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 // [KeyFile] in a new file at path, with mode 0600 where the system has modes.
 // The file is created first, so that no key is made when that fails; it never
 // overwrites and follows no symbolic link. Once the key is made, cancelling ctx
-// does not stop the saving. When writing fails, the file is removed and the key
-// is deleted again, within 30 seconds.
+// does not stop the saving. If saving fails, the file is removed and the key is
+// deleted again.
 //
-// Whenever the new key may still exist, the response is returned with the
-// error and holds the private key; only an [*OutcomeUnknownError] has none to
-// return.
+// If the new key may still exist after that, or its private key cannot be used,
+// the error is a [*NotSavedError]: its Response is all that holds the private
+// key. No response is returned beside an error. Other errors are those of
+// GenerateAPIKey; an [*OutcomeUnknownError] has no private key to return.
 func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
 	}
-	file, err := createFile(path)
-	if err != nil {
+	if err := checkPath("path", path); err != nil {
 		return nil, err
 	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL does not follow a symbolic link either
+	if err != nil {
+		return nil, pathError("create the key file", path, err)
+	}
+	_ = f.Close() // Windows neither replaces nor removes an open file
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
-		if removeErr := file.discard(); removeErr != nil {
-			err = reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
-		}
-		return nil, err
+		return nil, withRemoval(err, path)
 	}
 	creds, err := key.Credentials()
-	var content PrivateKeyPEM
-	if err == nil {
-		content, err = creds.Text()
-	}
 	if err != nil { // masked on the way, perhaps: only the caller can tell
-		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", redact.Text(key.ID, maxID), innerMessage(err))
-		return key, reword(text, err, file.discard())
+		return nil, &NotSavedError{key, withRemoval(err, path)}
 	}
-	if err := file.save(content.Reveal()); err != nil {
+	if err := KeyFile(path).Save(ctx, creds); err != nil {
+		err = withRemoval(err, path)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
-			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", redact.Text(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
-			return key, reword(text, err, deleteErr)
+			return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
 		}
 		return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 	}
 	return key, nil
+}
+
+// withRemoval removes an empty file because of an error, and returns that.
+func withRemoval(err error, path string) error {
+	if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+		return reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
+	}
+	return err
 }
 
 // CurrentAPIKey returns the key that the client signs with, as the account's

@@ -287,7 +287,7 @@ func (e *NotSavedError) Error() string {
 	if e.Response != nil {
 		id = " " + redact.Text(e.Response.ID, maxID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists, and its private key is in Response only: save it, or delete the key: %s", id, innerMessage(e.Err)), maxError)
+	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s", id, innerMessage(e.Err)), 2*maxError)
 }
 
 // Unwrap returns Err.

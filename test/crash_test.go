@@ -112,13 +112,13 @@ func rotateInChild(args []string) {
 	must(err)
 	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
 	must(err)
-	save := func(ctx context.Context, key *kalshi.GenerateAPIKeyResponse) error {
+	save := func(ctx context.Context, c kalshi.Credentials) error {
 		step(stepSaveBegun)
-		err := kalshi.KeyFile(path).Save(ctx, key)
+		err := kalshi.KeyFile(path).Save(ctx, c)
 		step(stepSaved)
 		return err
 	}
-	_, err = client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Save: save})
+	_, err = client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.SaveFunc(save)})
 	must(err)
 	step(stepRotated)
 }
