@@ -4,6 +4,7 @@ package kalshi
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -211,26 +212,28 @@ func otherForm(text string) string {
 // missingReason returns why a plain text has no block with a private key; data
 // is the text as it was given.
 func missingReason(data []byte, text string) string {
-	text = strings.Map(dropNoise, text)
-	if text == "" {
-		return "is empty: " + hintWhole
-	}
-	for _, der := range [][]byte{data, []byte(redact.Base64(text))} {
-		var head struct{ Version int }
-		if _, err := asn1.Unmarshal(der, &head); err == nil && head.Version == 3 {
-			return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
-		} else if err == nil {
-			return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
-		}
-	}
-	if reason := otherForm(text); reason != "" {
+	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
+	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm([]byte(redact.Base64(text))))
+	switch {
+	case reason != "":
 		return reason
-	}
-	if name := string(bytes.TrimSpace(data)); len(name) < 256 && !strings.Contains(name, "\n") && !isKeyText(name) &&
-		(strings.ContainsAny(name, `/\`) || filepath.Ext(name) != "") {
+	case text == "":
+		return "is empty: " + hintWhole
+	case (strings.ContainsAny(name, `/\`) || filepath.Ext(name) != "") && !strings.Contains(name, "\n") && !isKeyText(name):
 		return "is the name of a file: use the text in it"
 	}
 	return "has no BEGIN PRIVATE KEY line: " + hintWhole
+}
+
+func binaryForm(data []byte) (reason string) {
+	var head struct{ Version int }
+	if _, err := asn1.Unmarshal(data, &head); err != nil {
+		return ""
+	}
+	if head.Version == 3 {
+		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
+	}
+	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
 }
 
 // parseFailure returns why crypto/x509 did not parse the key.

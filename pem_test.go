@@ -249,7 +249,7 @@ func refusals(t testing.TB) []refusal {
 		{"a command", "$(cat /run/secrets/key.pem)", append(quotes, "command")},
 		{"a redacted key", redacted, []string{"what a PrivateKeyPEM prints", "Reveal"}},
 		{"a file's path", "/home/somebody/keys/exchange-prod.pem", file},
-		{"a file's name in quotes", `"exchange-prod.pem"`, noBlock},
+		{"a file's name in quotes", `"exchange-prod.pem"`, file},
 		{"a file's path on Windows", `C:\Users\somebody\exchange-prod`, file},
 		{"another text", "not a key at all", noBlock},
 		{"a seed", seed, noBlock},

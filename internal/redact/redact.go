@@ -29,14 +29,20 @@ func Text(s string, n int) string {
 		return r
 	}, s[:min(len(s), 8*160)])
 	s = pemText.ReplaceAllString(strings.Join(strings.Fields(s), " "), "\x00")
-	cut := false
-	s = word.ReplaceAllStringFunc(s, func(w string) string {
-		cut = isRandom(w, 20) || HoldsKey(w) || cut && isRandom(w, 1) // the last line of a key is short
-		if cut {
-			return "\x00"
-		}
-		return w
-	})
+	for _, cut := range []struct {
+		where *regexp.Regexp
+		isKey func(w string) bool
+	}{
+		{word, func(w string) bool { return isRandom(w, 20, 3) || len(w) >= 16 && HoldsKey(w) }},
+		{beside, func(w string) bool { return isRandom(w, 4, 4) }}, // the last line of a key is short
+	} {
+		s = cut.where.ReplaceAllStringFunc(s, func(w string) string {
+			if cut.isKey(w) {
+				return "\x00"
+			}
+			return w
+		})
+	}
 	if HoldsKey(s) { // in small pieces
 		return Withheld
 	}
@@ -55,11 +61,12 @@ func Truncate(s string, n int) string {
 // a part of one that is long enough to be told from words.
 func LooksLikeKey(s string) bool {
 	return strings.Contains(s, "-----BEGIN") || HoldsKey(s) ||
-		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return isRandom(w, 32) })
+		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return isRandom(w, 32, 3) })
 }
 
 var (
 	pemText   = regexp.MustCompile(`-----BEGIN.*?(?:-----END[^-]*-{0,5}|$)|\S*\s*-----END[^-]*-{0,5}`) // a block, or a part of one
+	beside    = regexp.MustCompile(`\x00 [A-Za-z0-9+/_-]+=*|[A-Za-z0-9+/_-]+=* \x00`)
 	cuts      = regexp.MustCompile(`\x00(?:[ "'\\]*\x00)*`)
 	word      = regexp.MustCompile(`[A-Za-z0-9+/_%\\-]+=*`)
 	longHex   = regexp.MustCompile(`[0-9A-Fa-f]{65,}`) // a digest has 64 digits
@@ -68,14 +75,16 @@ var (
 	separator = regexp.MustCompile(`[/_-]|\\[A-Z]`)
 )
 
-// isRandom reports whether a word has at least a number of characters of a key
-// in base64 or hexadecimal. In base64, case and digits change with every second
-// character (in one of 200 pieces of 32 characters they do not), and in words and
-// paths more slowly.
-func isRandom(w string, atLeast int) bool {
+// isRandom reports whether a word has at least a number of characters of a key in
+// base64 or hexadecimal. Its pieces of one case or of digits are short, 2.2
+// characters on average; those of words and paths are longer.
+func isRandom(w string, atLeast, piece int) bool {
+	if len(w) < atLeast {
+		return false
+	}
 	core := filler.ReplaceAllString(w, "")
 	return longHex.MatchString(w) || len(core) >= atLeast &&
-		len(core) < 3*len(chunk.FindAllString(core, -1)) &&
+		len(core) < piece*len(chunk.FindAllString(core, -1)) &&
 		strings.ToUpper(core) != core && strings.ToLower(core) != core &&
 		len(w) > 6*len(separator.FindAllString(w, -1))
 }
@@ -88,19 +97,39 @@ func holdsKey(s string, layers int) bool {
 	if slices.ContainsFunc(derMarks, func(mark string) bool { return strings.Contains(s, mark) }) {
 		return true
 	}
-	s = noise.ReplaceAllString(percent.ReplaceAllStringFunc(Unescape(s), fromHex), "")
-	if pemMark.MatchString(s) {
+	s = strings.Map(dropNoise, percent.ReplaceAllStringFunc(Unescape(s), fromHex))
+	if strings.Contains(s, "PRIVATE") && pemMark.MatchString(s) {
 		return true
 	}
 	within := func(decoded string) bool { return layers > 0 && holdsKey(decoded, layers-1) }
-	for _, run := range append(base64Run.FindAllString(s, -1), hexRun.FindAllString(s, -1)...) {
+	for run := range strings.FieldsFuncSeq(s, notBase64) {
 		for i := range 4 { // the text before it may have joined the run
-			if within(Base64(run[i:])) || within(fromHex(run[i:])) {
+			if len(run)-i >= 16 && within(Base64(run[i:])) {
+				return true
+			}
+		}
+	}
+	for run := range strings.FieldsFuncSeq(s, notHex) {
+		for i := range 2 {
+			if len(run)-i >= 18 && within(fromHex(run[i:])) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func dropNoise(r rune) rune {
+	if strings.ContainsRune(" \t\n\"'=:", r) {
+		return -1
+	}
+	return r
+}
+
+func notHex(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF", r) }
+
+func notBase64(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("+/_-", r)
 }
 
 // derMarks are the bytes before the secret of an Ed25519 key, of an RSA key in
@@ -109,11 +138,9 @@ var derMarks = []string{"\x06\x03+ep\x04\"\x04 ", "\x02\x01\x000\r\x06\t*\x86H\x
 
 var (
 	pemMark   = regexp.MustCompile(`-----(?:BEGIN|END)[A-Z0-9+]*PRIVATE|PRIVATE\+?KEY\+?-----`)
-	noise     = regexp.MustCompile(`[\s"'=:]+`)
-	base64Run = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}`)
-	hexRun    = regexp.MustCompile(`[0-9A-Fa-f]{32,}`)
 	percent   = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 	escape    = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
+	base64URL = strings.NewReplacer("-", "+", "_", "/", "=", "")
 	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
 	utf16 = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
@@ -137,7 +164,7 @@ func Unescape(s string) string {
 
 // Base64 decodes either alphabet, with padding or without, as far as it goes.
 func Base64(s string) string {
-	s = strings.NewReplacer("-", "+", "_", "/", "=", "").Replace(s)
+	s = base64URL.Replace(s)
 	if len(s)%4 == 1 { // cut off
 		s = s[:len(s)-1]
 	}
