@@ -66,7 +66,7 @@ func ParseCredentials(text []byte) (Credentials, error) {
 // keyIDText finds the ID in a line of a key file or a member of a JSON object.
 // The text may have lost its line ends.
 var keyIDText = regexp.MustCompile(`(?m)(?:^|[{,-])[ \t"'{,]*(?:export[ \t]+)?` + envKeyID +
-	`["']?[ \t]*[=:][ \t]*["']?(.*?)[ \t]*(?:["']|-----|[ \t](?:export[ \t]+)?` + envPrivateKey + `\b|$)`)
+	`["']?[ \t]*[=:][ \t]*["']?(.*?)(?:["']|-----|[ \t](?:export[ \t]+)?` + envPrivateKey + `\b|$)`)
 
 // parseKeyText reads a private key, and its ID if the text names one.
 func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, err error) {
@@ -77,10 +77,11 @@ func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, e
 	if found == nil {
 		return "", key, nil
 	}
-	if err := checkKeyID(field+": "+envKeyID, found[1]); err != nil {
+	keyID = strings.TrimSpace(found[1])
+	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
 		return "", nil, err
 	}
-	return found[1], key, nil
+	return keyID, key, nil
 }
 
 // KeyID returns the key's ID, or "" for the zero value.
@@ -105,15 +106,14 @@ func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
 // and [ParsePrivateKey] read. For a key that is not in memory, and for the zero
 // value, it returns a [*ValidationError].
 func (c Credentials) Text() (PrivateKeyPEM, error) {
-	cred, err := c.credential()
+	if c.get == nil {
+		return PrivateKeyPEM{}, errNoCredentials
+	}
+	key, err := MarshalPrivateKey(c.PrivateKey())
 	if err != nil {
 		return PrivateKeyPEM{}, err
 	}
-	key, err := MarshalPrivateKey(cred.key)
-	if err != nil {
-		return PrivateKeyPEM{}, err
-	}
-	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
+	return newPrivateKeyPEM(envKeyID + "=" + c.KeyID() + "\n" + key.Reveal()), nil
 }
 
 // String returns the key ID and type.
