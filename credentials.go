@@ -106,14 +106,15 @@ func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
 // and [ParsePrivateKey] read. For a key that is not in memory, and for the zero
 // value, it returns a [*ValidationError].
 func (c Credentials) Text() (PrivateKeyPEM, error) {
-	if c.get == nil {
-		return PrivateKeyPEM{}, errNoCredentials
-	}
-	key, err := MarshalPrivateKey(c.PrivateKey())
+	cred, err := c.credential()
 	if err != nil {
 		return PrivateKeyPEM{}, err
 	}
-	return newPrivateKeyPEM(envKeyID + "=" + c.KeyID() + "\n" + key.Reveal()), nil
+	key, err := MarshalPrivateKey(cred.key)
+	if err != nil {
+		return PrivateKeyPEM{}, err
+	}
+	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
 }
 
 // String returns the key ID and type.
@@ -152,20 +153,18 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 	return &credential{keyID, keyType, key, opts}, nil
 }
 
-// value returns what c holds.
-func (c Credentials) value() *credential {
-	if c.get == nil {
-		return new(credential)
-	}
-	return (*c.get)()
-}
-
-// credential returns what c holds, or an error for the zero value.
+// credential returns what c holds, or an empty one and an error for the zero
+// value.
 func (c Credentials) credential() (*credential, error) {
 	if c.get == nil {
-		return nil, errNoCredentials
+		return new(credential), errNoCredentials
 	}
 	return (*c.get)(), nil
+}
+
+func (c Credentials) value() *credential {
+	cred, _ := c.credential()
+	return cred
 }
 
 func (c *credential) public() Credentials {

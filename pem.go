@@ -84,11 +84,7 @@ func isKeyText(name string) bool { return redact.LooksLikeKey(name) }
 
 // parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
-	text := plainText(data)
-	der, reason := privateDER(text)
-	if der == nil && reason == "" {
-		reason = missingReason(data, text)
-	}
+	der, reason := privateDER(data)
 	if reason != "" {
 		return nil, invalid(field, "%s", reason)
 	}
@@ -153,33 +149,35 @@ func dropNoise(r rune) rune {
 
 const (
 	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
-	hintWhole    = "use the PEM text, from the BEGIN line to the END line"
+	hintWhole    = "the whole PEM text, from the BEGIN line to the END line"
+	reasonCut    = "is cut off or damaged: copy " + hintWhole
 	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
-	reasonCut    = "is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"
 	reasonPublic = "is a public key: use the private key"
 )
 
-// privateDER returns the DER bytes of the only private key in a plain text, or
-// the reason why it cannot. Both are empty if the text has no block for one.
-func privateDER(text string) (der []byte, reason string) {
+// privateDER returns the DER bytes of the only private key in a text, or the
+// reason why it cannot.
+func privateDER(data []byte) (der []byte, reason string) {
+	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
 		label, body := strings.Map(dropNoise, block[1]), strings.Map(dropNoise, block[2])
 		if !strings.HasSuffix(label, "PRIVATEKEY") {
 			continue
 		}
-		why := otherForm(label + body)
 		next, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(body, "="))
+		why := otherForm(label + body)
 		if why == "" && (err != nil || len(next) == 0 || next[0] != 0x30) { // an ASN.1 sequence
 			why = reasonCut // or the text only mentions BEGIN and END
 		}
 		switch {
-		case der == nil && (reason == "" || reason == reasonCut):
-			if reason = why; why == "" {
-				der = next
-			}
+		case reason == reasonCut || der == nil && reason == "":
+			der, reason = next, why
 		case why != reasonCut:
 			return nil, "holds more than one private key: keep only the one that belongs to the key ID"
 		}
+	}
+	if der == nil && reason == "" {
+		reason = missingReason(data, text)
 	}
 	return der, reason
 }
@@ -218,11 +216,11 @@ func missingReason(data []byte, text string) string {
 	case reason != "":
 		return reason
 	case text == "":
-		return "is empty: " + hintWhole
+		return "is empty: use " + hintWhole
 	case (strings.ContainsAny(name, `/\`) || filepath.Ext(name) != "") && !strings.Contains(name, "\n") && !isKeyText(name):
 		return "is the name of a file: use the text in it"
 	}
-	return "has no BEGIN PRIVATE KEY line: " + hintWhole
+	return "has no BEGIN PRIVATE KEY line: use " + hintWhole
 }
 
 func binaryForm(data []byte) (reason string) {
@@ -259,12 +257,8 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		if pub == nil || pub.N == nil {
 			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
 		}
-		bits := pub.N.BitLen()
-		if bits < minRSABits {
-			return "", invalid(field, "has %d bits, and RSA needs at least %d: %s", bits, minRSABits, hintGenerate)
-		}
-		if bits > maxRSABits {
-			return "", invalid(field, "has %d bits, and RSA may have at most %d: %s", bits, maxRSABits, hintGenerate)
+		if bits := pub.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return "", invalid(field, "has %d bits, and RSA needs at least %d and at most %d: %s", bits, minRSABits, maxRSABits, hintGenerate)
 		}
 		if pub.E < 3 || pub.E%2 == 0 {
 			return "", invalid(field, "has the RSA exponent %d, which has to be odd and at least 3: %s", pub.E, hintGenerate)

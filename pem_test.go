@@ -210,14 +210,14 @@ func refusals(t testing.TB) []refusal {
 	p12 := append([]byte{0x30, 0x82, 1, 0, 2, 1, 3}, make([]byte, 253)...) // its header
 	seed := encodeBase64(string(newEd25519Key(t).Seed()))
 
-	cut, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"no BEGIN PRIVATE KEY line", "use the PEM text"}
+	cut, noBlock := []string{"cut off", "copy the whole PEM text"}, []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
 	public := []string{"public key", "use the private key"}
 	ec := []string{"EC key", "genpkey -algorithm ed25519"}
 	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
 	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
 	file, quotes, two := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}, []string{"more than one private key", "keep only the one"}
 	return []refusal{
-		{"empty", "", []string{"is empty", "use the PEM text"}},
+		{"empty", "", []string{"is empty", "use the whole PEM text"}},
 		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
 		{"empty in quotes", `""`, []string{"is empty"}},
 		{"encrypted PKCS#8", encrypted, decrypt},
@@ -348,7 +348,7 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 		{"RSA with exponent 0", &rsa.PublicKey{N: rsaPublicKey(2048).N}, "has the RSA exponent 0, which has to be odd and at least 3"},
 		{"RSA with exponent 1", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 1}, "has the RSA exponent 1"},
 		{"RSA with an even exponent", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 65536}, "has the RSA exponent 65536"},
-		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA may have at most 8192"},
+		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA needs at least 2048 and at most 8192"},
 		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "is an Ed25519 key of 31 bytes"},
 		{"EC", newECKey(t).Public(), "is an EC key"},
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -101,22 +102,29 @@ func holdsKey(s string, layers int) bool {
 	if strings.Contains(s, "PRIVATE") && pemMark.MatchString(s) {
 		return true
 	}
-	within := func(decoded string) bool { return layers > 0 && holdsKey(decoded, layers-1) }
-	for run := range strings.FieldsFuncSeq(s, notBase64) {
-		for i := range 4 { // the text before it may have joined the run
-			if len(run)-i >= 16 && within(Base64(run[i:])) {
-				return true
-			}
-		}
-	}
-	for run := range strings.FieldsFuncSeq(s, notHex) {
-		for i := range 2 {
-			if len(run)-i >= 18 && within(fromHex(run[i:])) {
-				return true
+	for _, encoding := range encodings {
+		for run := range strings.FieldsFuncSeq(s, encoding.between) {
+			for i := range min(4, len(run)-15) { // the text before it may have joined the run
+				if layers > 0 && holdsKey(encoding.decode(run[i:]), layers-1) {
+					return true
+				}
 			}
 		}
 	}
 	return false
+}
+
+var encodings = []struct {
+	between func(r rune) bool
+	decode  func(string) string
+}{{notHex, fromHex}, {notBase64, Base64}}
+
+func notHex(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F')
+}
+
+func notBase64(r rune) bool {
+	return (r < '/' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '+' && r != '-' && r != '_'
 }
 
 func dropNoise(r rune) rune {
@@ -124,12 +132,6 @@ func dropNoise(r rune) rune {
 		return -1
 	}
 	return r
-}
-
-func notHex(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF", r) }
-
-func notBase64(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("+/_-", r)
 }
 
 // derMarks are the bytes before the secret of an Ed25519 key, of an RSA key in
@@ -142,24 +144,16 @@ var (
 	escape    = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
 	base64URL = strings.NewReplacer("-", "+", "_", "/", "=", "")
 	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
-	utf16 = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
+	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
 
 // Unescape undoes the escapes of shells and JSON, drops all other backslashes,
 // and turns ASCII text in UTF-16 into UTF-8.
 func Unescape(s string) string {
-	return escape.ReplaceAllStringFunc(utf16.Replace(s), func(match string) string {
-		switch code := strings.TrimLeft(match, `\`); code {
-		case "":
-			return ""
-		case "n", "r":
-			return "\n"
-		case "t":
-			return "\t"
-		default:
-			return fromHex(code[3:])
-		}
-	})
+	return ascii.Replace(escape.ReplaceAllStringFunc(ascii.Replace(s), func(match string) string {
+		char, _ := strconv.Unquote(`"\` + strings.TrimLeft(match, `\`) + `"`)
+		return char
+	}))
 }
 
 // Base64 decodes either alphabet, with padding or without, as far as it goes.
