@@ -90,6 +90,7 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 		{"a placeholder", environ{envKeyID: "<id>", envPrivateKey: text}, envKeyID + " has one of the characters"},
 		{"the key in its place", environ{envKeyID: encoded, envPrivateKeyPath: plain}, envKeyID + " is a private key"},
 		{"none in the file either", environ{envPrivateKeyPath: plain}, envKeyID + " is not set: set it, or add the line KALSHI_API_KEY_ID=<id> above"},
+		{"none, and a variable for the key", environ{envPrivateKeyPath: plain, "KALSHI_PRIVATE_KEY_B64": encoded}, envKeyID + " is not set: set it, or add"},
 		{"blank inside it in the file", environ{envPrivateKeyPath: named}, envPrivateKeyPath + " " + named + ": " + envKeyID + " has blanks"},
 		{"no key", environ{envKeyID: testKeyID}, envPrivateKey + " is not set: "},
 		{"key twice", environ{envKeyID: testKeyID, envPrivateKey: text, envPrivateKeyPath: plain}, envPrivateKey + " and " + envPrivateKeyPath + " are both set"},

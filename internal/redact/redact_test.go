@@ -2,10 +2,12 @@ package redact_test
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"strings"
@@ -114,12 +116,13 @@ func TestKeys_cutOff(t *testing.T) {
 
 func TestText_plain(t *testing.T) {
 	t.Parallel()
-	digest := strings.Repeat("0123456789abcdef", 4)
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte("a layer")))
 	for _, text := range []string{
 		"vault: cannot read /var/run/secrets/kubernetes.io/serviceaccount/token: permission denied",
 		"open /home/bot/KALSHI PRIVATE KEY.pem: no such file or directory",
 		"open /srv/PRIVATE KEY/BEGIN/MIIEvQ/Bot2.key: is a directory",
 		"/var/lib/docker/overlay2/" + digest + "/merged/Key1.pem",
+		"/var/Lib/Digests/" + digest,
 		"/Users/Max/Library/Application Support/Kalshi/Keys/2026-11-25/Prod1.pem",
 		`C:\Users\Bot\AppData\Local\Kalshi\nightly\Key2.pem: access denied`,
 		"/tmp/TestParsePrivateKey_OpenSSL1234567/001/bot.key",
