@@ -216,9 +216,6 @@ func refusals(t testing.TB) []refusal {
 	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
 	two := []string{"more than one private key", "keep only the one"}
 	return append(otherTexts(t), []refusal{
-		{"empty", "", []string{"is empty", "use the whole PEM text"}},
-		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
-		{"empty in quotes", `""`, []string{"is empty"}},
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted PKCS#8 in base64", encodeBase64(encrypted), decrypt},
 		{"encrypted in the old form", legacy, decrypt},
@@ -258,6 +255,9 @@ func otherTexts(t testing.TB) []refusal {
 	noBlock := []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
 	file, quotes := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}
 	return []refusal{
+		{"empty", "", []string{"is empty", "use the whole PEM text"}},
+		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
+		{"empty in quotes", `""`, []string{"is empty"}},
 		{"JWK", `{"kty": "OKP", "crv": "Ed25519", "d": "` + seed + `"}`, []string{"is a JWK", "convert it to PEM"}},
 		{"PuTTY", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\n" + seed, []string{"PuTTY's own format"}},
 		{"a variable", "${KALSHI_KEY}", append(quotes, "variable")},
