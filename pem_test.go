@@ -208,18 +208,14 @@ func refusals(t testing.TB) []refusal {
 	long := append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...) // which would take quadratic time to parse
 
 	p12 := append([]byte{0x30, 0x82, 1, 0, 2, 1, 3}, make([]byte, 253)...) // its header
-	seed := encodeBase64(string(newEd25519Key(t).Seed()))
 
 	cut, noBlock := []string{"cut off", "copy the whole PEM text"}, []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
 	public := []string{"public key", "use the private key"}
 	ec := []string{"EC key", "genpkey -algorithm ed25519"}
 	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
 	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
-	file, quotes, two := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}, []string{"more than one private key", "keep only the one"}
-	return []refusal{
-		{"empty", "", []string{"is empty", "use the whole PEM text"}},
-		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
-		{"empty in quotes", `""`, []string{"is empty"}},
+	two := []string{"more than one private key", "keep only the one"}
+	return append(otherTexts(t), []refusal{
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted PKCS#8 in base64", encodeBase64(encrypted), decrypt},
 		{"encrypted in the old form", legacy, decrypt},
@@ -242,6 +238,26 @@ func refusals(t testing.TB) []refusal {
 		{"base64 of DER", encodeBase64(string(rsaDER)), der},
 		{"PKCS#12", string(p12), pkcs12},
 		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(string(p12))), pkcs12},
+		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), noBlock},
+		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
+		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
+		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
+		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
+		{"base64, cut off", encodeBase64(edText)[:100], cut},
+		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), []string{"neither a valid RSA nor a valid Ed25519 key"}},
+	}...)
+}
+
+// otherTexts have no PEM block.
+func otherTexts(t testing.TB) []refusal {
+	t.Helper()
+	seed := encodeBase64(string(newEd25519Key(t).Seed()))
+	noBlock := []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
+	file, quotes := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}
+	return []refusal{
+		{"empty", "", []string{"is empty", "use the whole PEM text"}},
+		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
+		{"empty in quotes", `""`, []string{"is empty"}},
 		{"JWK", `{"kty": "OKP", "crv": "Ed25519", "d": "` + seed + `"}`, []string{"is a JWK", "convert it to PEM"}},
 		{"PuTTY", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\n" + seed, []string{"PuTTY's own format"}},
 		{"a variable", "${KALSHI_KEY}", append(quotes, "variable")},
@@ -253,13 +269,6 @@ func refusals(t testing.TB) []refusal {
 		{"a file's path on Windows", `C:\Users\somebody\exchange-prod`, file},
 		{"another text", "not a key at all", noBlock},
 		{"a seed", seed, noBlock},
-		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), noBlock},
-		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
-		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
-		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
-		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
-		{"base64, cut off", encodeBase64(edText)[:100], cut},
-		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), []string{"neither a valid RSA nor a valid Ed25519 key"}},
 	}
 }
 
