@@ -140,7 +140,7 @@ func (s *Server) generateKey(r *http.Request) *response {
 // deleteKey is DELETE /api_keys/{id}. A key may delete itself, since nothing
 // documented forbids it.
 func (s *Server) deleteKey(r *http.Request) *response {
-	if !s.removeKey(r.PathValue("id")) {
+	if !s.DeleteKey(r.PathValue("id")) {
 		return notFound()
 	}
 	return &response{status: http.StatusNoContent}

@@ -64,7 +64,7 @@ func (s *Server) route(in *incoming) http.Handler {
 	case pattern == "":
 		return notFound()
 	}
-	caller, failure := s.authenticate(in.record)
+	caller, failure := s.authenticate(in)
 	switch {
 	case failure != nil:
 		return failure
