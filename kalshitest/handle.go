@@ -36,8 +36,8 @@ func (s *Server) Handle(pattern string, h http.Handler) {
 		method, path = "", pattern
 	}
 	if !isMethod(method) || !strings.HasPrefix(strings.TrimLeft(path, " \t"), "/trade-api/") {
-		panic(fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write the method in capitals, if any, "+
-			"and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern))
+		panic(fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write one of %s, or no method, "+
+			"and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern, strings.Join(methods, ", ")))
 	}
 	if r, ok := h.(Response); ok {
 		if err := r.check(); err != nil {

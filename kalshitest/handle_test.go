@@ -72,11 +72,12 @@ func TestServer_Handle_mistakes(t *testing.T) {
 		"localhost/trade-api/v2/portfolio/balance",
 		"GET http://127.0.0.1/trade-api/v2/portfolio/balance",
 		"get /trade-api/v2/portfolio/balance",
+		"DELTE /trade-api/v2/portfolio/balance",
 	} {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
-			assert.PanicsWithValue(t, fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write the method in capitals, "+
-				"if any, and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern),
+			assert.PanicsWithValue(t, fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write one of "+
+				"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, or no method, and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern),
 				func() { s.Handle(pattern, http.NotFoundHandler()) })
 		})
 	}
