@@ -72,6 +72,8 @@
 //     has not lapsed.
 //
 // Faults, diagnoses, clock offsets, the request hook, the paths below /kalshitest/
-// and the variables of [Server.Env] belong to the stand-in alone. It has no rate limits, no 409 and no 5xx unless a [Fault]
-// sends them. The command adds nothing to the exchange's behavior.
+// and the variables of [Server.Env] belong to the stand-in alone. It has no rate
+// limits, no 409, no 410 and no 5xx unless a [Fault] sends them. The command adds one
+// thing to the exchange's behavior: while the location attestation has lapsed, POSTs
+// to the paths that it was given responses for fail.
 package kalshitest

@@ -96,15 +96,20 @@ const minID = 8
 // keyID diagnoses a key ID that is unknown.
 func (r *rejected) keyID() diagnosis {
 	var d diagnosis
+	var meant string
 	for _, key := range r.others {
 		if what := difference(r.request.KeyID, key.ID); what != "" {
-			d.says = append(d.says, "the key ID differs from the known ID "+strconv.QuoteToASCII(key.ID)+" only in "+what)
+			meant = key.ID
+			d.says = append(d.says, "the key ID differs from the known ID "+strconv.QuoteToASCII(meant)+" only in "+what)
 			break
 		}
 	}
 	if signature, _ := decodeSignature(r.request.Header.Get(headerSignature)); signature != nil {
 		says, signedBy := newSearch(r, signature).run()
-		d.says, d.signedBy = append(d.says, says...), signedBy
+		d.signedBy = signedBy
+		if signedBy != meant {
+			d.says = append(d.says, says...)
+		}
 	}
 	return d
 }

@@ -86,3 +86,19 @@ func TestRequest_Diagnosis_keyID(t *testing.T) {
 		}
 	}
 }
+
+// The key that signed is not named a second time.
+func TestRequest_Diagnosis_keyIDAndSigner(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	req := x.request(t, false)
+	newForgery(req, x.now).apply(req, "<ed25519>", x.keys["ed25519"])
+	_, diagnosis := x.send(t, req)
+	assert.Equal(t, `the key ID differs from the known ID "ed25519" only in brackets`, diagnosis)
+	assert.Equal(t, "ed25519", x.Requests()[0].SignedBy)
+
+	req = x.request(t, false)
+	newForgery(req, x.now).apply(req, "<ed25519>", x.keys["rsa"])
+	_, diagnosis = x.send(t, req)
+	assert.Equal(t, `the key ID differs from the known ID "ed25519" only in brackets; the key that signed is "rsa", not the one of the KALSHI-ACCESS-KEY header`, diagnosis)
+}
