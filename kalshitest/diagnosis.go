@@ -19,13 +19,14 @@ import (
 const headerDiagnosis = "Kalshitest-Diagnosis"
 
 // A diagnosis may take so much time and so much work, in about microseconds. The
-// work is less than the time, so that what is found does not depend on the speed of
-// most machines.
+// time is looked at only after some work, enough for each mistake alone, so that
+// what is found then does not depend on the machine.
 const (
 	maxDiagnosis     = 20 * time.Millisecond
 	maxDiagnosisWork = 18_000
+	freeWork         = 3_000 // of it, whatever the time
 	maxOtherTimeWork = 1_000 // of it, for another time than the header's
-	maxOtherKeyWork  = 5_000 // of it, for a mistake and another key together
+	maxOtherKeyWork  = 5_000 // of it, for the other keys
 )
 
 // maxOtherKeys is how many other keys are tried.

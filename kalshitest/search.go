@@ -79,7 +79,7 @@ func (s *search) try(schemes []scheme, c candidate) (says []string) {
 	if len(schemes) == 0 || s.work <= 0 {
 		return nil
 	}
-	if s.from.clock().After(s.deadline) {
+	if s.work < maxDiagnosisWork-freeWork && s.from.clock().After(s.deadline) {
 		s.work = 0
 		return nil
 	}
@@ -122,16 +122,17 @@ func (s *search) changed(base []candidate) (all []candidate) {
 
 // otherKeys tries the candidates with the other keys.
 func (s *search) otherKeys(candidates []candidate) (says []string, signedBy string) {
-	limited := *s
-	limited.work = min(s.work, maxOtherKeyWork)
-	defer func(before int) { s.work -= before - limited.work }(limited.work)
+	least := s.work - maxOtherKeyWork
 	all := make([][]scheme, len(s.from.others))
 	for i, key := range s.from.others {
-		all[i] = limited.schemes(&key)
+		all[i] = s.schemes(&key)
 	}
 	for _, c := range candidates {
+		if s.work < least {
+			break
+		}
 		for i, schemes := range all {
-			if says := limited.try(schemes, c); says != nil {
+			if says := s.try(schemes, c); says != nil {
 				id := s.from.others[i].ID
 				return append(says, "the key that signed is "+strconv.QuoteToASCII(id)+", not the one of the KALSHI-ACCESS-KEY header"), id
 			}

@@ -50,7 +50,7 @@ func (c *control) handler() http.Handler {
 	for path, methods := range routes {
 		mux.Handle("/kalshitest/"+path, serveMethods(methods))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		paths := slices.Sorted(maps.Keys(routes))
 		respondError(w, http.StatusNotFound, "there is no such path: those below /kalshitest/ are "+strings.Join(paths, ", "))
 	})

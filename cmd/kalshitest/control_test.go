@@ -242,7 +242,7 @@ func TestControl_mistakes(t *testing.T) {
 		{"POST", "keys", `{"ID":"` + s.KeyID + `"}`, 400, "is taken"},
 		{"POST", "keys", `{"Scope":[]}`, 400, "the fields are ID, Name, Type, Scopes, Subaccount, FCMSubtraderID, PublicKey, PrivateKey"},
 		{"POST", "responses", `[{"Method":"GET","Path":"balance"}]`, 400, `the Path "balance" does not begin with a slash`},
-		{"POST", "responses", `{"Path":"/a"}`, 400, "Method is missing"},
+		{"POST", "responses", `{"Path":"/a"}`, 400, "the Method is missing"},
 		{"POST", "responses", `{"Method":"GET","Path":"/a?b"}`, 400, "has a query"},
 		{"POST", "responses", `{"Method":"GET","Path":"/a/"}`, 400, "ends in a slash"},
 		{"POST", "responses", `{"Method":"GET","Path":"/{"}`, 400, "bad wildcard"},

@@ -67,7 +67,7 @@ func readResponses(name string) ([]responseJSON, error) {
 func respond(server *kalshitest.Server, r responseJSON) error {
 	switch {
 	case r.Method == "":
-		return errors.New("Method is missing: write one such as GET")
+		return errors.New("the Method is missing: write one such as GET")
 	case !strings.HasPrefix(r.Path, "/"):
 		return fmt.Errorf("the Path %q does not begin with a slash: write one such as /portfolio/balance", r.Path)
 	case strings.ContainsAny(r.Path, "? \t"):
