@@ -19,14 +19,14 @@ import (
 const headerDiagnosis = "Kalshitest-Diagnosis"
 
 // A diagnosis may take so much time and so much work, in about microseconds. The
-// time is looked at only after some work, enough for each mistake alone, so that
-// what is found then does not depend on the machine.
+// time is looked at only after some work, enough for each mistake alone and for the
+// usual pairs, so that what is found then does not depend on the machine.
 const (
 	maxDiagnosis     = 20 * time.Millisecond
 	maxDiagnosisWork = 18_000
-	freeWork         = 3_000 // of it, whatever the time
-	maxOtherTimeWork = 1_000 // of it, for another time than the header's
-	maxOtherKeyWork  = 5_000 // of it, for the other keys
+	freeWork         = 10_000 // of it, whatever the time
+	maxOtherTimeWork = 1_000  // of it, for another time than the header's
+	maxOtherKeyWork  = 5_000  // of it, for the other keys
 )
 
 // maxOtherKeys is how many other keys are tried.

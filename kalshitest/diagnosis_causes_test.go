@@ -88,7 +88,7 @@ func TestRequest_SignedBy(t *testing.T) {
 // Headers that were made once and are sent again.
 func TestRequest_Diagnosis_replay(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
+	now := time.Now().Truncate(time.Millisecond)
 	s := newServer(t, kalshitest.WithClock(func() time.Time { return now }))
 	c := newClient(t, s)
 	c.now = func() time.Time { return now }
