@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,17 +88,23 @@ func TestRequest_Diagnosis_time(t *testing.T) {
 		return now
 	}))
 	key := parsePrivateKey(t, s.PrivateKey)
-	diagnose := func() (string, time.Duration) {
+	diagnose := func(build func(timestamp string) string) (said string, took time.Duration) {
 		began := now
 		timestamp := strconv.FormatInt(now.UnixMilli(), 10)
-		said := s.Diagnose(&kalshitest.Request{Method: "GET", Path: "/trade-api/v2/api_keys", KeyID: s.KeyID, Header: http.Header{
-			"Kalshi-Access-Timestamp": {timestamp}, headerSignature: {sign(key, "/api_keys|get|"+timestamp)},
+		said = s.Diagnose(&kalshitest.Request{Method: "GET", Path: "/trade-api/v2/api_keys", KeyID: s.KeyID, Header: http.Header{
+			"Kalshi-Access-Timestamp": {timestamp}, headerSignature: {sign(key, build(timestamp))},
 		}})
 		return said, now.Sub(began)
 	}
-	said, _ := diagnose()
-	assert.Empty(t, said, "three mistakes at once")
+	late := func(timestamp string) string { return "/trade-api/v2/api_keys|" + timestamp + "|GET" }
+	said, _ := diagnose(late)
+	assert.Contains(t, said, "a bar is signed between the parts")
+	said, _ = diagnose(func(timestamp string) string { return "/api_keys|get|" + timestamp })
+	assert.Empty(t, said, "three mistakes at once are not looked for")
 	step = time.Millisecond
-	_, took := diagnose()
+	said, took := diagnose(late)
+	assert.Empty(t, said)
 	assert.Less(t, took, 30*time.Millisecond)
+	said, _ = diagnose(func(timestamp string) string { return timestamp + "get/api_keys" })
+	assert.Len(t, strings.Split(said, "; "), 2, "the usual pairs are found on any machine: %q", said)
 }

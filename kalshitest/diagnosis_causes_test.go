@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
@@ -119,9 +120,24 @@ func TestRequest_Diagnosis_replay(t *testing.T) {
 		got := c.do("GET", "/api_keys", "", func(r *http.Request) { authenticate(r, c.keyID, timestamp, signature) })
 		assert.Equal(t, "the signed path lacks /trade-api/v2: sign the whole path", got.header.Get(headerDiagnosis))
 	}
-	got := c.do("GET", "/api_keys", "", func(r *http.Request) { authenticate(r, c.keyID, timestamp[:12]+"9", "AAAA") })
-	assert.Equal(t, "the signature has 3 bytes, and one of this Ed25519 key has 64", got.header.Get(headerDiagnosis))
-	got = c.do("DELETE", "/api_keys/a", "", func(r *http.Request) { authenticate(r, c.keyID, timestamp, "AAAA") })
+	for range 2 {
+		got := c.do("GET", "/api_keys", "", func(r *http.Request) { authenticate(r, c.keyID, timestamp, "AAAA") })
+		assert.Equal(t, "the signature has 3 bytes, and one of this Ed25519 key has 64", got.header.Get(headerDiagnosis))
+	}
+	got := c.do("DELETE", "/api_keys/a", "", func(r *http.Request) { authenticate(r, c.keyID, timestamp, "AAAA") })
 	assert.Equal(t, "the signature has 3 bytes, and one of this Ed25519 key has 64; the same signature came with an earlier request: sign each request anew",
 		got.header.Get(headerDiagnosis))
+}
+
+func TestRequest_Diagnosis_missingSlash(t *testing.T) {
+	t.Parallel()
+	x := newExchange(t)
+	x.Handle("GET /trade-api/v2/markets/", kalshitest.Response{})
+	req, err := http.NewRequest("GET", x.URL+"/markets/", nil)
+	require.NoError(t, err)
+	f := newForgery(req, x.now)
+	f.path = strings.TrimSuffix(f.path, "/")
+	f.apply(req, "rsa", x.keys["rsa"])
+	_, diagnosis := x.send(t, req)
+	assert.Equal(t, "the signed path lacks the slash at its end: sign the path as it is sent", diagnosis)
 }
