@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
@@ -70,7 +69,7 @@ func TestClient_rejectsInput(t *testing.T) {
 	const dots, control = "is a dot segment", "has control characters"
 	for id, want := range map[string]string{
 		"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
-		redact.PrivateKeyMark: "is a private key", "MII" + strings.Repeat("x", 1600): "is a private key",
+		encodePEM("PRIVATE KEY", pkcs8(t, testRSAKey())): "is a private key",
 	} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
 	}

@@ -23,7 +23,7 @@ func TestNewClient_rejects(t *testing.T) {
 		want   string // the field and the reason
 	}{
 		{nil, WithMaxRetries(1), "signer is nil"},
-		{new(Signer), WithMaxRetries(1), "signer has no key"},
+		{new(Signer), WithMaxRetries(1), "signer is nil or has no key"},
 		{signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent is empty or has control or non-ASCII characters"},
 		{signer, WithUserAgent("böt"), "user agent is empty or has control or non-ASCII characters"},
 	}
@@ -77,7 +77,7 @@ func TestWithBaseURL_rejects(t *testing.T) {
 	t.Parallel()
 	const (
 		lacks     = "lacks https:// and a host"
-		noURL     = "is not a URL"
+		noURL     = "is empty or no URL"
 		noUser    = "holds a user or password"
 		noHTTPS   = "is not https"
 		noQuery   = "has a query or fragment"

@@ -80,7 +80,10 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 
 // isKeyText reports whether a string that should be a file name or a key ID is
 // in fact a private key or a part of one, in whatever form.
-func isKeyText(name string) bool { return redact.LooksLikeKey(name) }
+func isKeyText(name string) bool {
+	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
+	return !isUUID && redact.LooksLikeKey(name)
+}
 
 // parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
