@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,9 +25,8 @@ const (
 
 // GetAPIKeys lists the account's keys: GET /api_keys.
 //
-// Documented errors: [*UnauthorizedError], [*ServerError]; see the package
-// documentation for those that any call may return. A key restricted to a
-// sub-account may not list: 403 (documented).
+// Documented errors: [*UnauthorizedError], [*ServerError]; see the package documentation for those
+// that any call may return. A key restricted to a sub-account may not list: 403 (documented).
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
 	list, _, err := c.list(ctx, opts...)
 	return list, err
@@ -52,8 +53,8 @@ func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKey
 // A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists: see [ForSubtrader].
 type GetAPIKeysOption struct{ subtrader string }
 
-// ForSubtrader lists only the keys that are bound to a subtrader of an FCM
-// member. An empty ID is rejected, since it would list all keys.
+// ForSubtrader lists only the keys that are bound to a subtrader of an FCM member. An empty ID is
+// rejected, since it would list all keys.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
 // hintSubtrader adds to a 403 a hint on the FCM subtrader, if the call named one.
@@ -64,14 +65,13 @@ func hintSubtrader(err error, subtrader string) error {
 	return err
 }
 
-// CreateAPIKey registers a public key whose private half stays with the
-// caller: POST /api_keys. Documented for accounts of the Premier or Market
-// Maker usage level; others get a [*ForbiddenError].
+// CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys.
+// Documented for accounts of the Premier or Market Maker usage level; others get a
+// [*ForbiddenError].
 //
-// If the key may exist but no usable response arrived, the error is an
-// [*OutcomeUnknownError]. Check for this first: it can wrap any other error.
-// Documented errors beside it: [*BadRequestError], [*UnauthorizedError],
-// [*ForbiddenError], [*ConflictError].
+// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError].
+// Check for this first: it can wrap any other error. Documented errors beside it:
+// [*BadRequestError], [*UnauthorizedError], [*ForbiddenError], [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -88,23 +88,21 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 	return out, nil
 }
 
-// GenerateAPIKey has the service make a key pair: POST /api_keys/generate.
-// The response holds the private key. It is returned this once and can never be
-// fetched again. To save it to disk before returning, use
-// [Client.GenerateAPIKeyToFile].
+// GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The response holds the
+// private key. It is returned this once and can never be fetched again. To save it to disk before
+// returning, use [Client.GenerateAPIKeyToFile].
 //
-// If the key may exist but no usable response arrived, the error is an
-// [*OutcomeUnknownError]: the private key is lost, and the key should be
-// deleted. Check for this first: it can wrap any other error. Documented errors
-// beside it: [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
+// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: the
+// private key is lost, and the key should be deleted. Check for this first: it can wrap any other
+// error. Documented errors beside it: [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
 // [*ConflictError].
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
 	}
 	out := new(GenerateAPIKeyResponse)
-	// The connection is closed afterwards: net/http would log what a broken proxy
-	// sends behind the response, which may be a key.
+	// The connection is closed afterwards: net/http would log what a broken proxy sends behind the
+	// response, which may be a key.
 	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
 	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
 		return nil, hintSubtrader(err, req.FCMSubtraderID)
@@ -112,57 +110,58 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	return out, nil
 }
 
-// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a
-// [KeyFile] in a new file at path, with mode 0600 where the system has modes.
-// The file is created first, so that no key is made when that fails; it never
-// overwrites and follows no symbolic link. Once the key is made, cancelling ctx
-// does not stop the saving. When writing fails, the file is removed and the key
-// is deleted again, within 30 seconds.
+// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] in a new file
+// at path, with mode 0600 where the system has modes. The file is created first, so that no key is
+// made when that fails; it never overwrites and follows no symbolic link. Once the key is made,
+// cancelling ctx does not stop the saving. If saving fails, the file is removed and the key is
+// deleted again.
 //
-// Whenever the new key may still exist, the response is returned with the
-// error and holds the private key; only an [*OutcomeUnknownError] has none to
-// return.
+// If the new key may still exist after that, or its private key cannot be used, the error is a
+// [*NotSavedError]. Other errors are those of GenerateAPIKey.
 func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
 	}
-	file, err := createFile(path)
-	if err != nil {
+	if err := checkPath("path", path); err != nil {
 		return nil, err
 	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL does not follow a symbolic link either
+	if err != nil {
+		return nil, pathError("create the key file", path, err)
+	}
+	_ = f.Close() // Windows neither replaces nor removes an open file
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
-		if removeErr := file.discard(); removeErr != nil {
-			err = reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
-		}
-		return nil, err
+		return nil, withRemoval(err, path)
 	}
 	creds, err := key.Credentials()
-	var content PrivateKeyPEM
-	if err == nil {
-		content, err = creds.Text()
-	}
 	if err != nil { // masked on the way, perhaps: only the caller can tell
-		text := fmt.Sprintf("the new key %s exists, but its private key, which is in the response only, cannot be used: %s", redact.Text(key.ID, maxID), innerMessage(err))
-		return key, reword(text, err, file.discard())
+		return nil, &NotSavedError{key, withRemoval(err, path)}
 	}
-	if err := file.save(content.Reveal()); err != nil {
+	if err := KeyFile(path).Save(ctx, creds); err != nil {
+		err = withRemoval(err, path)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 		defer cancel()
 		if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
-			text := fmt.Sprintf("the new key %s exists, its private half is in the response only: %s (%s)", redact.Text(key.ID, maxID), innerMessage(err), innerMessage(deleteErr))
-			return key, reword(text, err, deleteErr)
+			return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
 		}
 		return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 	}
 	return key, nil
 }
 
-// CurrentAPIKey returns the key that the client signs with, as the account's
-// list shows it. With [APIKey.Missing] it is a bot's check at start-up that the
-// key has the scopes it needs. It is an error if the key is not listed; the
-// other errors are those of [Client.GetAPIKeys]. A key restricted to a
-// sub-account may not list: 403 (documented).
+// withRemoval removes an empty file because of an error, and returns that.
+func withRemoval(err error, path string) error {
+	if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+		return reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
+	}
+	return err
+}
+
+// CurrentAPIKey returns the key that the client signs with, as the account's list shows it. With
+// [APIKey.Missing] it is a bot's check at start-up that the key has the scopes it needs. It is an
+// error if the key is not listed; the other errors are those of [Client.GetAPIKeys]. A key
+// restricted to a sub-account may not list: 403 (documented).
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	list, signedWith, err := c.list(ctx)
 	if err != nil {
@@ -183,8 +182,7 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-// createKey makes the call that op names. It validates nothing. The ID that out
-// gets is at id.
+// createKey makes the call that op names. It validates nothing. The ID that out gets is at id.
 func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }, id *string) error {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -204,10 +202,10 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out inter
 
 // DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
 //
-// A [*NotFoundError] means that there was no such key before the call. If the
-// response to one attempt was lost or was a 5xx, and the next one finds no such
-// key, that is a success: nobody can tell then whether there was one. Documented
-// errors beside it: [*BadRequestError], [*UnauthorizedError], [*ServerError].
+// A [*NotFoundError] means that there was no such key before the call. If the response to one
+// attempt was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can
+// tell then whether there was one. Documented errors beside it: [*BadRequestError],
+// [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	call, err := c.newDelete(apiKeyID)
 	if err != nil {
@@ -224,8 +222,8 @@ func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	return call.run(ctx)
 }
 
-// takeBack deletes a key that was made just now: a 404 may mean that it is not
-// visible everywhere yet, whatever came before.
+// takeBack deletes a key that was made just now: a 404 may mean that it is not visible everywhere
+// yet, whatever came before.
 func (c *Client) takeBack(ctx context.Context, apiKeyID string) error {
 	call, err := c.newDelete(apiKeyID)
 	if err != nil {
@@ -244,15 +242,15 @@ func (c *Client) newDelete(apiKeyID string) (*call, error) {
 	return call, nil
 }
 
-// isGone reports whether err is the service's word that a key does not exist;
-// a 404 of a gateway is not.
+// isGone reports whether err is the service's word that a key does not exist; a 404 of a gateway is
+// not.
 func isGone(err error) bool {
 	notFound, ok := errors.AsType[*NotFoundError](err)
 	return ok && notFound.Code == codeNotFound
 }
 
-// keyPath returns the escaped path of one key. It rejects IDs that are private
-// keys or could reach another path.
+// keyPath returns the escaped path of one key. It rejects IDs that are private keys or could reach
+// another path.
 func keyPath(apiKeyID string) (string, error) {
 	switch {
 	case apiKeyID == "":

@@ -3,18 +3,15 @@ package kalshi
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
@@ -72,7 +69,7 @@ func TestClient_rejectsInput(t *testing.T) {
 	const dots, control = "is a dot segment", "has control characters"
 	for id, want := range map[string]string{
 		"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
-		redact.PrivateKeyMark: "is a private key", "MII" + strings.Repeat("x", 1600): "is a private key",
+		encodePEM("PRIVATE KEY", pkcs8(t, testRSAKey())): "is a private key",
 	} {
 		assertInvalid(t, client.DeleteAPIKey(t.Context(), id), "kalshi: API key ID "+want)
 	}
@@ -106,52 +103,15 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
-			assert.True(t, "KALSHI_API_KEY_ID="+got.ID+"\n"+got.PrivateKey.Reveal() == string(text), "the file is a key file")
+			c, err := got.Credentials()
+			require.NoError(t, err)
+			want, err := c.Text()
+			require.NoError(t, err)
+			assert.True(t, want.Reveal() == string(text), "the file is a key file")
 			assertMode0600(t, path)
 			client.signer, err = NewSignerFromPEM(got.ID, text)
 			require.NoError(t, err)
 			requireWorks(t, client)
-		})
-	}
-}
-
-// No key is created when its private half cannot be kept. No file is overwritten.
-func TestClient_GenerateAPIKeyToFile_fileFirst(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("a user may not make symbolic links there")
-	}
-	for path, want := range map[string]error{
-		"file":                          fs.ErrExist,
-		"folder":                        fs.ErrExist,
-		"link":                          fs.ErrExist,
-		"dangling":                      fs.ErrExist,
-		filepath.Join("missing", "key"): fs.ErrNotExist,
-		filepath.Join("file", "key"):    nil, // the system's own error
-	} {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			file := filepath.Join(dir, "file")
-			require.NoError(t, os.WriteFile(file, []byte("precious"), 0o600))
-			require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
-			require.NoError(t, os.Symlink("file", filepath.Join(dir, "link")))
-			require.NoError(t, os.Symlink("target", filepath.Join(dir, "dangling")))
-			client, mock := newTestClient(t)
-			got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, path))
-			assert.Nil(t, got)
-			require.ErrorContains(t, err, path)
-			assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
-			assert.ErrorAs(t, err, new(*fs.PathError))
-			if want != nil {
-				assert.ErrorIs(t, err, want)
-			}
-			assert.Zero(t, mock.GetTotalCallCount())
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			assert.Equal(t, "precious", string(text))
-			assert.Equal(t, []string{"dangling", "file", "folder", "link"}, names(t, dir))
-			assert.Empty(t, names(t, filepath.Join(dir, "folder")))
 		})
 	}
 }
@@ -181,27 +141,6 @@ func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
 	}
 }
 
-// A key that a key file cannot keep: its private half was masked on the way, or
-// its ID has a line end, behind which another would be read. The key exists, so
-// the response comes back, and nothing is saved or deleted.
-func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
-	t.Parallel()
-	good := generatedKey(t).PrivateKey.Reveal()
-	for id, text := range map[string]string{"new": "***", "new\nline": good} {
-		client, mock := newTestClient(t)
-		log := respondWith(mock, respond(201, fmt.Sprintf(`{"api_key_id":%q,"private_key":%q}`, id, text)))
-		path := filepath.Join(t.TempDir(), "key")
-		got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-		assert.Equal(t, "Validation", kindOf(err))
-		assert.ErrorContains(t, err, "the new key new")
-		require.NotNil(t, got)
-		assert.Equal(t, id, got.ID)
-		assert.True(t, text == got.PrivateKey.Reveal(), "the private key's text, which is not printed here")
-		assert.NoFileExists(t, path)
-		log.assertAttempts(t, 1)
-	}
-}
-
 // A create response with the ID of the signing key names no new key. A caller
 // that deleted that ID would lock itself out.
 func TestClient_createKey_ownID(t *testing.T) {
@@ -226,44 +165,6 @@ func TestClient_createKey_ownID(t *testing.T) {
 			assert.NoFileExists(t, path)
 			log.assertAttempts(t, 3, "nothing is deleted")
 		}
-	}
-}
-
-// A file that somebody put in the place of ours is not ours to remove, and the
-// key that it was for is deleted.
-func TestClient_GenerateAPIKeyToFile_fileReplaced(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("an open file keeps its name there")
-	}
-	for _, faults := range [][]kalshitest.Fault{
-		nil,
-		{{Method: http.MethodDelete, Status: 503}, {Method: http.MethodDelete, Status: 404, Body: notFoundBody}}, // not known everywhere yet
-	} {
-		client, exchange := newExchange(t)
-		exchange.Inject(faults...)
-		path := filepath.Join(t.TempDir(), "key")
-		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-			if req.Method == http.MethodPost {
-				assert.NoError(t, os.WriteFile(path+".other", []byte("precious"), 0o600))
-				assert.NoError(t, os.Rename(path+".other", path))
-			}
-			return send(req)
-		})
-		before := exchange.Keys()
-		key, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
-		if faults == nil {
-			assert.Nil(t, key)
-			assert.ErrorContains(t, err, "was deleted again")
-			assert.Equal(t, before, exchange.Keys())
-		} else {
-			require.NotNil(t, key, "handed back")
-			assert.ErrorContains(t, err, "the new key "+key.ID+" exists, its private half is in the response only")
-			assert.Len(t, exchange.Keys(), len(before)+1)
-		}
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, "precious", string(text))
 	}
 }
 

@@ -3,6 +3,7 @@ package kalshi
 // The Signer: what is signed and how, and which key signs now.
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -158,10 +159,7 @@ func (s *Signer) takeFrom(refused *credential) taker {
 	before := s.cred.Load()
 	return func(c Credentials, err error) error {
 		cred, noKey := c.credential()
-		if err == nil {
-			err = noKey
-		}
-		if err == nil {
+		if err = cmp.Or(err, noKey); err == nil {
 			if _, retired := s.retired.Load(cred.keyID); retired {
 				err = fmt.Errorf("it gave the key %s, which a rotation has replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
 			}
@@ -194,28 +192,13 @@ func (s *Signer) switchTo(cred, before *credential) {
 }
 
 // KeyID returns the ID of the key that signs now.
-func (s *Signer) KeyID() string {
-	if cred, err := s.credential(); err == nil {
-		return cred.keyID
-	}
-	return ""
-}
+func (s *Signer) KeyID() string { return s.value().keyID }
 
 // KeyType returns the type of the key that signs now.
-func (s *Signer) KeyType() KeyType {
-	if cred, err := s.credential(); err == nil {
-		return cred.keyType
-	}
-	return ""
-}
+func (s *Signer) KeyType() KeyType { return s.value().keyType }
 
 // Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
-func (s *Signer) Fingerprint() string {
-	if cred, err := s.credential(); err == nil {
-		return cred.fingerprint()
-	}
-	return ""
-}
+func (s *Signer) Fingerprint() string { return s.value().fingerprint() }
 
 // ClockOffset returns the service's clock minus the local one, as corrected after a refused
 // timestamp. It is 0 if no correction is needed, and otherwise between 5 seconds and 24 hours, in
@@ -310,15 +293,17 @@ func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID st
 	return cred.sign([]byte(strings.Join([]string{sendingTime, "A", strconv.Itoa(msgSeqNum), cred.keyID, targetCompID}, "\x01")))
 }
 
+// credential returns the key that signs now, or an empty one and an error.
 func (s *Signer) credential() (*credential, error) {
-	if s == nil {
-		return nil, invalid("signer", "is nil: make one with NewSigner")
+	if s == nil || s.cred.Load() == nil {
+		return new(credential), invalid("signer", "is nil or has no key: make one with NewSigner")
 	}
-	cred := s.cred.Load()
-	if cred == nil {
-		return nil, invalid("signer", "has no key: make one with NewSigner")
-	}
-	return cred, nil
+	return s.cred.Load(), nil
+}
+
+func (s *Signer) value() *credential {
+	cred, _ := s.credential()
+	return cred
 }
 
 // now is the service's time, as far as it is known.

@@ -40,14 +40,12 @@ func TestNewSigner_rejectsKeys(t *testing.T) {
 func TestNewSigner_rejectsIDs(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
-	for _, id := range []string{"!key-of/1~", "MII" + strings.Repeat("x", 125)} { // longer, it would read as an RSA key
-		_, err := NewSigner(id, key)
-		assert.NoError(t, err)
-	}
+	_, err := NewSigner("!key-of/1~", key)
+	assert.NoError(t, err)
 	const bad = "has blanks, control or non-ASCII characters"
 	for id, want := range map[string]string{
 		"": "is empty", "a b": bad, testKeyID + "\n": bad, "a\r\nX-Evil: 1": bad, "a\x00b": bad, "a\x7f": bad, "a\u00a0b": bad, "a\u200bb": bad, "a\xff": bad,
-		"MII" + strings.Repeat("x", 126): "is a private key",
+		base64.StdEncoding.EncodeToString(pkcs8(t, key)): "is a private key",
 	} {
 		signer, err := NewSigner(id, key)
 		assert.Nil(t, signer)

@@ -2,16 +2,11 @@ package kalshi
 
 import (
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -28,7 +23,7 @@ func TestNewClient_rejects(t *testing.T) {
 		want   string // the field and the reason
 	}{
 		{nil, WithMaxRetries(1), "signer is nil"},
-		{new(Signer), WithMaxRetries(1), "signer has no key"},
+		{new(Signer), WithMaxRetries(1), "signer is nil or has no key"},
 		{signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent is empty or has control or non-ASCII characters"},
 		{signer, WithUserAgent("böt"), "user agent is empty or has control or non-ASCII characters"},
 	}
@@ -82,7 +77,7 @@ func TestWithBaseURL_rejects(t *testing.T) {
 	t.Parallel()
 	const (
 		lacks     = "lacks https:// and a host"
-		noURL     = "is not a URL"
+		noURL     = "is empty or no URL"
 		noUser    = "holds a user or password"
 		noHTTPS   = "is not https"
 		noQuery   = "has a query or fragment"
@@ -133,122 +128,6 @@ func TestClient_WebSocketURL(t *testing.T) {
 		client, _ := newTestClient(t, WithBaseURL(base))
 		assert.Equal(t, want, client.WebSocketURL(), base)
 	}
-}
-
-// setEnv sets the variables that the client reads, and no others of them.
-func setEnv(t *testing.T, values map[string]string) {
-	t.Helper()
-	for _, name := range []string{envKeyID, envPrivateKey, envPrivateKeyPath, envBaseURL} {
-		t.Setenv(name, values[name])
-	}
-}
-
-func TestNewClientFromEnv(t *testing.T) { // not parallel: it sets the environment
-	key := newEd25519Key(t)
-	text, file := encodePEM("PRIVATE KEY", pkcs8(t, key)), filepath.Join(t.TempDir(), "key.pem")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	type env map[string]string
-	tests := []struct {
-		name string
-		env  env
-		opts []Option
-		base string
-	}{
-		{"PEM text", env{envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL},
-		{"file", env{envPrivateKeyPath: file}, nil, ProductionBaseURL},
-		{"blanks", env{envPrivateKeyPath: " " + file + "\r\n", envBaseURL: "\t" + testBaseURL + " "}, nil, testBaseURL},
-		{"all others blank", env{envPrivateKey: text, envPrivateKeyPath: " ", envBaseURL: " "}, nil, ProductionBaseURL},
-		{"option wins", env{envPrivateKey: text, envBaseURL: "bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.env[envKeyID] = " " + testKeyID + "\n"
-			setEnv(t, tt.env)
-			client, err := NewClientFromEnv(tt.opts...)
-			require.NoError(t, err)
-			assert.Equal(t, testKeyID, client.Signer().KeyID())
-			assert.Equal(t, tt.base, client.BaseURL())
-			assert.Equal(t, key.Public(), publicKey(client))
-			assertInvalid(t, client.Signer().Reload(t.Context()), "has no key source")
-		})
-	}
-}
-
-func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the environment
-	text := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
-	write := func(name, text string) (path string) {
-		path = filepath.Join(t.TempDir(), name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		return path
-	}
-	plain, damaged, named := write("plain", text), write("damaged", text[:60]), write("named", envKeyID+"=a b\n"+text)
-	tests := []struct{ name, keyID, privateKey, path, baseURL, want string }{
-		{"nothing set", "", "", "", "", envKeyID + " is not set: "},
-		{"blank key ID", " ", text, "", "", envKeyID + " is not set: "},
-		{"key ID with a blank inside", "a b", text, "", "", envKeyID + " has blanks"},
-		{"none in the file either", "", "", plain, "", envKeyID + " is not set, and the key file does not name it"},
-		{"blank inside it in the file", "", "", named, "", envPrivateKeyPath + " " + named + ": " + envKeyID + " has blanks"},
-		{"no key", testKeyID, "", "", "", envPrivateKey + " is not set: "},
-		{"key twice", testKeyID, text, plain, "", envPrivateKey + " and " + envPrivateKeyPath + " are both set"},
-		{"damaged text", testKeyID, text[:60], "", "", envPrivateKey + " is cut off"},
-		{"damaged file", testKeyID, "", damaged, "", envPrivateKeyPath + " " + damaged + " is cut off"},
-		{"bad base URL", testKeyID, text, "", "http://exchange.test", envBaseURL + " is not https"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			setEnv(t, map[string]string{
-				envKeyID: tt.keyID, envPrivateKey: tt.privateKey, envPrivateKeyPath: tt.path, envBaseURL: tt.baseURL,
-			})
-			client, err := NewClientFromEnv()
-			assert.Nil(t, client)
-			assertInvalid(t, err, "kalshi: "+tt.want)
-			assertNoEcho(t, text, err)
-		})
-	}
-	setEnv(t, map[string]string{envKeyID: testKeyID, envPrivateKeyPath: plain + ".missing"})
-	_, err := NewClientFromEnv()
-	assert.ErrorIs(t, err, fs.ErrNotExist)
-	assert.ErrorContains(t, err, envPrivateKeyPath)
-}
-
-// A key file names its ID, whatever the variable says, and the client follows
-// the file.
-func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the environment
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "bot.key")
-		save := func(keyID string) *credential {
-			c := credentials(t, keyID, newEd25519Key(t))
-			require.NoError(t, KeyFile(path).Save(t.Context(), c))
-			cred, err := c.credential()
-			require.NoError(t, err)
-			return cred
-		}
-		for _, keyID := range []string{"", otherKeyID, "a b"} {
-			first := save("first")
-			mock := httpmock.NewMockTransport()
-			setEnv(t, map[string]string{envKeyID: keyID, envPrivateKeyPath: " " + path + "\n", envBaseURL: testBaseURL})
-			client, err := NewClientFromEnv(WithHTTPClient(&http.Client{Transport: mock}), WithMaxRetries(0))
-			require.NoError(t, err)
-			assert.True(t, first.same(client.signer.cred.Load()))
-
-			second := save("second")
-			log := respondWith(mock, respond(401, unknownKeyBody), respond(200, `{"api_keys":[]}`))
-			requireWorks(t, client)
-			log.assertAttempts(t, 2)
-			assert.True(t, second.same(client.signer.cred.Load()))
-		}
-	})
-}
-
-// The caller's slice may have room behind its end, and be used by another
-// goroutine for another client.
-func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel: it sets the environment
-	text := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
-	setEnv(t, map[string]string{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: testBaseURL})
-	opts := append(make([]Option, 0, 2), WithMaxRetries(0))
-	_, err := NewClientFromEnv(opts...)
-	require.NoError(t, err)
-	assert.Nil(t, opts[:2][1])
 }
 
 // The caller's client is used as it is, except that its CheckRedirect is neither

@@ -8,11 +8,17 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
+)
+
+// The names of a key's two parts, in a key file and in the environment.
+const (
+	envKeyID      = "KALSHI_API_KEY_ID"
+	envPrivateKey = "KALSHI_PRIVATE_KEY"
 )
 
 // Credentials are an API key: its ID and its private half. A [KeySource] returns
@@ -20,8 +26,7 @@ import (
 // them is an error: use [Credentials.Text]. The zero value holds no key. Values
 // may be copied and are safe for concurrent use if the key is.
 type Credentials struct {
-	// A pointer to a function, as in PrivateKeyPEM.
-	get *func() *credential
+	get *func() *credential // as in PrivateKeyPEM
 }
 
 // A credential is a key with its ID. It never changes.
@@ -42,13 +47,15 @@ func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 	return cred.public(), nil
 }
 
-// ParseCredentials reads the text of a [KeyFile], or a JSON object
-// {"KALSHI_API_KEY_ID": …, "KALSHI_PRIVATE_KEY": …}.
+// ParseCredentials reads the text of a [KeyFile] or a JSON object
+// {"KALSHI_API_KEY_ID": …, "KALSHI_PRIVATE_KEY": …}, in all the forms that
+// [ParsePrivateKey] tolerates. Any other input is a [*ValidationError], which
+// never quotes the input.
 func ParseCredentials(text []byte) (Credentials, error) {
-	const field = "credentials"
+	const field = "credentials text"
 	keyID, key, err := parseKeyText(field, text)
 	if err == nil && keyID == "" {
-		return Credentials{}, invalid(field, "do not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
+		err = invalid(field, "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
 	}
 	if err != nil {
 		return Credentials{}, err
@@ -56,19 +63,21 @@ func ParseCredentials(text []byte) (Credentials, error) {
 	return NewCredentials(keyID, key)
 }
 
+// keyIDText finds the ID in a line of a key file or a member of a JSON object.
+// The text may have lost its line ends.
+var keyIDText = regexp.MustCompile(`(?m)(?:^|[{,-])[ \t"'{,]*(?:export[ \t]+)?` + envKeyID +
+	`["']?[ \t]*[=:][ \t]*["']?(.*?)(?:["']|-----|[ \t](?:export[ \t]+)?` + envPrivateKey + `\b|$)`)
+
 // parseKeyText reads a private key, and its ID if the text names one.
 func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, err error) {
-	var object map[string]string
-	if json.Unmarshal(text, &object) == nil {
-		text = []byte(envKeyID + "=" + object[envKeyID] + "\n" + object[envPrivateKey])
-	}
 	if key, err = parsePrivateKey(field, text); err != nil {
 		return "", nil, err
 	}
-	keyID, found := keyIDLine(string(text))
-	if !found {
+	found := keyIDText.FindStringSubmatch(plainText(text))
+	if found == nil {
 		return "", key, nil
 	}
+	keyID = strings.TrimSpace(found[1])
 	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
 		return "", nil, err
 	}
@@ -76,29 +85,14 @@ func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, e
 }
 
 // KeyID returns the key's ID, or "" for the zero value.
-func (c Credentials) KeyID() string {
-	if c.get == nil {
-		return ""
-	}
-	return (*c.get)().keyID
-}
+func (c Credentials) KeyID() string { return c.value().keyID }
 
 // KeyType returns the key's type, or "" for the zero value.
-func (c Credentials) KeyType() KeyType {
-	if c.get == nil {
-		return ""
-	}
-	return (*c.get)().keyType
-}
+func (c Credentials) KeyType() KeyType { return c.value().keyType }
 
 // PrivateKey returns the private key, or nil for the zero value. A key in memory
 // prints itself: keep it out of logs.
-func (c Credentials) PrivateKey() crypto.Signer {
-	if c.get == nil {
-		return nil
-	}
-	return (*c.get)().key
-}
+func (c Credentials) PrivateKey() crypto.Signer { return c.value().key }
 
 // Fingerprint identifies the key pair without revealing it: "SHA256:" and the
 // unpadded base64 of the SHA-256 of the public key in the form
@@ -106,31 +100,22 @@ func (c Credentials) PrivateKey() crypto.Signer {
 // It is "" for the zero value. This prints the same, with padding:
 //
 //	openssl pkey -in key.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64
-func (c Credentials) Fingerprint() string {
-	if c.get == nil {
-		return ""
-	}
-	return (*c.get)().fingerprint()
-}
+func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
 
 // Text returns the text of a [KeyFile] with the key, which [ParseCredentials]
 // and [ParsePrivateKey] read. For a key that is not in memory, and for the zero
 // value, it returns a [*ValidationError].
 func (c Credentials) Text() (PrivateKeyPEM, error) {
-	if c.get == nil {
-		return PrivateKeyPEM{}, errNoCredentials
-	}
-	key, err := MarshalPrivateKey(c.PrivateKey())
+	cred, err := c.credential()
 	if err != nil {
 		return PrivateKeyPEM{}, err
 	}
-	return newPrivateKeyPEM(envKeyID + "=" + c.KeyID() + "\n" + key.Reveal()), nil
+	key, err := MarshalPrivateKey(cred.key)
+	if err != nil {
+		return PrivateKeyPEM{}, err
+	}
+	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
 }
-
-var (
-	errNoCredentials      = invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
-	errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
-)
 
 // String returns the key ID and type.
 func (c Credentials) String() string {
@@ -141,6 +126,11 @@ func (c Credentials) String() string {
 func (c Credentials) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", c.KeyID()), slog.String("key_type", string(c.KeyType())))
 }
+
+var (
+	errNoCredentials      = invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
+	errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
+)
 
 // MarshalText always fails, and with it JSON, XML and text encoders.
 func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCredentials }
@@ -163,12 +153,18 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 	return &credential{keyID, keyType, key, opts}, nil
 }
 
-// credential returns what c holds, or an error for the zero value.
+// credential returns what c holds, or an empty one and an error for the zero
+// value.
 func (c Credentials) credential() (*credential, error) {
 	if c.get == nil {
-		return nil, errNoCredentials
+		return new(credential), errNoCredentials
 	}
 	return (*c.get)(), nil
+}
+
+func (c Credentials) value() *credential {
+	cred, _ := c.credential()
+	return cred
 }
 
 func (c *credential) public() Credentials {
@@ -182,6 +178,9 @@ func (c *credential) same(other *credential) bool {
 }
 
 func (c *credential) fingerprint() string {
+	if c.key == nil {
+		return ""
+	}
 	der, err := x509.MarshalPKIXPublicKey(c.key.Public())
 	if err != nil {
 		return "" // its type was checked
@@ -190,29 +189,22 @@ func (c *credential) fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// checkKeyID rejects an ID that is empty, is a private key or cannot stand in a
-// header.
+const maxKeyIDLength = 128
+
+// checkKeyID rejects an ID that is empty, is a private key, cannot stand in a
+// header, or is a placeholder or a list.
 func checkKeyID(field, keyID string) error {
-	if keyID == "" {
+	switch {
+	case keyID == "":
 		return invalid(field, "is empty: copy it from where the key was made")
-	}
-	if isKeyText(keyID) {
+	case isKeyText(keyID):
 		return invalid(field, "is a private key: give the ID that belongs to it")
-	}
-	if strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	case strings.ContainsFunc(keyID, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
+	case strings.ContainsAny(keyID, `<>,;"'\`):
+		return invalid(field, `has one of the characters < > , ; " ' \: give the ID alone`)
+	case len(keyID) > maxKeyIDLength:
+		return invalid(field, "has over %d characters: copy it again", maxKeyIDLength)
 	}
 	return nil
-}
-
-// keyIDLine returns the value of the first line that sets KALSHI_API_KEY_ID.
-func keyIDLine(text string) (keyID string, found bool) {
-	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimPrefix(strings.TrimSpace(name), "export ")
-		if ok && strings.TrimSpace(name) == envKeyID {
-			return strings.Trim(value, " \t\r\n\"'"), true
-		}
-	}
-	return "", false
 }

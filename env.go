@@ -1,19 +1,19 @@
 package kalshi
 
+// The client that the environment describes.
+
 import (
 	"context"
 	"crypto"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// The client that the environment describes.
-
-// The environment variables that [NewClientFromEnv] reads.
+// The environment variables beside those of a key's parts.
 const (
-	envKeyID          = "KALSHI_API_KEY_ID"
-	envPrivateKey     = "KALSHI_PRIVATE_KEY"
 	envPrivateKeyPath = "KALSHI_PRIVATE_KEY_PATH"
 	envBaseURL        = "KALSHI_BASE_URL"
 )
@@ -24,13 +24,14 @@ const (
 //     signer's source: when the file is replaced, as by a rotation in another
 //     process, the client follows.
 //   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and
-//     KALSHI_PRIVATE_KEY the PEM text itself ([ParsePrivateKey] says what is
-//     accepted). Then KALSHI_API_KEY_ID is the key's ID.
+//     KALSHI_PRIVATE_KEY the text of either ([ParseCredentials] and
+//     [ParsePrivateKey] say what is accepted). KALSHI_API_KEY_ID is the key's ID
+//     if the text does not name it.
 //   - KALSHI_BASE_URL is optional; [WithBaseURL] wins over it.
 //
-// Blanks around the values are dropped. Errors name the variable.
+// Blanks and quotes around the values are dropped. Errors name the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
-	signer, err := signerFromEnv()
+	signer, ignored, err := signerFromEnv()
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,11 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 			return c.setBaseURL(envBaseURL, rawURL)
 		})
 	}
-	return NewClient(signer, opts...)
+	client, err := NewClient(signer, opts...)
+	if err == nil && ignored != "" {
+		client.reporter.environment(ignored, signer.KeyID())
+	}
+	return client, err
 }
 
 // NewClientFromKeyFile returns a client that signs with the key in a [KeyFile],
@@ -55,41 +60,65 @@ func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	return NewClient(signer, opts...)
 }
 
-func signerFromEnv() (*Signer, error) {
-	keyID, pemText, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
-	switch {
-	case keyID == "" && path == "":
-		return nil, invalid(envKeyID, "is not set: set it to the API key's ID, or %s to a key file that names it", envPrivateKeyPath)
-	case pemText == "" && path == "":
-		return nil, invalid(envPrivateKey, "is not set: set it to the private key's PEM text, or %s to its file", envPrivateKeyPath)
-	case pemText != "" && path != "":
-		return nil, invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
-	}
-	var from *source
+// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if
+// it is ignored because the key's text names another ID.
+func signerFromEnv() (signer *Signer, ignored string, err error) {
+	keyID, text, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
+	var named string
 	var key crypto.Signer
-	var err error
-	if path == "" {
-		key, err = parsePrivateKey(envPrivateKey, []byte(pemText))
-	} else {
-		var named string
-		if named, key, err = loadKeyFile(envPrivateKeyPath, path); named != "" {
-			keyID, from = named, &source{load: KeyFile(path).Load}
+	switch {
+	case text != "" && path != "":
+		err = invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
+	case text != "":
+		named, key, err = parseKeyText(envPrivateKey, []byte(text))
+	case path != "":
+		named, key, err = loadKeyFile(envPrivateKeyPath, path)
+	case keyID != "":
+		err = notSet("set it to the private key's text, or "+envPrivateKeyPath+" to its file", envPrivateKey, envPrivateKeyPath)
+	default:
+		err = notSet("set it to the API key's ID, or "+envPrivateKeyPath+" to a key file that names it", envKeyID, envPrivateKey, envPrivateKeyPath)
+	}
+	switch {
+	case err != nil:
+		return nil, "", err
+	case named == "" && keyID == "":
+		return nil, "", notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
+	case named == "":
+		if err := checkKeyID(envKeyID, keyID); err != nil {
+			return nil, "", err
 		}
+		signer, err = NewSigner(keyID, key)
+		return signer, "", err
+	case keyID != named:
+		ignored = redact.Text(keyID, maxID)
 	}
-	if err != nil {
-		return nil, err
+	if path != "" {
+		signer, err = NewSignerFromSource(context.Background(), KeyFile(path).Load)
+	} else {
+		signer, err = NewSigner(named, key)
 	}
-	if keyID == "" {
-		return nil, invalid(envKeyID, "is not set, and the key file does not name it: set it, or add the line KALSHI_API_KEY_ID=<id> above the PEM text")
-	}
-	if err := checkKeyID(envKeyID, keyID); err != nil {
-		return nil, err
-	}
-	signer, err := NewSigner(keyID, key)
-	if err == nil {
-		signer.source = from
-	}
-	return signer, err
+	return signer, ignored, err
 }
 
-func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
+// env returns a variable without the blanks and quotes around it: the env files
+// of Docker keep those.
+func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
+
+// notSet returns an error for the first variable, or for the one whose value is
+// in a variable that others use in its place.
+func notSet(hint string, names ...string) error {
+	for _, used := range [...]struct{ other, name string }{
+		{"KALSHI_API_KEY", envKeyID},
+		{"KALSHI_KEY_ID", envKeyID},
+		{"KALSHI_ACCESS_KEY", envKeyID},
+		{"KALSHI_PRIVATE_KEY_B64", envPrivateKey},
+		{"KALSHI_PRIVATE_KEY_BASE64", envPrivateKey},
+		{"KALSHI_PRIVATE_KEY_PEM", envPrivateKey},
+		{"KALSHI_PRIVATE_KEY_FILE", envPrivateKeyPath},
+	} {
+		if slices.Contains(names, used.name) && env(used.other) != "" {
+			return invalid(used.name, "is not set, but %s is: rename it to %s", used.other, used.name)
+		}
+	}
+	return invalid(names[0], "is not set: %s", hint)
+}

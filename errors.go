@@ -28,20 +28,13 @@ import (
 // control characters and cut to a readable length. The codes are not a closed set (observed):
 // switch on the error's type, not on its code.
 type APIError struct {
-	// StatusCode is the HTTP status, 3xx included: redirects are not followed.
-	StatusCode int
-	// Code is the service's short name for the error, such as "not_found".
-	Code string
-	// Message is the service's description, or the body if that is plain text.
-	Message string
-	// Details is what some errors have, such as "INCORRECT_API_KEY_SIGNATURE".
-	Details string
-	// Method is the request's method.
-	Method string
-	// Path is the request's path as sent: escaped, no host, no query.
-	Path string
-	// Body is the response's body, at most 64 KiB. It is nil if it seems to hold a private key.
-	Body []byte
+	StatusCode int    // the HTTP status, 3xx included: redirects are not followed
+	Code       string // the service's short name for the error, such as "not_found"
+	Message    string // the service's description, or the body if that is plain text
+	Details    string // more, with some errors, such as "INCORRECT_API_KEY_SIGNATURE"
+	Method     string // the request's
+	Path       string // the request's, as sent: escaped, no host, no query
+	Body       []byte // the response's, at most 64 KiB; nil if it seems to hold a private key
 }
 
 // Error returns the method, path, status and the service's own words.
@@ -89,8 +82,7 @@ type BadRequestError struct{ APIError }
 // reports it: a wrong signature, an unknown key ID, or clocks that differ.
 type UnauthorizedError struct {
 	APIError
-	// KeyID is the key that signed, from the request's header; "" if it is not known.
-	KeyID string
+	KeyID string // the key that signed, from the request's header; "" if it is not known
 	// ClockSkew is the service's clock (the Date header, in whole seconds, and Age) minus the local
 	// clock when the response arrived; 0 if it has no date.
 	ClockSkew time.Duration
@@ -123,9 +115,7 @@ type ConflictError struct{ APIError }
 // A RateLimitError is a 429: too many requests. It was not processed.
 type RateLimitError struct {
 	APIError
-	// RetryAfter is how long the service asks to wait. It is 0 if the service does not say, as it
-	// usually does not (documented).
-	RetryAfter time.Duration
+	RetryAfter time.Duration // what the service asks to wait; 0 if it does not say, as usual (documented)
 }
 
 // A ServerError is a 500–599. From a request that creates a key it is returned within an
@@ -178,8 +168,7 @@ func (e *UnauthorizedError) Error() string {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = fmt.Sprintf("unknown key ID %s: it was deleted, or is of another environment than %s",
-			redact.Text(e.KeyID, maxID), cmp.Or(redact.Text(e.host, maxID), "this one"))
+		hint = fmt.Sprintf("unknown key ID %s: it was deleted, or is of another environment than %s", redact.Text(e.KeyID, maxID), cmp.Or(redact.Text(e.host, maxID), "this one"))
 	case e.lacksHeaders():
 		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	case e.Code != codeTimestampExpired:
@@ -214,11 +203,8 @@ func inUnits(d time.Duration) string {
 
 // A ValidationError is bad input, rejected before any network I/O.
 type ValidationError struct {
-	// Field is what is wrong: a field of a request, a parameter, an option, an environment variable
-	// or a file.
-	Field string
-	// Reason says what is wrong with it and what to do. It never quotes a key.
-	Reason string
+	Field  string // what is wrong: a field of a request, a parameter, an option, a variable or a file
+	Reason string // what is wrong with it and what to do; it never quotes a key
 }
 
 // Error returns the field and the reason.
@@ -233,14 +219,10 @@ func invalid(field, format string, args ...any) error {
 // An InvalidResponseError is a 2xx response that cannot be understood: its body is cut off, is not
 // JSON or lacks a required field. It never quotes the body, which may hold a private key.
 type InvalidResponseError struct {
-	// StatusCode is the HTTP status, 200–299.
-	StatusCode int
-	// Method is the request's method.
-	Method string
-	// Path is the request's path as sent: escaped, no host, no query.
-	Path string
-	// Err says what is wrong with the body.
-	Err error
+	StatusCode int    // the HTTP status, 200–299
+	Method     string // the request's
+	Path       string // the request's, as sent: escaped, no host, no query
+	Err        error  // what is wrong with the body
 }
 
 // Error returns the method, path, status and what is wrong with the body.
@@ -256,10 +238,7 @@ func (e *InvalidResponseError) Unwrap() error { return e.Err }
 // its context had ended before, or it got no connection. Sending it again is safe. It is in the
 // error of an order through [Client.HTTPClient], and of a call that creates a key. An error without
 // it leaves open whether the request was processed.
-type NotSentError struct {
-	// Err is what happened.
-	Err error
-}
+type NotSentError struct{ Err error } // Err is what happened
 
 // Error says what happened.
 func (e *NotSentError) Error() string {
@@ -275,10 +254,8 @@ func (e *NotSentError) Timeout() bool { return isTimeout(e.Err) }
 // A NotSavedError says that [Client.GenerateAPIKeyToFile] has made a key that it could not save,
 // and could not delete again.
 type NotSavedError struct {
-	// Response is all that holds the key: save it, or delete the key.
-	Response *GenerateAPIKeyResponse
-	// Err is what happened.
-	Err error
+	Response *GenerateAPIKeyResponse // all that holds the key: save it, or delete the key
+	Err      error                   // what happened
 }
 
 // Error names the key, says what happened and what to do.
@@ -287,7 +264,7 @@ func (e *NotSavedError) Error() string {
 	if e.Response != nil {
 		id = " " + redact.Text(e.Response.ID, maxID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists, and its private key is in Response only: save it, or delete the key: %s", id, innerMessage(e.Err)), maxError)
+	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s", id, innerMessage(e.Err)), 2*maxError)
 }
 
 // Unwrap returns Err.
@@ -303,14 +280,10 @@ func (e *NotSavedError) Unwrap() error { return e.Err }
 // Check for it before the other types, since it may wrap one of them; only a [*RotationError] wraps
 // it.
 type OutcomeUnknownError struct {
-	// Operation is the method that was called, such as "GenerateAPIKey".
-	Operation string
-	// KeyName is the name that was asked for.
-	KeyName string
-	// KeyID is the new key's ID, if the response named it; else empty.
-	KeyID string
-	// Err is what happened.
-	Err error
+	Operation string // the method that was called, such as "GenerateAPIKey"
+	KeyName   string // the name that was asked for
+	KeyID     string // the new key's ID, if the response named it
+	Err       error  // what happened
 }
 
 // Error says what happened and what to do.

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -178,30 +177,6 @@ func TestAPIError_Error_cutsTheWords(t *testing.T) {
 	got := err.textWith("the hint")
 	assert.True(t, strings.HasPrefix(got, head+"400 Bad Request: xxx"), got)
 	assert.True(t, strings.HasSuffix(got, "x… (the hint)"), got)
-}
-
-func TestSanitize(t *testing.T) {
-	t.Parallel()
-	bareKey := base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t)))
-	tests := []struct{ name, text, want string }{
-		{"line ends", "a\r\nb\nc\u2028d", "a b c d"},
-		{"control characters", "a\x00b\x1b[31mc\u009bd\x7fe", "a b [31mc d e"},
-		{"what does not print", "a\u202eb\u2066c\u200fd\u200be\ufefff\ue000g", "a b c d e f g"},
-		{"odd blanks", " a\u00a0\u3000\t b ", "a b"},
-		{"letters beyond ASCII", "schlüssel 鍵 🔑", "schlüssel 鍵 🔑"},
-		{"invalid UTF-8", "a\xff\xfeb", "a\ufffd\ufffdb"},
-		{"as long as may be", strings.Repeat("ü", 160), strings.Repeat("ü", 160)},
-		{"too long", strings.Repeat("ü", 161), strings.Repeat("ü", 159) + "…"},
-		{"much too long", strings.Repeat("🔑", 100_000), strings.Repeat("🔑", 159) + "…"},
-		{"private key", "-----BEGIN " + redact.PrivateKeyMark + "-----", redact.Withheld},
-		{"private key that shows once it is clean", "PRIVATE\u00a0\nKEY", redact.Withheld},
-		{"Ed25519 key without its PEM lines", "cannot store " + bareKey, redact.Withheld},
-	}
-	for _, tt := range tests {
-		got := redact.Text(tt.text, maxText)
-		assert.Equal(t, tt.want, got, tt.name)
-		assertClean(t, got)
-	}
 }
 
 // A key in the part of a response that net/http quotes is cut out; plain words

@@ -593,7 +593,7 @@ func ExampleParsePrivateKey() {
 	fmt.Println(err)
 	// Output:
 	// ed25519.PrivateKey
-	// kalshi: private key has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file
+	// kalshi: private key is the name of a file: use the text in it
 }
 
 func ExampleLoadPrivateKey() {

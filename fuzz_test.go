@@ -37,7 +37,9 @@ func FuzzErrorBody(f *testing.F) {
 	received := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, status int, date, retryAfter string, body []byte) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{"Date": {date}, "Retry-After": {retryAfter}}}
-		err := statusError(http.MethodDelete, "/trade-api/v2/api_keys/x", resp, bytes.Clone(body), received)
+		req, err := http.NewRequest(http.MethodDelete, "https://exchange.test/trade-api/v2/api_keys/x", nil)
+		require.NoError(t, err)
+		err = statusError(req, resp, bytes.Clone(body), received)
 		assertClean(t, err.Error())
 		assertClean(t, (&OutcomeUnknownError{"GenerateAPIKey", "bot", string(body), err}).Error())
 		if limited, ok := errors.AsType[*RateLimitError](err); ok {
@@ -49,9 +51,9 @@ func FuzzErrorBody(f *testing.F) {
 		for _, text := range []string{got.Code, got.Message, got.Details} {
 			assertClean(t, text)
 		}
-		if bytes.Contains(body, []byte(redact.PrivateKeyMark)) {
+		if redact.HoldsKey(string(body)) {
 			assert.Nil(t, got.Body)
-		} else {
+		} else if got.Body != nil { // it may also look like a part of a key
 			assert.Equal(t, body, got.Body)
 		}
 	})
@@ -68,16 +70,16 @@ func FuzzDecodeList(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	reason := regexp.MustCompile(`^(it lacks api_keys|it is not the JSON object|its field |it has more values)`)
+	reason := regexp.MustCompile(`^(it lacks (the api_key_id of a key|api_keys)|it is not the JSON object|its field |it is longer)`)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got := keyList{GetAPIKeysResponse: GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}}
+		got := GetAPIKeysResponse{APIKeys: []APIKey{{ID: "from before"}}}
 		if err := got.decode(body); err != nil {
 			assert.Regexp(t, reason, err.Error())
 			assert.Nil(t, errors.Unwrap(err), "the cause may quote the body")
 			return
 		}
 		assert.NotNil(t, got.APIKeys)
-		again := keyList{}
+		again := GetAPIKeysResponse{}
 		require.NoError(t, again.decode(body))
 		assert.Equal(t, again, got, "what was there before does not show")
 		got.RegionExpiration()

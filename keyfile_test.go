@@ -2,70 +2,31 @@ package kalshi
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-func TestNewFile_save_removesItsFile(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key.pem")
-	file, err := createFile(path)
+// requireKeyFile fails unless the file at path loads as those credentials.
+func requireKeyFile(t testing.TB, path string, want Credentials) {
+	t.Helper()
+	got, err := KeyFile(path).Load(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, file.Close()) // so that writing fails
-	err = file.save("the key's own text")
-	require.ErrorIs(t, err, fs.ErrClosed)
-	assert.Contains(t, err.Error(), "kalshi: write the private key: ")
-	assert.NotContains(t, err.Error(), "own text")
-	assert.Empty(t, names(t, filepath.Dir(path)))
-}
-
-// Another program replaces the file before the write fails.
-func TestNewFile_leavesOtherFilesAlone(t *testing.T) {
-	t.Parallel()
-	end := map[string]func(*testing.T, *newFile){
-		"save":    func(t *testing.T, f *newFile) { assert.Error(t, f.save("text")) },
-		"discard": func(t *testing.T, f *newFile) { assert.NoError(t, f.discard()) },
-	}
-	for name, end := range end {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			path := filepath.Join(dir, "key.pem")
-			file, err := createFile(path)
-			require.NoError(t, err)
-			require.NoError(t, file.Close())
-			// Moved and not removed: a new file might get the old one's number.
-			require.NoError(t, os.Rename(path, filepath.Join(dir, "moved")))
-			require.NoError(t, os.WriteFile(path, []byte("another's"), 0o600))
-
-			end(t, file)
-			assert.Equal(t, []string{"key.pem", "moved"}, names(t, dir))
-			got, err := os.ReadFile(path)
-			require.NoError(t, err)
-			assert.Equal(t, "another's", string(got))
-		})
-	}
-}
-
-func TestNewFile_discard(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key.pem")
-	file, err := createFile(path)
-	require.NoError(t, err)
-	assertMode0600(t, path)
-	require.NoError(t, file.discard())
-	assert.Empty(t, names(t, filepath.Dir(path)))
-	assert.NoError(t, file.discard(), "a second time")
+	assert.Equal(t, want.KeyID(), got.KeyID())
+	assertSameKey(t, want.PrivateKey(), got.PrivateKey())
 }
 
 func TestLoadPrivateKey(t *testing.T) {
@@ -80,115 +41,64 @@ func TestLoadPrivateKey(t *testing.T) {
 	}
 }
 
-func TestLoadPrivateKey_refuses(t *testing.T) {
+// The file's size is limited, wherever in it the key is.
+func TestLoadPrivateKey_limit(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-
-	t.Run("a missing file", func(t *testing.T) {
-		_, err := LoadPrivateKey(filepath.Join(dir, "none.pem"))
-		require.ErrorIs(t, err, fs.ErrNotExist)
-		assert.Contains(t, err.Error(), "none.pem")
-		assert.True(t, strings.HasPrefix(err.Error(), "kalshi: "), err)
-	})
-	t.Run("a file whose name begins like a key", func(t *testing.T) {
-		for _, name := range []string{"MII", "MII.pem", strings.Repeat("MII/", 40) + "key.pem"} {
-			_, err := LoadPrivateKey(filepath.FromSlash(name))
-			assert.ErrorIs(t, err, fs.ErrNotExist, name)
-		}
-	})
-	t.Run("a home directory that no shell expanded", func(t *testing.T) {
-		_, err := LoadPrivateKey("~/key.pem")
-		require.ErrorIs(t, err, fs.ErrNotExist)
-		assert.ErrorContains(t, err, "only a shell expands ~: write $HOME/key.pem in a shell, or the full path")
-		assert.ErrorContains(t, newPrivateKeyPEM("text").WriteFile("~/none/key.pem"), "$HOME/none/key.pem")
-	})
-	t.Run("a folder", func(t *testing.T) {
-		_, err := LoadPrivateKey(dir)
-		var pathErr *fs.PathError
-		assert.ErrorAs(t, err, &pathErr)
-	})
-	t.Run("a file without a key", func(t *testing.T) {
-		path := filepath.Join(dir, "empty.pem")
-		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		_, err := LoadPrivateKey(path)
-		assertInvalid(t, err, "empty.pem", "is empty")
-	})
-	t.Run("a key at the limit", func(t *testing.T) {
-		path := filepath.Join(dir, "large.pem")
-		text := goodKeyTexts(t)[2].text
-		require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("\n", maxKeyFileSize-len(text))+text), 0o600))
-		_, err := LoadPrivateKey(path)
-		assert.NoError(t, err)
-	})
-	t.Run("a key before the limit, in a larger file", func(t *testing.T) {
-		path := filepath.Join(dir, "huge.pem")
-		text := goodKeyTexts(t)[2].text + strings.Repeat("\n", maxKeyFileSize)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		_, err := LoadPrivateKey(path)
-		assertInvalid(t, err, "huge.pem", "over 1 MiB")
-	})
-	// A likely mistake: the key instead of the name of its file. The operating
-	// system's error would quote it.
-	t.Run("the text of a key", func(t *testing.T) {
-		for _, kt := range goodKeyTexts(t) {
-			for _, m := range mangles {
-				text := m.mangle(kt.text)
-				_, err := LoadPrivateKey(text)
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-			}
-		}
-		ders := slices.Collect(maps.Values(pkcs8v2(t, newEd25519Key(t))))
-		for _, kt := range goodKeyTexts(t) {
-			ders = append(ders, pkcs8(t, kt.key))
-		}
-		for _, der := range ders {
-			bare := base64.StdEncoding.EncodeToString(der)
-			for _, text := range []string{
-				bare,
-				strings.TrimRight(bare, "="),
-				bare[:len(bare)-7],
-				bare[:40] + `\n` + bare[40:] + `\n`,
-				bare + "\n-----END",
-				base64.RawURLEncoding.EncodeToString(der),
-				"BEGIN PRIVATE KEY\n" + bare,
-			} {
-				_, err := LoadPrivateKey(text)
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-				_, err = NewSigner(text, newEd25519Key(t)) // the ID and the key swapped
-				require.Error(t, err)
-				assertNoEcho(t, text, err)
-			}
-		}
-	})
+	path := filepath.Join(t.TempDir(), "large.pem")
+	text := goodKeyTexts(t)[2].text
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("\n", maxKeyFileSize-len(text))+text), 0o600))
+	_, err := LoadPrivateKey(path)
+	require.NoError(t, err, "at the limit")
+	require.NoError(t, os.WriteFile(path, []byte(text+strings.Repeat("\n", maxKeyFileSize)), 0o600))
+	_, err = LoadPrivateKey(path)
+	assertInvalid(t, err, "large.pem", "over 1 MiB")
+	_, err = KeyFile(path).Load(t.Context())
+	assertInvalid(t, err, "kalshi: key file ", "large.pem", "over 1 MiB")
 }
 
-// requireKeyFile fails unless the file at path loads as that key.
-func requireKeyFile(t testing.TB, path string, want *GenerateAPIKeyResponse) {
-	t.Helper()
-	keyID, key, err := KeyFile(path).Load(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, want.ID, keyID)
-	wantKey, err := want.PrivateKey.Parse()
-	require.NoError(t, err)
-	assertSameKey(t, wantKey, key)
+// A likely mistake: the key instead of the name of its file. The operating
+// system's error would quote it.
+func TestLoadPrivateKey_keyText(t *testing.T) {
+	t.Parallel()
+	for _, kt := range goodKeyTexts(t) {
+		bare := base64.StdEncoding.EncodeToString(pkcs8(t, kt.key))
+		texts := []string{bare, bare[:len(bare)-7], bare[:40] + `\n` + bare[40:], bare + "\n-----END", strings.NewReplacer("+", "-", "/", "_").Replace(bare)}
+		for _, m := range mangles {
+			texts = append(texts, m.mangle(kt.text))
+		}
+		for _, text := range texts {
+			_, err := LoadPrivateKey(text)
+			for _, err := range []error{err, KeyFile(text).Check(t.Context())} {
+				assertInvalid(t, err, "is the text of a key")
+				assertNoEcho(t, text, err)
+			}
+		}
+	}
+	for _, name := range []string{"MII", "MII.pem", strings.Repeat("MII/", 40) + "key.pem"} { // names that begin like a key
+		_, err := LoadPrivateKey(filepath.FromSlash(name))
+		assert.ErrorIs(t, err, fs.ErrNotExist, name)
+	}
 }
 
 func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bot.key")
 	for i, kt := range goodKeyTexts(t) { // the first makes the file, the others replace it
-		key := &GenerateAPIKeyResponse{ID: fmt.Sprintf("id-%d", i), PrivateKey: newPrivateKeyPEM(kt.text)}
-		require.NoError(t, KeyFile(path).Save(t.Context(), key), kt.name)
-		requireKeyFile(t, path, key)
+		c := credentials(t, fmt.Sprintf("id-%d", i), kt.key)
+		require.NoError(t, KeyFile(path).Check(t.Context()))
+		require.NoError(t, KeyFile(path).Save(t.Context(), c), kt.name)
+		requireKeyFile(t, path, c)
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		assert.True(t, fmt.Sprintf("KALSHI_API_KEY_ID=id-%d\n%s", i, kt.text) == string(text), kt.name)
+		want, err := c.Text()
+		require.NoError(t, err)
+		assert.True(t, want.Reveal() == string(text), kt.name)
 		assertMode0600(t, path)
+		require.NoError(t, KeyFile(path).Check(t.Context()))
 		assert.Equal(t, []string{"bot.key"}, names(t, filepath.Dir(path)))
-		_, err = LoadPrivateKey(path)
-		assert.NoError(t, err, kt.name)
+		got, err := LoadPrivateKey(path)
+		require.NoError(t, err, kt.name)
+		assertSameKey(t, kt.key, got)
 	}
 }
 
@@ -201,119 +111,183 @@ func TestKeyFile_Save_bareName(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	key := generatedKey(t)
-	require.NoError(t, KeyFile("bot.key").Save(ctx, key))
-	requireKeyFile(t, "bot.key", key)
-}
-
-func TestKeyFile_Load(t *testing.T) {
-	t.Parallel()
-	kt := goodKeyTexts(t)[2]
-	tests := []struct{ name, text string }{
-		{"blanks", "  KALSHI_API_KEY_ID =\tid \n" + kt.text},
-		{"CRLF", "KALSHI_API_KEY_ID=id\r\n" + strings.ReplaceAll(kt.text, "\n", "\r\n")},
-		{"double quotes", `KALSHI_API_KEY_ID="id"` + "\n" + kt.text},
-		{"single quotes", "KALSHI_API_KEY_ID='id'\n" + kt.text},
-		{"a shell's export", "export KALSHI_API_KEY_ID=id\n" + kt.text},
-		{"byte-order mark", "\ufeffKALSHI_API_KEY_ID=id\n" + kt.text},
-		{"lines above", "# our bot\n\nKALSHI_API_KEY_ID=id\n\n" + kt.text},
-		{"below the key", kt.text + "KALSHI_API_KEY_ID=id"},
-		{"other variables", "KALSHI_API_KEY_ID_2=other\nNOT_KALSHI_API_KEY_ID=other\nKALSHI_API_KEY_ID=id\n" + kt.text},
-	}
-	for _, tt := range tests {
-		path := filepath.Join(t.TempDir(), "bot.key")
-		require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
-		keyID, key, err := KeyFile(path).Load(t.Context())
-		require.NoError(t, err, tt.name)
-		assert.Equal(t, "id", keyID, tt.name)
-		assertSameKey(t, kt.key, key)
-	}
+	c := credentials(t, testKeyID, newEd25519Key(t))
+	require.NoError(t, KeyFile("bot.key").Check(ctx))
+	require.NoError(t, KeyFile("bot.key").Save(ctx, c))
+	requireKeyFile(t, "bot.key", c)
 }
 
 func TestKeyFile_Load_refuses(t *testing.T) {
 	t.Parallel()
-	pemText := goodKeyTexts(t)[2].text
-	const line = envKeyID + "="
-	tests := []struct {
-		name, text string
-		words      []string
-	}{
-		{"no line with the ID", pemText, []string{"add the line KALSHI_API_KEY_ID=<id> above"}},
-		{"no ID on the line", line + " \n" + pemText, []string{envKeyID, "is empty"}},
-		{"a blank in the ID", line + "a b\n" + pemText, []string{envKeyID, "blanks"}},
-		{"a key on the line", line + strings.ReplaceAll(pemText, "\n", `\n`) + "\n", []string{envKeyID, "is a private key"}},
-		{"no key", line + "id\n", []string{"no BEGIN PRIVATE KEY line"}},
-		{"two keys", line + "id\n" + pemText + pemText, []string{"more than one private key"}},
-		{"empty", "", []string{"is empty"}},
-		{"too large", line + "id\n" + pemText + strings.Repeat("\n", maxKeyFileSize), []string{"over 1 MiB"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "bot.key")
-			require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
-			keyID, key, err := KeyFile(path).Load(t.Context())
-			assertInvalid(t, err, append(tt.words, "kalshi: key file ", "bot.key")...)
-			assert.Empty(t, keyID)
-			assert.Nil(t, key)
-			assertNoEcho(t, pemText, err)
-		})
-	}
-	_, _, err := KeyFile(filepath.Join(t.TempDir(), "none")).Load(t.Context())
-	assert.ErrorIs(t, err, fs.ErrNotExist)
-	_, _, err = KeyFile("").Load(t.Context())
-	assertInvalid(t, err, "key file", "is empty")
-}
-
-// For the environment a key file may lack the ID, and errors name the variable.
-func TestLoadKeyFile(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key.pem")
+	dir := t.TempDir()
 	kt := goodKeyTexts(t)[2]
-	require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
-	keyID, key, err := loadKeyFile(envPrivateKeyPath, path)
+	for name, tt := range map[string]struct{ text, word string }{
+		"no ID":  {kt.text, "does not name the key's ID: add the line KALSHI_API_KEY_ID=<id> above"},
+		"no key": {envKeyID + "=id\n", "no BEGIN PRIVATE KEY line"},
+		"empty":  {"", "is empty"},
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
+		c, err := KeyFile(path).Load(t.Context())
+		assertInvalid(t, err, "kalshi: key file ", name, tt.word)
+		assertNoEcho(t, kt.text, err)
+		assert.Nil(t, c.PrivateKey())
+	}
+	// For the environment a key file may lack the ID, and errors name the variable.
+	keyID, key, err := loadKeyFile(envPrivateKeyPath, filepath.Join(dir, "no ID"))
 	require.NoError(t, err)
 	assert.Empty(t, keyID)
 	assertSameKey(t, kt.key, key)
-
-	_, _, err = loadKeyFile(envPrivateKeyPath, kt.text)
-	assertInvalid(t, err, envPrivateKeyPath, "is the text of a key")
-	assertNoEcho(t, kt.text, err)
-	_, _, err = loadKeyFile(envPrivateKeyPath, path+".none")
+	_, _, err = loadKeyFile(envPrivateKeyPath, filepath.Join(dir, "none"))
 	assert.ErrorContains(t, err, "kalshi: "+envPrivateKeyPath+": open ")
 }
 
+// Nothing is touched for credentials that would not load again.
 func TestKeyFile_Save_refuses(t *testing.T) {
 	t.Parallel()
-	good := generatedKey(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "bot.key")
+	good := credentials(t, "id", newEd25519Key(t))
 	require.NoError(t, KeyFile(path).Save(t.Context(), good))
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
-	before := names(t, dir)
-
-	for name, tt := range map[string]struct {
-		key  *GenerateAPIKeyResponse
-		word string
-	}{
-		"nil":            {nil, "response is nil"},
-		"no private key": {&GenerateAPIKeyResponse{ID: "id"}, "has no private key"},
-		"a masked key":   {&GenerateAPIKeyResponse{ID: "id", PrivateKey: newPrivateKeyPEM("***")}, "no BEGIN PRIVATE KEY line"},
-		"no ID":          {&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}, "key ID is empty"},
-		"quotes":         {&GenerateAPIKeyResponse{ID: `"id"`, PrivateKey: good.PrivateKey}, "begins or ends with a quote"},
-		"a line end":     {&GenerateAPIKeyResponse{ID: "a\nb", PrivateKey: good.PrivateKey}, "key ID has"},
+	mixed := append(newEd25519Key(t)[:ed25519.SeedSize:ed25519.SeedSize], newEd25519Key(t).Public().(ed25519.PublicKey)...)
+	for name, c := range map[string]Credentials{
+		"zero value":              {},
+		"a key not in memory":     credentials(t, "id", &remoteKey{key: newEd25519Key(t)}),
+		"halves of two key pairs": credentials(t, "id", mixed),
 	} {
-		assertInvalid(t, KeyFile(path).Save(t.Context(), tt.key), tt.word)
+		assertInvalid(t, KeyFile(path).Save(t.Context(), c))
 		requireKeyFile(t, path, good)
-		assert.Equal(t, before, names(t, dir), name)
+		assert.Equal(t, []string{"bot.key"}, names(t, dir), name)
 	}
+}
 
-	assertInvalid(t, KeyFile("").Save(t.Context(), good), "key file", "is empty")
-	err := KeyFile(good.PrivateKey.Reveal()).Save(t.Context(), good)
-	assertInvalid(t, err, "is the text of a key")
-	assertNoEcho(t, good.PrivateKey.Reveal(), err)
-	assert.ErrorContains(t, KeyFile(filepath.Join(dir, "folder")).Save(t.Context(), good), "not a regular file")
-	assert.ErrorIs(t, KeyFile(filepath.Join(dir, "none", "key")).Save(t.Context(), good), fs.ErrNotExist)
-	assert.ErrorContains(t, KeyFile("~/none/key").Save(t.Context(), good), "$HOME/none/key")
-	assert.Error(t, KeyFile(filepath.Join(path, "key")).Save(t.Context(), good), "below a file")
-	assert.Equal(t, before, names(t, dir))
+// Load, Save, Check and GenerateAPIKeyToFile say what is wrong with a path.
+func TestKeyFile_badPath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	good := credentials(t, "id", newEd25519Key(t))
+	require.NoError(t, KeyFile(file).Save(t.Context(), good))
+	client, mock := newTestClient(t)
+	text, err := good.Text()
+	require.NoError(t, err)
+	for path, want := range map[string]string{
+		"":                                "is empty",
+		text.Reveal():                     "is the text of a key",
+		dir:                               ": name a file in this folder",
+		filepath.Join(dir, "none", "key"): ": make its folder first, or correct the path",
+		filepath.Join(file, "key"):        "", // the system's own error
+		"~/none/key":                      ": only a shell expands ~: write $HOME/none/key in a shell, or the full path",
+	} {
+		f := KeyFile(path)
+		_, loadErr := f.Load(t.Context())
+		key, makeErr := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		assert.Nil(t, key)
+		if path == dir {
+			assert.ErrorContains(t, makeErr, ": name a new file; existing ones are never overwritten")
+			makeErr = nil
+		}
+		for i, err := range []error{loadErr, f.Save(t.Context(), good), f.Check(t.Context()), makeErr} {
+			if err == nil && i == 3 {
+				continue
+			}
+			require.ErrorContains(t, err, "kalshi: ")
+			assert.ErrorContains(t, err, want)
+			assert.True(t, isA[*ValidationError](err) || isA[*fs.PathError](err), "%T", err)
+			assertNoEcho(t, text.Reveal(), err)
+		}
+	}
+	assert.Zero(t, mock.GetTotalCallCount(), "no key is made that cannot be saved")
+	assert.Equal(t, []string{"file"}, names(t, dir))
+}
+
+// An existing file, or a link, is never overwritten.
+func TestClient_GenerateAPIKeyToFile_exists(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	client, mock := newTestClient(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("precious"), 0o600))
+	links := os.Symlink("file", filepath.Join(dir, "link")) == nil && os.Symlink("none", filepath.Join(dir, "dangling")) == nil
+	for _, name := range []string{"file", "link", "dangling"} {
+		if name != "file" && !links { // not every user of Windows may make them
+			continue
+		}
+		before := names(t, dir)
+		_, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, filepath.Join(dir, name))
+		require.ErrorIs(t, err, fs.ErrExist)
+		assert.ErrorContains(t, err, "existing ones are never overwritten")
+		assert.Equal(t, before, names(t, dir))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "file"))
+	require.NoError(t, err)
+	assert.Equal(t, "precious", string(text))
+	assert.Zero(t, mock.GetTotalCallCount())
+}
+
+// A key that a key file cannot keep: its private half was masked on the way, or
+// its ID has a line end. The key exists, so the response comes back in the error,
+// and nothing is saved or deleted.
+func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
+	t.Parallel()
+	good := generatedKey(t).PrivateKey.Reveal()
+	for id, text := range map[string]string{"new": "***", "new\nline": good} {
+		client, mock := newTestClient(t)
+		log := respondWith(mock, respond(201, fmt.Sprintf(`{"api_key_id":%q,"private_key":%q}`, id, text)))
+		path := filepath.Join(t.TempDir(), "key")
+		got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
+		assert.Nil(t, got)
+		assert.True(t, text == assertNotSaved(t, err, id).PrivateKey.Reveal(), "the private key's text, which is not printed here")
+		assert.True(t, isA[*ValidationError](err))
+		assert.NoFileExists(t, path)
+		log.assertAttempts(t, 1)
+	}
+}
+
+// assertNotSaved asserts that the error holds the key that was made.
+func assertNotSaved(t *testing.T, err error, id string) *GenerateAPIKeyResponse {
+	t.Helper()
+	notSaved, ok := errors.AsType[*NotSavedError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, id, notSaved.Response.ID)
+	assertNoEcho(t, notSaved.Response.PrivateKey.Reveal(), fmt.Errorf("%v %+v", err, notSaved))
+	assert.NotContains(t, err.Error(), "\n")
+	return notSaved.Response
+}
+
+// The folder disappears while the key is made: the key is deleted again, or
+// handed back when that fails.
+func TestClient_GenerateAPIKeyToFile_cannotSave(t *testing.T) {
+	for _, faults := range [][]kalshitest.Fault{
+		nil,
+		{{Method: http.MethodDelete, Status: 403, Body: forbiddenBody}},
+		{{Method: http.MethodDelete, Status: 503}, {Method: http.MethodDelete, Status: 404, Body: notFoundBody}}, // not known everywhere yet
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, exchange := newExchange(t)
+			exchange.Inject(faults...)
+			path := filepath.Join(t.TempDir(), "folder", "key")
+			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+			ctx, cancel := context.WithCancel(t.Context())
+			intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
+				if req.Method == http.MethodPost {
+					defer cancel() // the context stops neither the saving nor the deleting
+					assert.NoError(t, os.RemoveAll(filepath.Dir(path)))
+				}
+				return send(req)
+			})
+			before := exchange.Keys()
+			key, err := client.GenerateAPIKeyToFile(ctx, botRequest, path)
+			assert.Nil(t, key)
+			assert.ErrorIs(t, err, fs.ErrNotExist)
+			if faults == nil {
+				assert.ErrorContains(t, err, "was deleted again: save the key file: ")
+				assert.Equal(t, before, exchange.Keys())
+				return
+			}
+			require.Len(t, exchange.Keys(), len(before)+1)
+			client.signer, err = assertNotSaved(t, err, exchange.Keys()[len(before)].ID).Signer()
+			require.NoError(t, err)
+			requireWorks(t, client)
+		})
+	}
 }

@@ -65,6 +65,12 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
 }
 
+func (r *reporter) environment(ignored, keyID string) {
+	if r != nil {
+		r.log.LogAttrs(context.Background(), slog.LevelWarn, "kalshi: environment", slog.String("ignored", ignored), slog.String("key_id", keyID))
+	}
+}
+
 // signer logs the changes of the signer that this client has not logged yet. It logs them without a
 // lock, so that a handler that blocks holds up no other call, and in their order: while one call
 // does, the others leave it to that one.

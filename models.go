@@ -43,17 +43,13 @@ const (
 // An APIKey is an API key as listed by [Client.GetAPIKeys]. The service reports no key type,
 // creation time, expiry or last use.
 type APIKey struct {
-	// ID identifies the key. It is a UUID in practice.
-	ID string `json:"api_key_id"`
-	// Name is the name given at creation. Names need not be unique.
-	Name string `json:"name"`
-	// Scopes are the key's rights as granted. See [APIKey.Missing].
-	Scopes []Scope `json:"scopes"`
+	ID     string  `json:"api_key_id"` // a UUID in practice
+	Name   string  `json:"name"`       // as given at creation; names need not be unique
+	Scopes []Scope `json:"scopes"`     // the key's rights as granted; see [APIKey.Missing]
 	// Subaccount is the sub-account, 0–63, that the key is restricted to. 0 is the primary account;
 	// nil means no restriction.
-	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID is the subtrader of an FCM member that the key is bound to, or empty.
-	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
+	Subaccount     *int   `json:"subaccount,omitzero"`
+	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"` // the subtrader of an FCM member that the key is bound to, or empty
 }
 
 // Missing returns the scopes of want that the key does not have, in their order, or nil if it has
@@ -73,11 +69,9 @@ func (k *APIKey) Missing(want ...Scope) []Scope {
 
 // GetAPIKeysResponse is the response of [Client.GetAPIKeys].
 type GetAPIKeysResponse struct {
-	// APIKeys are all keys of the account; the service does not paginate. It is not nil in a
-	// response.
-	APIKeys []APIKey `json:"api_keys"`
+	APIKeys []APIKey `json:"api_keys"` // all keys of the account, not nil; the service does not paginate
 	// RegionExpirationTS is the time at which the account's location attestation ends, in Unix
-	// seconds, or nil if the account was never attested. See [GetAPIKeysResponse.RegionExpiration].
+	// seconds, or nil if it was never attested. See [GetAPIKeysResponse.RegionExpiration].
 	RegionExpirationTS *int64 `json:"api_key_region_expiration_ts,omitzero"`
 }
 
@@ -95,8 +89,7 @@ func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 // CreateAPIKeyRequest registers a public key; the private key stays with the caller. See
 // [Client.CreateAPIKey].
 type CreateAPIKeyRequest struct {
-	// Name is required.
-	Name string `json:"name"`
+	Name string `json:"name"` // required
 	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of 2048 to 8192 bits or an
 	// Ed25519 key, as [MarshalPublicKey] returns it.
 	PublicKey string `json:"public_key"`
@@ -106,27 +99,22 @@ type CreateAPIKeyRequest struct {
 	// Subaccount restricts the key to one sub-account, 0–63; nil means no restriction. It cannot be
 	// combined with FCMSubtraderID.
 	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only FCM members may set
-	// it, and every REST endpoint rejects a key that is bound to a subtrader (documented).
+	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only FCM members may set it,
+	// and every REST endpoint rejects a key that is bound to a subtrader (documented).
 	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
 }
 
 // CreateAPIKeyResponse is the response of [Client.CreateAPIKey].
 type CreateAPIKeyResponse struct {
-	// ID is the new key's ID.
-	ID string `json:"api_key_id"`
-	// Warning is text that the service sends with FCM-bound keys. The key is valid even so.
-	Warning string `json:"warning,omitzero"`
+	ID      string `json:"api_key_id"`
+	Warning string `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
 }
 
 // GenerateAPIKeyRequest asks the service to generate a key pair. See [Client.GenerateAPIKey].
 type GenerateAPIKeyRequest struct {
-	// Name is required.
-	Name string `json:"name"`
-	// KeyType is the algorithm. If empty, the service generates an RSA key (documented).
-	KeyType KeyType `json:"key_type,omitzero"`
-	// Scopes, Subaccount and FCMSubtraderID are as in [CreateAPIKeyRequest].
-	Scopes         []Scope `json:"scopes,omitzero"`
+	Name           string  `json:"name"`              // required
+	KeyType        KeyType `json:"key_type,omitzero"` // if empty, the service generates an RSA key (documented)
+	Scopes         []Scope `json:"scopes,omitzero"`   // this and what follows is as in [CreateAPIKeyRequest]
 	Subaccount     *int    `json:"subaccount,omitzero"`
 	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"`
 }
@@ -134,15 +122,12 @@ type GenerateAPIKeyRequest struct {
 // GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints with its private key
 // redacted; encoding it, as JSON for example, fails.
 type GenerateAPIKeyResponse struct {
-	// ID is the new key's ID.
-	ID string `json:"api_key_id"`
-	// KeyType is the new key's algorithm.
+	ID      string  `json:"api_key_id"`
 	KeyType KeyType `json:"key_type"`
-	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is returned only once
-	// and can never be fetched again.
+	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is returned only once and
+	// can never be fetched again.
 	PrivateKey PrivateKeyPEM `json:"private_key"`
-	// Warning is text that the service sends with FCM-bound keys. The key is valid even so.
-	Warning string `json:"warning,omitzero"`
+	Warning    string        `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
 }
 
 // Credentials returns the generated key with its ID. If the private key is missing or cannot be

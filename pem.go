@@ -4,6 +4,7 @@ package kalshi
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -12,8 +13,11 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
@@ -25,10 +29,11 @@ const (
 )
 
 // ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key
-// in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables and
-// editors do to PEM text: \n as two characters, CRLF line ends, a byte-order
-// mark, quotes, a single line with or without blanks, indentation, and text
-// around the block.
+// in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables,
+// editors and secret stores do to PEM text: \n as two characters and the other
+// escapes of JSON, CRLF line ends, a byte-order mark, UTF-16, quotes, a single
+// line with or without blanks, indentation, text around the block, and base64
+// of it all, once or twice.
 //
 // The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types
 // show their secrets when printed: keep them out of logs.
@@ -73,23 +78,16 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
 
-// isKeyText reports whether a string that should be a file name or a key ID
-// is in fact a private key or part of one, as PEM or bare base64.
+// isKeyText reports whether a string that should be a file name or a key ID is
+// in fact a private key or a part of one, in whatever form.
 func isKeyText(name string) bool {
-	if redact.HoldsKey(name) || strings.Contains(name, "-----") {
-		return true
-	}
-	if len(name) <= maxID { // as IDs are; no key is as short
-		return false
-	}
-	head := strings.Map(dropNoise, normalizePEM([]byte(name)))
-	return strings.Contains(head, redact.Ed25519Mark) ||
-		strings.HasPrefix(head, "MII") && len(head) > 128 && !strings.ContainsAny(head, ".:") // RSA, and no path
+	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
+	return !isUUID && redact.LooksLikeKey(name)
 }
 
 // parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
-	der, reason := decodePrivatePEM(data)
+	der, reason := privateDER(data)
 	if reason != "" {
 		return nil, invalid(field, "%s", reason)
 	}
@@ -116,109 +114,140 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-const (
-	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
-	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
-	reasonCut    = "is cut off or damaged: copy the whole PEM again, from the BEGIN line to the END line"
+var (
+	// A block's label and body, which may have headers. The text may mention
+	// BEGIN lines: a block has none inside.
+	pemBlock = regexp.MustCompile(`-----BEGIN([^-]*)-----((?:-?[^-])*)-----END`)
+	// The base64 of a text, whose lines may be wrapped.
+	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
 )
 
-// decodePrivatePEM returns the DER bytes of the only private-key block in
-// data, or the reason why it cannot.
-func decodePrivatePEM(data []byte) (der []byte, reason string) {
-	text := normalizePEM(data)
-	var found, other string // the body of the private key; the label of another block
-	for rest := text; ; {
-		_, after, ok := strings.Cut(rest, "-----BEGIN")
-		if !ok {
+// plainText undoes what editors, shells and secret stores do to a text with a
+// key: UTF-16, escapes, and base64 of it all or of the key, once or twice.
+func plainText(data []byte) string {
+	text := redact.Unescape(string(data))
+	for range 2 {
+		if pemBlock.MatchString(text) {
 			break
 		}
-		label, after, ok := strings.Cut(after, "-----")
-		if !ok {
-			return nil, reasonCut
-		}
-		label = strings.Join(strings.Fields(label), "") // its blanks may be missing or line ends
-		body, after, ok := strings.Cut(after, "-----END")
-		switch {
-		case !ok:
-			return nil, reasonCut
-		case label == "OPENSSHPRIVATEKEY":
-			return nil, "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"
-		case label == "ECPRIVATEKEY":
-			return nil, reasonEC
-		case label == "ENCRYPTEDPRIVATEKEY", strings.Contains(body, "ENCRYPTED"):
-			return nil, "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"
-		case !strings.HasSuffix(label, "PRIVATEKEY"):
-			other = label
-		case found != "":
-			return nil, "holds more than one private key: keep only the one that belongs to the key ID"
-		default:
-			found = body
-		}
-		rest = after
+		text = base64Text.ReplaceAllStringFunc(text, func(run string) string {
+			decoded := redact.Unescape(redact.Base64(strings.Map(dropNoise, run)))
+			if strings.ContainsFunc(decoded, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
+				return run // it is no text
+			}
+			return decoded
+		})
 	}
-	if found == "" {
-		return nil, missingBlock(text, other)
-	}
-	found = strings.TrimRight(strings.Map(dropNoise, found), "=")
-	der, err := base64.RawStdEncoding.DecodeString(found)
-	if err != nil {
-		return nil, reasonCut
-	}
-	return der, ""
-}
-
-// normalizePEM replaces escaped line ends by real ones. Base64 has no
-// backslashes, so the body is not affected.
-func normalizePEM(data []byte) string {
-	return strings.NewReplacer(`\n`, "\n", `\r`, "\n", `\t`, " ").Replace(string(data))
+	return text
 }
 
 // dropNoise is for strings.Map. It drops the characters that shells, dotenv
 // files and editors insert into a PEM body.
 func dropNoise(r rune) rune {
-	if strings.ContainsRune(" \t\r\n\v\f\\\"'`\u00a0\ufeff", r) {
+	if unicode.IsSpace(r) || strings.ContainsRune("\"'`\ufeff", r) {
 		return -1
 	}
 	return r
 }
 
-// missingBlock returns why text has no private-key block; label is that of
-// another block in it.
-func missingBlock(text, label string) string {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return "is empty: use the PEM text, from the BEGIN line to the END line"
-	case strings.HasSuffix(label, "PUBLICKEY"), strings.HasPrefix(text, "ssh-"):
-		return "is a public key: use the private key"
-	case strings.HasSuffix(label, "CERTIFICATE"):
-		return "is a certificate: use the private key"
-	case label == "" && strings.Contains(text, "-----END"):
-		return reasonCut
-	default:
-		return "has no BEGIN PRIVATE KEY line: use the PEM text, not the name of its file"
+const (
+	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
+	hintWhole    = "the whole PEM text, from the BEGIN line to the END line"
+	reasonCut    = "is cut off or damaged: copy " + hintWhole
+	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
+	reasonPublic = "is a public key: use the private key"
+)
+
+// privateDER returns the DER bytes of the only private key in a text, or the
+// reason why it cannot.
+func privateDER(data []byte) (der []byte, reason string) {
+	text := plainText(data)
+	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
+		label, body := strings.Map(dropNoise, block[1]), strings.Map(dropNoise, block[2])
+		if !strings.HasSuffix(label, "PRIVATEKEY") {
+			continue
+		}
+		next, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(body, "="))
+		why := otherForm(label + body)
+		if why == "" && (err != nil || len(next) == 0 || next[0] != 0x30) { // an ASN.1 sequence
+			why = reasonCut // or the text only mentions BEGIN and END
+		}
+		switch {
+		case reason == reasonCut || der == nil && reason == "":
+			der, reason = next, why
+		case why != reasonCut:
+			return nil, "holds more than one private key: keep only the one that belongs to the key ID"
+		}
 	}
+	if der == nil && reason == "" {
+		reason = missingReason(data, text)
+	}
+	return der, reason
 }
 
-var oidRSASSAPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+// otherForm returns why a text, without blanks and quotes, is not a private key
+// that can be parsed. It returns "" if it does not know the form.
+func otherForm(text string) string {
+	for _, form := range [...]struct{ mark, reason string }{
+		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
+		{"ECPRIVATEKEY", reasonEC},
+		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
+		{"PRIVATEKEY-----", reasonCut},
+		{"PUBLICKEY-----", reasonPublic},
+		{"ssh-rsaAAAA", reasonPublic},
+		{"ssh-ed25519AAAA", reasonPublic},
+		{"CERTIFICATE-----", "is a certificate: use the private key"},
+		{"PuTTY-User-Key-File", "is in PuTTY's own format: " + hintGenerate},
+		{"kty:", "is a JWK: convert it to PEM, or " + hintGenerate},
+		{redacted, "is what a PrivateKeyPEM prints: use the text that its Reveal returns"},
+		{"${", "is a variable that was not expanded: check the quotes around it"},
+		{"$(", "is a command that was not run: check the quotes around it"},
+	} {
+		if strings.Contains(text, form.mark) {
+			return form.reason
+		}
+	}
+	return ""
+}
+
+// missingReason returns why a plain text has no block with a private key; data
+// is the text as it was given.
+func missingReason(data []byte, text string) string {
+	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
+	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm([]byte(redact.Base64(text))))
+	switch {
+	case reason != "":
+		return reason
+	case text == "":
+		return "is empty: use " + hintWhole
+	case (strings.ContainsAny(name, `/\`) || filepath.Ext(name) != "") && !strings.Contains(name, "\n") && !isKeyText(name):
+		return "is the name of a file: use the text in it"
+	}
+	return "has no BEGIN PRIVATE KEY line: use " + hintWhole
+}
+
+func binaryForm(data []byte) (reason string) {
+	var head struct{ Version int }
+	if _, err := asn1.Unmarshal(data, &head); err != nil {
+		return ""
+	}
+	if head.Version == 3 {
+		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
+	}
+	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
+}
 
 // parseFailure returns why crypto/x509 did not parse the key.
 func parseFailure(der []byte) string {
-	var head struct {
-		Version   int
-		Algorithm struct {
-			OID        asn1.ObjectIdentifier
-			Parameters asn1.RawValue `asn1:"optional"`
-		}
-		PrivateKey []byte
+	const oidRSASSAPSS = "*\x86H\x86\xf7\r\x01\x01\n"
+	if _, err := x509.ParseECPrivateKey(der); err == nil {
+		return reasonEC
 	}
-	if _, err := asn1.Unmarshal(der, &head); err != nil {
-		if _, err := x509.ParseECPrivateKey(der); err == nil {
-			return reasonEC
-		}
-		return reasonCut
-	}
-	if head.Algorithm.OID.Equal(oidRSASSAPSS) {
+	if bytes.Contains(der, []byte(oidRSASSAPSS)) {
 		return "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
+	}
+	if _, err := asn1.Unmarshal(der, new(asn1.RawValue)); err != nil {
+		return reasonCut
 	}
 	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
 }
@@ -231,12 +260,11 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		if pub == nil || pub.N == nil {
 			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
 		}
-		bits := pub.N.BitLen()
-		if bits < minRSABits {
-			return "", invalid(field, "has %d bits, and RSA needs at least %d: %s", bits, minRSABits, hintGenerate)
+		if bits := pub.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return "", invalid(field, "has %d bits, and RSA needs at least %d and at most %d: %s", bits, minRSABits, maxRSABits, hintGenerate)
 		}
-		if bits > maxRSABits {
-			return "", invalid(field, "has %d bits, and RSA may have at most %d: %s", bits, maxRSABits, hintGenerate)
+		if pub.E < 3 || pub.E%2 == 0 {
+			return "", invalid(field, "has the RSA exponent %d, which has to be odd and at least 3: %s", pub.E, hintGenerate)
 		}
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:

@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/pem"
 	"math/big"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -89,6 +91,25 @@ var mangles = []struct {
 	{"lines continued with a backslash", replace("\n", "\\\n")},
 	{"slashes escaped", replace("/", `\/`)},
 	{"no-break spaces", replace("\n", "\u00a0\n")},
+	{"the escapes of JSON encoders", func(s string) string {
+		return strings.NewReplacer("\n", `\u000a`, "+", `\u002B`, "/", `\/`, "=", `\u003d`).Replace(s)
+	}},
+	{"CR alone", replace("\n", "\r")},
+	{"UTF-16", func(s string) string { return encodeUTF16(binary.LittleEndian, "\ufeff"+s) }},
+	{"UTF-16, big endian", func(s string) string { return encodeUTF16(binary.BigEndian, "\ufeff"+s) }},
+	{"base64", encodeBase64},
+	{"base64 twice", func(s string) string { return encodeBase64(encodeBase64(s)) }},
+	{"base64 wrapped with CRLF, twice", func(s string) string { return wrap(76, "\r\n", encodeBase64(wrap(64, "\n", encodeBase64(s)))) }},
+	{"base64 without padding, in quotes", func(s string) string { return `"` + strings.TrimRight(encodeBase64(s), "=") + `"` }},
+	{"base64 of UTF-16", func(s string) string { return encodeBase64(encodeUTF16(binary.LittleEndian, s)) }},
+	{"base64 of escapes", func(s string) string { return encodeBase64(strings.ReplaceAll(s, "\n", `\n`)) }},
+	{"base64 in JSON", func(s string) string { return `{"private_key": "` + encodeBase64(s) + `"}` }},
+	{"a comment that mentions BEGIN", func(s string) string { return "# paste all from -----BEGIN on\n" + s }},
+	{"a comment that mentions the BEGIN line", func(s string) string { return "# -----BEGIN PRIVATE KEY----- is the first line\n" + s }},
+	{"comments that mention both lines", func(s string) string {
+		const comment = "# from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----\n"
+		return comment + s + comment
+	}},
 	{"text around", func(s string) string { return "Bag Attributes\n    friendlyName: bot\n" + s + "# keep this safe\n" }},
 	{"a value in JSON", func(s string) string { return `{"private_key":"` + strings.ReplaceAll(s, "\n", `\n`) + `","id":"x"}` }},
 	{"other blocks around", func(s string) string {
@@ -100,6 +121,25 @@ var mangles = []struct {
 		}
 		return strings.NewReplacer("BEGIN ", "BEGIN RSA ", "END ", "END RSA ").Replace(s)
 	}},
+}
+
+func encodeBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func encodeUTF16(order binary.AppendByteOrder, s string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(s)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
+// wrap breaks a text into lines.
+func wrap(width int, lineEnd, s string) string {
+	var b strings.Builder
+	for line := range slices.Chunk([]byte(s), width) {
+		b.WriteString(string(line) + lineEnd)
+	}
+	return b.String()
 }
 
 func replace(old, by string) func(string) string {
@@ -167,18 +207,21 @@ func refusals(t testing.TB) []refusal {
 	damaged[len(damaged)-100] ^= 0xff
 	long := append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...) // which would take quadratic time to parse
 
-	cut, noBlock := []string{"cut off", "copy the whole PEM"}, []string{"no BEGIN PRIVATE KEY line", "name of its file"}
+	p12 := append([]byte{0x30, 0x82, 1, 0, 2, 1, 3}, make([]byte, 253)...) // its header
+
+	cut, noBlock := []string{"cut off", "copy the whole PEM text"}, []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
 	public := []string{"public key", "use the private key"}
 	ec := []string{"EC key", "genpkey -algorithm ed25519"}
 	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
-	return []refusal{
-		{"empty", "", []string{"is empty", "use the PEM text"}},
-		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
+	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
+	two := []string{"more than one private key", "keep only the one"}
+	return append(otherTexts(t), []refusal{
 		{"encrypted PKCS#8", encrypted, decrypt},
+		{"encrypted PKCS#8 in base64", encodeBase64(encrypted), decrypt},
 		{"encrypted in the old form", legacy, decrypt},
 		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey"}},
 		{"public key", encodePEM("PUBLIC KEY", spki), public},
-		{"OpenSSH public key", "ssh-ed25519 " + base64.StdEncoding.EncodeToString(spki) + " me@host\n", public},
+		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(spki)) + " me@host\n", public},
 		{"certificate", encodePEM("CERTIFICATE", spki), []string{"certificate", "use the private key"}},
 		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), ec},
 		{"EC in SEC1 under another label", encodePEM("PRIVATE KEY", sec1), ec},
@@ -187,16 +230,45 @@ func refusals(t testing.TB) []refusal {
 		{"RSA 1024", encodePEM("PRIVATE KEY", pkcs8(t, newSmallRSAKey(t))), []string{"1024 bits", "RSA needs at least 2048"}},
 		{"longer than any key", encodePEM("PRIVATE KEY", long), []string{"is too long", "at most 8192 bits"}},
 		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
-		{"two private keys", edText + edText, []string{"more than one private key", "keep only the one"}},
-		{"a plain and an encrypted key", edText + encrypted, decrypt},
-		{"a file's name", "/home/somebody/keys/exchange-prod.pem", noBlock},
-		{"bare base64", base64.StdEncoding.EncodeToString(edDER), noBlock},
+		{"two private keys", edText + edText, two},
+		{"a plain and an encrypted key", edText + encrypted, two},
+		{"an encrypted and a plain key", encrypted + edText, two},
+		{"DER", string(edDER), der},
+		{"RSA in DER", string(rsaDER), der},
+		{"base64 of DER", encodeBase64(string(rsaDER)), der},
+		{"PKCS#12", string(p12), pkcs12},
+		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(string(p12))), pkcs12},
 		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), noBlock},
 		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
 		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
 		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
 		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
+		{"base64, cut off", encodeBase64(edText)[:100], cut},
 		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), []string{"neither a valid RSA nor a valid Ed25519 key"}},
+	}...)
+}
+
+// otherTexts have no PEM block.
+func otherTexts(t testing.TB) []refusal {
+	t.Helper()
+	seed := encodeBase64(string(newEd25519Key(t).Seed()))
+	noBlock := []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
+	file, quotes := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}
+	return []refusal{
+		{"empty", "", []string{"is empty", "use the whole PEM text"}},
+		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
+		{"empty in quotes", `""`, []string{"is empty"}},
+		{"JWK", `{"kty": "OKP", "crv": "Ed25519", "d": "` + seed + `"}`, []string{"is a JWK", "convert it to PEM"}},
+		{"PuTTY", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\n" + seed, []string{"PuTTY's own format"}},
+		{"a variable", "${KALSHI_KEY}", append(quotes, "variable")},
+		{"a GitHub secret", "${{ secrets.KEY }}", append(quotes, "variable")},
+		{"a command", "$(cat /run/secrets/key.pem)", append(quotes, "command")},
+		{"a redacted key", redacted, []string{"what a PrivateKeyPEM prints", "Reveal"}},
+		{"a file's path", "/home/somebody/keys/exchange-prod.pem", file},
+		{"a file's name in quotes", `"exchange-prod.pem"`, file},
+		{"a file's path on Windows", `C:\Users\somebody\exchange-prod`, file},
+		{"another text", "not a key at all", noBlock},
+		{"a seed", seed, noBlock},
 	}
 }
 
@@ -282,7 +354,10 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 		{"RSA public key by value", testRSAKey().PublicKey, "of type rsa.PublicKey is neither"},
 		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "is an RSA key without a modulus"},
 		{"RSA too short", rsaPublicKey(2047), "has 2047 bits, and RSA needs at least 2048"},
-		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA may have at most 8192"},
+		{"RSA with exponent 0", &rsa.PublicKey{N: rsaPublicKey(2048).N}, "has the RSA exponent 0, which has to be odd and at least 3"},
+		{"RSA with exponent 1", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 1}, "has the RSA exponent 1"},
+		{"RSA with an even exponent", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 65536}, "has the RSA exponent 65536"},
+		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA needs at least 2048 and at most 8192"},
 		{"short Ed25519", newEd25519Key(t).Public().(ed25519.PublicKey)[:31], "is an Ed25519 key of 31 bytes"},
 		{"EC", newECKey(t).Public(), "is an EC key"},
 	}

@@ -20,35 +20,27 @@ import (
 // and encodes without PrivateKey; only in an unexported field of another struct a key in memory
 // shows, as in any struct that holds one.
 type RotateAPIKeyRequest struct {
-	// Store is required. It saves the new key where the next start of the program finds it. A
-	// [KeyFile] is one.
-	Store Store `json:"-"`
-	// Signer is the signer whose key is rotated; nil is the client's own. With a Signer, the
-	// client's key lists, makes and deletes, and the key that is rotated needs no scope for that.
-	Signer *Signer `json:"-"`
-	// Name is the new key's name; empty is the current key's.
-	Name string
-	// KeyType is the new key's algorithm; empty is the current key's.
-	KeyType KeyType
-	// PrivateKey, if set, becomes the new key: its public half is registered as
-	// [Client.CreateAPIKey] does. If nil, the service makes the pair.
+	Store Store `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
+	// Signer is the signer whose key is rotated; nil is the client's own. With a Signer, the client's
+	// key lists, makes and deletes, and the key that is rotated needs no scope for that.
+	Signer  *Signer `json:"-"`
+	Name    string  // the new key's name; empty is the current key's
+	KeyType KeyType // the new key's algorithm; empty is the current key's
+	// PrivateKey, if set, becomes the new key: its public half is registered as [Client.CreateAPIKey]
+	// does. If nil, the service makes the pair.
 	PrivateKey crypto.Signer `json:"-"`
-	// KeepOld leaves the old key alive, for other processes that still use it.
-	KeepOld bool
+	KeepOld    bool          // leaves the old key alive, for other processes that still use it
 	// Grace is how long to wait before the old key is deleted, for requests that were signed
-	// elsewhere and are still under way. If a secret manager or a mounted secret lags behind,
-	// choose more than it lags. A cancelled context ends it and leaves the old key alive.
+	// elsewhere and are still under way. If a secret manager or a mounted secret lags behind, choose
+	// more than it lags. A cancelled context ends it and leaves the old key alive.
 	Grace time.Duration
 }
 
 // RotateAPIKeyResponse is the result of [Client.RotateAPIKey].
 type RotateAPIKeyResponse struct {
-	// OldKeyID is the key that signed before.
-	OldKeyID string
-	// NewKeyID is the key that signs now.
-	NewKeyID string
-	// Warning is what the service said when it made the new key; usually empty.
-	Warning string
+	OldKeyID string // the key that signed before
+	NewKeyID string // the key that signs now
+	Warning  string // what the service said when it made the new key; usually empty
 	// OldKeyGone is true if the old key did not exist any more when it was to be deleted: another
 	// process may have rotated it too, and its new key exists beside this one.
 	OldKeyGone bool
@@ -60,23 +52,20 @@ type RotateAPIKeyResponse struct {
 //	inspect → create → verify → save → switch → delete the old one
 //
 // The new key must sign a call and be listed with the same rights before it is saved, and is saved
-// before anything depends on it. The switch happens inside the Signer, and everything that holds
-// the Signer follows. No call made through a client fails because of it. This assumes that a key
-// which works once works everywhere, which is not documented. A crash at any point leaves a working
-// key in the Store: the old one until Save has finished, both after it.
+// before anything depends on it. The switch happens inside the Signer, and everything that holds the
+// Signer follows. No call made through a client fails because of it. This assumes that a key which
+// works once works everywhere, which is not documented. A crash at any point leaves a working key in
+// the Store: the old one until Save has finished, both after it.
 //
-// Bad input is a [*ValidationError] and everything else a [*RotationError], which says at which
-// stage and what is left. A current key that is not listed, has no scopes or is bound to an FCM
-// subtrader is refused before anything is made, and so is a Store whose Check fails. Once the key
-// is made, cancelling ctx no longer stops the rotation, except while it waits for Grace. Each stage
-// then has 60 seconds.
+// Bad input is a [*ValidationError] and everything else a [*RotationError]. A current key that is not
+// listed, has no scopes or is bound to an FCM subtrader is refused before anything is made, and so is
+// a Store whose Check fails. Once the key is made, each stage has 60 seconds, and cancelling ctx no
+// longer stops the rotation, except while it waits for Grace.
 //
 // A key that rotates itself needs read and write and no restriction to a sub-account. Rotate any
-// other key with an admin key, by the request's Signer.
-//
-// Let one process rotate a key, and the others follow ([NewSignerFromSource], [NewClientFromEnv]).
-// One rotation at a time runs per Signer; another waits for it. Save must not rotate the same
-// signer.
+// other key with an admin key, by the request's Signer. Let one process rotate a key, and the others
+// follow ([NewSignerFromSource], [NewClientFromEnv]). One rotation at a time runs per Signer; another
+// waits for it. Save must not rotate the same signer.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
 	if ctx == nil {
 		return nil, errNoContext
@@ -176,21 +165,17 @@ const (
 // [StageSave] the signer keeps the old key; at [StageDelete] it already has the new one, which is
 // saved and works.
 type RotationError struct {
-	// Stage is where the rotation failed.
-	Stage RotationStage
-	// OldKeyID is the key that signed before.
-	OldKeyID string
-	// NewKeyID is the key that was made. It is empty unless that key exists, as far as is known.
-	NewKeyID string
-	// PrivateKey is the private half of NewKeyID, handed back whenever nothing else may hold it:
-	// save it, or delete the key. It is empty for a key of the caller's own.
+	Stage    RotationStage // where the rotation failed
+	OldKeyID string        // the key that signed before
+	NewKeyID string        // the key that was made; empty unless it exists, as far as is known
+	// PrivateKey is the private half of NewKeyID, handed back whenever nothing else may hold it: save
+	// it, or delete the key. It is empty for a key of the caller's own.
 	PrivateKey PrivateKeyPEM
 	// Candidates are the IDs of keys that may be the new one, when the outcome of StageCreate is
 	// unknown: they have its name and did not exist before. None is deleted; delete the one that
 	// nobody else made.
 	Candidates []string
-	// Err is what happened.
-	Err error
+	Err        error // what happened
 }
 
 // Error says what happened, what is left and what to do.

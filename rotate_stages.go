@@ -5,6 +5,7 @@ package kalshi
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -136,15 +137,16 @@ func (r *rotation) inspect(ctx context.Context) error {
 
 // create makes the new key and its credential.
 func (r *rotation) create(ctx context.Context) (err error) {
+	r.req.Name = cmp.Or(r.req.Name, r.current.Name)
 	key := r.req.PrivateKey
 	if key != nil {
-		err = r.register(ctx)
+		err = r.register(ctx, key)
 	} else {
 		err = r.generate(ctx)
 	}
 	if err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
 		r.newID, r.privateKey = "", PrivateKeyPEM{}
-		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.name(), Err: errors.New("the new key was given the ID of an older one")}
+		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.req.Name, Err: errors.New("the new key was given the ID of an older one")}
 	}
 	if err != nil {
 		return r.lookUp(ctx, err)
@@ -161,12 +163,10 @@ func (r *rotation) create(ctx context.Context) (err error) {
 	return err
 }
 
-func (r *rotation) name() string { return cmp.Or(r.req.Name, r.current.Name) }
-
 // generate has the service make the new key.
 func (r *rotation) generate(ctx context.Context) error {
 	made, err := r.by(r.old).GenerateAPIKey(ctx, GenerateAPIKeyRequest{
-		Name: r.name(), KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		Name: r.req.Name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
 	})
 	if err == nil {
 		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
@@ -175,13 +175,13 @@ func (r *rotation) generate(ctx context.Context) error {
 }
 
 // register has the service take the caller's own key.
-func (r *rotation) register(ctx context.Context) error {
-	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
+func (r *rotation) register(ctx context.Context, key crypto.Signer) error {
+	public, err := MarshalPublicKey(key.Public())
 	if err != nil {
 		return err
 	}
 	made, err := r.by(r.old).CreateAPIKey(ctx, CreateAPIKeyRequest{
-		Name: r.name(), PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		Name: r.req.Name, PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
 	})
 	if err == nil {
 		r.newID, r.warning = made.ID, made.Warning

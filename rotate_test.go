@@ -23,7 +23,7 @@ func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 		{"Signer holds the client's own key", RotateAPIKeyRequest{Store: noSave, Signer: client.signer}},
 		{"Signer holds the client's own key", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, client.signer.cred.Load().key)}},
 		{"Signer holds the client's own key: leave", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, newEd25519Key(t))}},
-		{"signer has no key", RotateAPIKeyRequest{Store: noSave, Signer: new(Signer)}},
+		{"signer is nil or has no key", RotateAPIKeyRequest{Store: noSave, Signer: new(Signer)}},
 	} {
 		_, err := client.RotateAPIKey(t.Context(), tt.req)
 		assertInvalid(t, err, "kalshi: "+tt.want)

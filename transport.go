@@ -16,9 +16,9 @@ import (
 )
 
 // HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
-// generated clients, a WebSocket dial. It signs each request when it is sent, by the service's
-// clock, without changing the caller's request, and has the Timeout, the Jar and the transport of
-// the client's own HTTP client. It is safe for concurrent use.
+// generated clients, a WebSocket dial. It signs each request when it is sent, by the service's clock,
+// without changing the caller's request, and has the Timeout, the Jar and the transport of the
+// client's own HTTP client. It is safe for concurrent use.
 //
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
@@ -30,34 +30,31 @@ import (
 //	}
 //
 // A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
-// header arrives; the Timeout is for all of its attempts. Any other request is sent once, by
-// net/http too, except that it repeats a DELETE without a body on a connection that broke. If a
-// request with a body certainly was not sent, the error holds a [*NotSentError]; any other error of
-// a request leaves that open. (If Timeout ends the dialling, net/http hides it: set a shorter
-// timeout for the dial.) A library that retries, such as go-retryablehttp, goes above this client,
-// never below, and must be told not to repeat orders.
+// header arrives; the Timeout is for all of its attempts. Any other request is sent once, by net/http
+// too, except that net/http repeats one without a body on a connection that broke. If a request with
+// a body certainly was not sent, the error holds a [*NotSentError]; any other error leaves that open.
+// (If Timeout ends the dialling, net/http hides it: set a shorter timeout for the dial.) A library
+// that retries goes above this client, never below, and must be told not to repeat orders.
 //
 // A 401 that a new signature can resolve is retried for every method, since the service has not
 // processed the request: the timestamp was out of bounds, or the key was rotated. That needs a
 // request without a body, or with GetBody, which [http.NewRequestWithContext] sets for the usual
 // readers; otherwise the 401 is returned.
 //
-// It sends only to the base URL's origin and to the WebSocket hosts of its environment, and follows
-// no redirects: a 3xx is the response. A request to anywhere else is a [*ValidationError] within a
-// [*url.Error]. A request that has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is.
-//
-// After an upgrade (101), resp.Body is writable only if Timeout is 0.
+// It sends only to the base URL's origin and to the WebSocket hosts of its environment; for any other
+// place the error is a [*ValidationError]. It follows no redirects: a 3xx is the response. A request
+// that has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is. After an upgrade (101),
+// resp.Body is writable only if Timeout is 0. A connection of HTTP/2 that freezes takes requests
+// down with it until SendPingTimeout of the transport's [http.HTTP2Config] ends it.
 func (c *Client) HTTPClient() *http.Client {
 	return &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect, Timeout: c.httpClient.Timeout, Jar: c.httpClient.Jar}
 }
 
-// CheckResponse returns nil for a 2xx, and for any other response of any endpoint the error that
-// the client's own calls return: [*UnauthorizedError] for a 401, [*RateLimitError] for a 429, and
-// so on, each of which is an [*APIError] too. It looks at the status alone: a 2xx may still say no
-// in its body. It reads the body of an error, up to 64 KiB, and does not close it. The body of a
-// 101 is the connection and is not read.
-//
-// A nil response is a [*ValidationError].
+// CheckResponse returns nil for a 2xx, and for any other response of any endpoint the error that the
+// client's own calls return: [*UnauthorizedError] for a 401, [*RateLimitError] for a 429, and so on,
+// each of which is an [*APIError] too. It looks at the status alone: a 2xx may still say no in its
+// body. It reads the body of an error, up to 64 KiB, and does not close it; that of a 101 is the
+// connection and is not read. A nil response is a [*ValidationError].
 func CheckResponse(resp *http.Response) error {
 	if resp == nil {
 		return invalid("response", "is nil: check the error of the call first")

@@ -4,7 +4,6 @@ package kalshitest
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,28 +30,13 @@ func (s *Server) applyFault(f Fault, w *responseWriter, in *incoming) {
 	case f.Answer != nil:
 		handler = f.Answer
 	case f.replaces():
-		handler = f.response()
+		handler = Response{f.Status, f.Header, f.Body}
 	}
 	if f.Cut {
 		capture(handler, in.request()).cut(w)
 		panic(http.ErrAbortHandler)
 	}
 	handler.ServeHTTP(w, in.request())
-}
-
-// response returns the response of Status, Body and Header.
-func (f Fault) response() *response {
-	r := &response{f.Status, f.Header.Clone(), []byte(f.Body)}
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	if r.header == nil {
-		r.header = http.Header{}
-	}
-	if _, given := r.header["Content-Type"]; !given && json.Valid(r.body) {
-		r.header.Set("Content-Type", "application/json")
-	}
-	return r
 }
 
 // capture returns h's response to r.

@@ -26,25 +26,28 @@ const (
 const clockTolerance = 10 * time.Second
 
 // authenticate returns the key that signed a request, or the response if the
-// request is not authentic.
-func (s *Server) authenticate(r *Request) (caller Key, failure *response) {
+// request is not authentic. It then records why.
+func (s *Server) authenticate(in *incoming) (caller Key, failure *response) {
+	r, now := in.record, s.now()
 	timestamp, signature := r.Header.Get(headerTimestamp), r.Header.Get(headerSignature)
+	key, known := s.findKey(r.KeyID)
+	var why diagnosis
 	switch {
 	case r.KeyID == "":
-		return Key{}, noCredentials()
+		failure, why = noCredentials(), s.rejected(in).credentials()
 	case signature == "":
-		return Key{}, noSignature()
-	case !inWindow(timestamp, s.now()):
-		return Key{}, timestampExpired()
+		failure, why = noSignature(), s.rejected(in).credentials()
+	case !inWindow(timestamp, now):
+		failure, why = timestampExpired(), s.rejected(in).timestamp(now)
+	case !known:
+		failure, why = authenticationError("NOT_FOUND"), s.rejected(in).keyID()
+	case !verify(key.public, timestamp+r.Method+r.Path, signature):
+		failure, why = authenticationError("INCORRECT_API_KEY_SIGNATURE"), s.rejected(in).signature()
+	default:
+		return key.Key, nil
 	}
-	key, ok := s.findKey(r.KeyID)
-	if !ok {
-		return Key{}, authenticationError("NOT_FOUND")
-	}
-	if !verify(key.public, timestamp+r.Method+r.Path, signature) {
-		return Key{}, authenticationError("INCORRECT_API_KEY_SIGNATURE")
-	}
-	return key.Key, nil
+	why.addTo(s, r, failure)
+	return Key{}, failure
 }
 
 // inWindow reports whether timestamp, in decimal Unix milliseconds, is near enough

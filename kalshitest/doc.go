@@ -10,18 +10,31 @@
 // The server checks signatures, timestamps, scopes and parameters as the exchange
 // does, and responds with the same statuses and bodies. A test can also
 //
-//   - read what arrived ([Server.Requests]) and which keys exist ([Server.Keys]);
-//   - add keys ([Server.AddKey]);
+//   - read what arrived ([Server.Requests]), why a request was not authentic
+//     ([Request.Diagnosis]) and which keys exist ([Server.Keys]);
+//   - add and delete keys ([Server.AddKey], [Server.DeleteKey]);
 //   - make requests fail, slow down or lose their response ([Server.Inject]), and
 //     check that each fault has happened ([Server.PendingFaults]);
 //   - set the server's clock ahead or back ([Server.SetClockOffset]);
-//   - serve other paths of the exchange with its own handlers ([Server.Handle]);
+//   - serve other paths of the exchange with its own handlers ([Server.Handle],
+//     [Response], [Server.RequireAttestation]);
 //   - start a bot in another language ([Server.Env]).
 //
 // The command kalshitest, in cmd/kalshitest, is the same server as a program.
 //
 // Server verifies signatures with its own code and depends on the standard library
 // alone, so it can test any client. Nothing that it holds outlives the process.
+//
+// # Why a signature is wrong
+//
+// The response to a wrong signature is the exchange's, which gives no reason. The
+// server has the public key, so it tries what authors of clients often do wrong,
+// one mistake and two together, and names what gives that signature: the query was
+// signed, the path lacks /trade-api/v2, the salt has another length, another key
+// signed. [Request.Diagnosis] and the response's header Kalshitest-Diagnosis have
+// it, and clock and key ID are diagnosed, too. What it says is certain, as each
+// cause is checked with the public key; where it knows nothing, it says nothing. It
+// takes at most 20 ms, and nothing for a valid signature.
 //
 // # How faithful it is
 //
@@ -33,7 +46,10 @@
 // Observed, by others on the wire: the bodies of most errors, and the tolerance of
 // the exchange's clock, here 10 seconds in either direction, inclusive. Of the
 // message of an invalid parameter, the words up to the parameter's name are
-// observed; the rule after it is written here.
+// observed; the rule after it is written here. [AttestationLapsedBody] is observed
+// as the response to an order when the location attestation has lapsed, and so is
+// the code of [RetiredPathBody], which the exchange sends before it looks at the
+// signature.
 //
 // Decided here, since nobody has said, and stricter where there was a choice. A
 // program should not rely on it:
@@ -52,8 +68,12 @@
 //   - The number of keys has no limit. A new key works at once and a deleted key
 //     stops at once. A path with doubled slashes or dot elements is not found. The
 //     response to a body over 1 MiB is 413.
+//   - Which orders need a location attestation, and that one that was never given
+//     has not lapsed.
 //
-// Faults, clock offsets, the request hook and the variables of [Server.Env] belong
-// to the stand-in alone. It has no rate limits, no 409 and no 5xx unless a [Fault]
-// sends them. The command adds nothing to the exchange's behavior.
+// Faults, diagnoses, clock offsets, the request hook, the paths below /kalshitest/
+// and the variables of [Server.Env] belong to the stand-in alone. It has no rate
+// limits, no 409, no 410 and no 5xx unless a [Fault] sends them. The command adds one
+// thing to the exchange's behavior: while the location attestation has lapsed, POSTs
+// to the paths that it was given responses for fail.
 package kalshitest

@@ -143,9 +143,7 @@ func ExampleServer_Requests() {
 func ExampleServer_Handle() {
 	exchange := kalshitest.NewServer()
 	defer exchange.Close()
-	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"balance":100000}`)
-	}))
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", kalshitest.Response{Body: `{"balance":100000}`})
 
 	req, err := http.NewRequest(http.MethodGet, exchange.URL+"/portfolio/balance", nil)
 	if err != nil {

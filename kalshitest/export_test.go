@@ -1,6 +1,9 @@
 package kalshitest
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // WithClock replaces the local clock.
 func WithClock(now func() time.Time) Option {
@@ -12,3 +15,10 @@ var WirePath = wirePath
 
 // Record is record: it keeps a request as if it had arrived.
 func (s *Server) Record(r *Request) { s.record(r) }
+
+// Diagnose authenticates a request as if it had arrived, and returns what is said
+// about it.
+func (s *Server) Diagnose(r *Request) string {
+	s.authenticate(&incoming{http: &http.Request{Host: "127.0.0.1"}, record: r})
+	return r.Diagnosis
+}

@@ -26,6 +26,8 @@ import (
 //	Fault{Drop: true, Process: true}                    // connection lost after it had
 //	Fault{Reset: true}                                  // as Drop, with a TCP reset
 //	Fault{Status: 429, Body: TooManyRequestsBody}       // rejected: not processed
+//	Fault{Status: 403, Body: AttestationLapsedBody}     // the location attestation has lapsed
+//	Fault{Status: 410, Body: RetiredPathBody}           // the path is retired, whatever the signature
 //	Fault{Status: 502, Body: "<html>", Process: true}   // processed, and a gateway failed
 //	Fault{Body: "no JSON"}                              // 200 with this body, not processed
 //	Fault{Answer: http.HandlerFunc(endless)}            // any response at all, not processed
@@ -57,7 +59,7 @@ type Fault struct {
 	// number means all.
 	Times int
 
-	// Delay is how long to wait: before anything else, or with Process between
+	// Delay is how long to wait, not negative: before anything else, or with Process between
 	// processing the request and responding. If the client closes the connection
 	// or the server is closed, the wait ends and nothing else happens. A request
 	// that waits before it is processed gets older, and its timestamp may expire.
@@ -80,7 +82,7 @@ type Fault struct {
 	// is a Body or a Header, the status is 200.
 	Status int
 
-	// Body is the body of the response, sent as it is.
+	// Body is the body of the response, sent as it is. A 204 and a 304 have none.
 	Body string
 
 	// Header holds the header fields of the response. The server adds its Date,
@@ -114,8 +116,9 @@ type queuedFault struct {
 // faults, too.
 //
 // Inject panics on a fault that is a mistake: one with fields that exclude each
-// other (see [Fault]), a method that is not in capitals, or a path that does not
-// begin with a slash, ends in one, or has a query or braces.
+// other (see [Fault]), a method that is none, a path that does not begin with a
+// slash, ends in one, or has a query or braces, a negative Delay, or a response that
+// cannot be sent (see [Response]).
 func (s *Server) Inject(faults ...Fault) {
 	queue := make([]*queuedFault, len(faults))
 	for i, f := range faults {
@@ -150,39 +153,65 @@ func (s *Server) PendingFaults() int {
 	return pending
 }
 
+// Faults returns a copy of the faults that wait for requests, in the order of the
+// queue. Times is how many more requests each waits for, -1 for all.
+func (s *Server) Faults() []Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Fault, len(s.faults))
+	for i, f := range s.faults {
+		all[i] = f.Fault
+		all[i].Header = f.Header.Clone()
+		all[i].Times = max(f.left, -1)
+	}
+	return all
+}
+
 // check returns what is wrong with f: fields that exclude each other, and a
 // Method or a Path that matches no request.
 func (f Fault) check() error {
-	_, err := path.Match(f.Path, "")
-	switch replaces := f.replaces(); {
+	replaces := f.replaces()
+	switch {
 	case !isMethod(f.Method):
-		return fmt.Errorf("method %q matches no request: write it in capitals, such as \"POST\"", f.Method)
-	case f.Path != "" && f.Path[0] != '/':
-		return fmt.Errorf("path %q matches no request: write the path alone, from its first slash, such as \"/api_keys\"", f.Path)
-	case strings.Contains(f.Path, "?"):
-		before, _, _ := strings.Cut(f.Path, "?")
-		return fmt.Errorf("path %q has a query, which is not compared: write %q", f.Path, before)
-	case strings.HasSuffix(f.Path, "/"):
-		return fmt.Errorf("path %q ends in a slash: write %q", f.Path, strings.TrimRight(f.Path, "/"))
-	case strings.ContainsAny(f.Path, "{}"):
-		return fmt.Errorf("path %q matches no request: write a star for any path element, such as \"/api_keys/*\"", f.Path)
-	case err != nil:
-		return fmt.Errorf("path %q: %w: write a backslash before a bracket that is part of the path", f.Path, err)
-	case f.Status != 0 && (f.Status < 200 || f.Status > 999):
-		return fmt.Errorf("status %d cannot be sent: write one from 200 to 999", f.Status)
+		return fmt.Errorf("method %q matches no request: write %s, or leave it out", f.Method, strings.Join(methods, ", "))
+	case f.Delay < 0:
+		return fmt.Errorf("the delay %v is negative", f.Delay)
 	case (f.Drop || f.Reset) && (replaces || f.Answer != nil || f.Cut):
 		return errors.New("a dropped connection has no response: leave out Status, Body, Header, Answer and Cut, or Drop and Reset")
 	case f.Answer != nil && replaces:
 		return errors.New("an Answer excludes Status, Body and Header: write them in its handler")
 	}
+	if err := checkPath(f.Path); err != nil {
+		return err
+	}
+	return Response{f.Status, f.Header, f.Body}.check()
+}
+
+// checkPath returns what is wrong with the path of a fault.
+func checkPath(pattern string) error {
+	_, err := path.Match(pattern, "")
+	switch {
+	case pattern != "" && pattern[0] != '/':
+		return fmt.Errorf("path %q matches no request: write the path alone, from its first slash, such as \"/api_keys\"", pattern)
+	case strings.Contains(pattern, "?"):
+		before, _, _ := strings.Cut(pattern, "?")
+		return fmt.Errorf("path %q has a query, which is not compared: write %q", pattern, before)
+	case strings.HasSuffix(pattern, "/"):
+		return fmt.Errorf("path %q ends in a slash: write %q", pattern, strings.TrimRight(pattern, "/"))
+	case strings.ContainsAny(pattern, "{}"):
+		return fmt.Errorf("path %q matches no request: write a star for any path element, such as \"/api_keys/*\"", pattern)
+	case err != nil:
+		return fmt.Errorf("path %q: %w: write a backslash before a bracket that is part of the path", pattern, err)
+	}
 	return nil
 }
 
-// isMethod reports whether method may be the method of a request: it is in
-// capitals, or empty for any.
-func isMethod(method string) bool {
-	return !strings.ContainsFunc(method, func(r rune) bool { return r < 'A' || r > 'Z' })
-}
+// methods are the methods that a request may have.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// isMethod reports whether method may be the method of a request, or is empty for
+// any.
+func isMethod(method string) bool { return method == "" || slices.Contains(methods, method) }
 
 // replaces reports whether f has a response of Status, Body and Header.
 func (f Fault) replaces() bool { return f.Status != 0 || f.Body != "" || f.Header != nil }

@@ -106,6 +106,18 @@ func (s *Server) Keys() []Key {
 	return all
 }
 
+// DeleteKey deletes a key, as the account's owner can on the exchange's website,
+// and reports whether it was there.
+func (s *Server) DeleteKey(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.indexOf(id)
+	if i >= 0 {
+		s.keys = slices.Delete(s.keys, i, i+1)
+	}
+	return i >= 0
+}
+
 // SetRegionExpiration sets when the account's location attestation ends: the
 // field api_key_region_expiration_ts of a listing, in whole Unix seconds. With the
 // zero time, which is the default, the account was never attested and the listing
@@ -162,17 +174,6 @@ func (s *Server) findKey(id string) (storedKey, bool) {
 		return storedKey{}, false
 	}
 	return s.keys[i], true
-}
-
-// removeKey deletes a key and reports whether it was there.
-func (s *Server) removeKey(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.indexOf(id)
-	if i >= 0 {
-		s.keys = slices.Delete(s.keys, i, i+1)
-	}
-	return i >= 0
 }
 
 // indexOf returns the index of a key in s.keys, or -1. The caller holds mu.

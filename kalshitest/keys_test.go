@@ -119,3 +119,12 @@ func TestServer_SetRegionExpiration(t *testing.T) {
 	s.SetRegionExpiration(time.Time{})
 	assert.NotContains(t, list(), "api_key_region_expiration_ts")
 }
+
+func TestServer_DeleteKey_noRequest(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	assert.False(t, s.DeleteKey("unknown"))
+	assert.True(t, s.DeleteKey(s.KeyID))
+	assert.Empty(t, s.Keys())
+	assert.Equal(t, bodyUnknownKey, newClient(t, s).do("GET", "/api_keys", "").body)
+}

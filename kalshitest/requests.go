@@ -51,6 +51,18 @@ type Request struct {
 	// Status is the HTTP status that was sent to the client, or 0 if none was
 	// sent so far. A hijacked connection counts as 101.
 	Status int
+
+	// Diagnosis says why the server rejected the request with a 401, as far as it
+	// can tell: which mistakes explain the signature, how far off the timestamp
+	// is, how the key ID differs from a known one. It never guesses, and is empty
+	// when there is nothing to say. It is one line of ASCII without a signature or
+	// a key, and the response has it in the header Kalshitest-Diagnosis. The
+	// exchange has no such header.
+	Diagnosis string
+
+	// SignedBy is the ID of the key that made the signature if Diagnosis found
+	// that it is another than KeyID.
+	SignedBy string
 }
 
 // Requests returns a copy of the requests that have arrived so far, in order of
@@ -71,6 +83,11 @@ func (s *Server) Requests() []Request {
 		all[i] = r.clone()
 	}
 	return all
+}
+
+// ClearRequests forgets the requests that have arrived so far.
+func (s *Server) ClearRequests() {
+	s.update(func() { s.requests, s.requestBytes = nil, 0 })
 }
 
 // clone returns a copy that shares nothing with r.

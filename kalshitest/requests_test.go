@@ -22,7 +22,7 @@ func TestServer_Requests(t *testing.T) {
 	c.do("GET", "/api_keys?fcm_subtrader_id=&x=%20y", "")
 	c.do("POST", "/api_keys/generate", `{"name":"x","key_type":"ed25519"}`)
 	c.do("DELETE", "/api_keys/a%2Fb", "")
-	c.do("GET", "/api_keys", "", func(r *http.Request) { r.Header.Set("KALSHI-ACCESS-KEY", "stranger") })
+	c.do("GET", "/api_keys", "", func(r *http.Request) { authenticate(r, "stranger", r.Header.Get("KALSHI-ACCESS-TIMESTAMP"), "AAAA") })
 	c.do("GET", "/nothing/", "")
 
 	const base = "/trade-api/v2"

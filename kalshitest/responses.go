@@ -9,13 +9,24 @@ import (
 	"strings"
 )
 
-// The bodies of two errors that the server sends only in a [Fault].
+// The bodies of errors that the server sends only in a [Fault] or a [Response].
 const (
 	// TooManyRequestsBody is the documented body of a 429.
 	TooManyRequestsBody = `{"error":"too many requests"}`
 
 	// ServiceUnavailableBody is the body of a 503, as observed.
 	ServiceUnavailableBody = `{"error":{"code":"service_unavailable","message":"service_unavailable","service":"exchange"}}`
+
+	// AttestationLapsedBody is the body of the 403 to an order when the account's
+	// location attestation has lapsed, as observed. See [Server.RequireAttestation].
+	AttestationLapsedBody = `{"error":{"code":"Your_location_attestation_for_API_trading_is_missing_or_expired._Please_verify_your_location_in_the_Kalshi_app_or_website,_and_then_retry.",` +
+		`"message":"Your location attestation for API trading is missing or expired. Please verify your location in the Kalshi app or website, and then retry."}}`
+
+	// RetiredPathBody is the body of the 410 to a request for a path that the
+	// exchange has retired. The code is observed, and that the exchange responds so
+	// before it looks at the signature, as a [Fault] does; the rest is decided
+	// here.
+	RetiredPathBody = `{"error":{"code":"deprecated_v1_order_endpoint","message":"deprecated_v1_order_endpoint"}}`
 )
 
 // A response is a whole response, ready to be sent.

@@ -12,6 +12,10 @@ import (
 // serve is the handler of every request. It records the request, and applies the
 // first fault that matches or else responds as the exchange does.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if control := s.controls(r); control != nil {
+		control.ServeHTTP(w, r)
+		return
+	}
 	in := s.receive(r)
 	if hook := s.config.requestHook; hook != nil {
 		defer func() {
@@ -34,6 +38,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	out.finish()
 }
 
+// controls returns the handler of a request that is not for the exchange, or nil.
+func (s *Server) controls(r *http.Request) http.Handler {
+	if !strings.HasPrefix(wirePath(r.RequestURI), controlPath) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.control
+}
+
 // exchange responds as the exchange does.
 func (s *Server) exchange(w http.ResponseWriter, in *incoming) {
 	out := &responseWriter{ResponseWriter: w, onHeader: func(status int) {
@@ -48,7 +62,10 @@ func (s *Server) exchange(w http.ResponseWriter, in *incoming) {
 // route returns the handler for a request: an endpoint, or the response to a
 // request that reaches none.
 func (s *Server) route(in *incoming) http.Handler {
-	_, pattern := s.mux.Handler(in.request())
+	s.mu.Lock()
+	mux := s.mux
+	s.mu.Unlock()
+	_, pattern := mux.Handler(in.request())
 	escaped, subtree := in.record.Path, strings.HasSuffix(pattern, "/")
 	bare := strings.TrimRight(escaped, "/")
 	switch {
@@ -64,7 +81,7 @@ func (s *Server) route(in *incoming) http.Handler {
 	case pattern == "":
 		return notFound()
 	}
-	caller, failure := s.authenticate(in.record)
+	caller, failure := s.authenticate(in)
 	switch {
 	case failure != nil:
 		return failure
@@ -72,7 +89,7 @@ func (s *Server) route(in *incoming) http.Handler {
 		return forbidden()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"time"
 )
@@ -34,13 +33,15 @@ type Server struct {
 
 	config    config
 	http      *httptest.Server
-	mux       *http.ServeMux
 	closing   chan struct{}
 	closeOnce sync.Once
 
 	mu               sync.Mutex // guards everything below
 	clockOffset      time.Duration
-	keys             []storedKey // in order of creation
+	mux              *http.ServeMux
+	handlers         []handler    // of Handle, in order
+	control          http.Handler // of HandleControl; nil if there is none
+	keys             []storedKey  // in order of creation
 	regionExpiration time.Time
 	requests         []*Request // in order of arrival
 	requestBytes     int        // of all of them
@@ -55,8 +56,8 @@ func NewServer(opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&cfg)
 	}
-	s := &Server{config: cfg, mux: http.NewServeMux(), closing: make(chan struct{})}
-	s.registerEndpoints()
+	s := &Server{config: cfg, closing: make(chan struct{})}
+	s.mux = s.newMux(nil)
 	first := s.AddKey(Key{Type: cfg.firstKeyType})
 	s.KeyID, s.PrivateKey = first.ID, first.PrivateKey
 
@@ -124,27 +125,4 @@ func (s *Server) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.config.now().Add(s.clockOffset)
-}
-
-// Handle adds a handler for another path of the exchange. The server checks the key
-// ID, the timestamp and the signature of a request before it calls h, and rejects
-// keys bound to an FCM subtrader below /trade-api/v2. Scopes and sub-accounts are
-// h's to check: it finds the key's ID in the Kalshi-Access-Key header. h may hijack
-// the connection, as WebSocket libraries do.
-//
-// The pattern is that of an [http.ServeMux] with the full path, such as
-// "GET /trade-api/v2/portfolio/balance" or "GET /trade-api/ws/v2". Handle panics if
-// the pattern is malformed or taken, and if no client sends such a request: the
-// pattern has a host, a path outside /trade-api/, or a method that is not in
-// capitals.
-func (s *Server) Handle(pattern string, h http.Handler) {
-	method, path, ok := strings.Cut(pattern, " ")
-	if !ok {
-		method, path = "", pattern
-	}
-	if !isMethod(method) || !strings.HasPrefix(strings.TrimLeft(path, " \t"), "/trade-api/") {
-		panic(fmt.Sprintf("kalshitest: Handle: pattern %q matches no request: write the method in capitals, if any, "+
-			"and the full path without a host, such as \"GET /trade-api/v2/portfolio/balance\"", pattern))
-	}
-	s.mux.Handle(pattern, h)
 }

@@ -47,8 +47,7 @@ func must(err error) {
 // saveKey saves the exchange's first key in a key file.
 func (x *exchange) saveKey(t testing.TB, path string) {
 	t.Helper()
-	key := kalshi.GenerateAPIKeyResponse{ID: x.KeyID, PrivateKey: pemOf(x.PrivateKey)}
-	c, err := key.Credentials()
+	c, err := kalshi.ParseCredentials([]byte("KALSHI_API_KEY_ID=" + x.KeyID + "\n" + x.PrivateKey))
 	require.NoError(t, err)
 	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
 }

@@ -112,9 +112,9 @@ func rotateInChild(args []string) {
 	must(err)
 	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
 	must(err)
-	save := func(ctx context.Context, key kalshi.Credentials) error {
+	save := func(ctx context.Context, c kalshi.Credentials) error {
 		step(stepSaveBegun)
-		err := kalshi.KeyFile(path).Save(ctx, key)
+		err := kalshi.KeyFile(path).Save(ctx, c)
 		step(stepSaved)
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,21 +19,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// Limits hold for a whole process, so each is set in one of its own.
+// Limits, users and mounts hold for a whole process, so each is set in one of
+// its own.
 func init() {
+	children["load as nobody"] = func(args []string) {
+		becomeNobody()
+		_, err := kalshi.KeyFile(args[0]).Load(context.Background())
+		must(err)
+	}
 	children["save and fail"] = saveAndFail
 	children["save until killed"] = saveUntilKilled
-	children["generate past size limit"] = generatePastSizeLimit
 }
 
-// save saves a key of that ID as the service returns it.
 func save(path, keyID string) error {
-	c, err := kalshi.NewCredentials(keyID, newKey())
-	must(err)
-	return kalshi.KeyFile(path).Save(context.Background(), c)
+	return kalshi.KeyFile(path).Save(context.Background(), newCredentials(keyID))
 }
 
 // names returns what is in a folder.
@@ -48,37 +48,63 @@ func names(t testing.TB, dir string) (names []string) {
 	return names
 }
 
-func limitFileSize(bytes uint64) {
-	signal.Ignore(syscall.SIGXFSZ) // which would end the process
-	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}))
+const nobody = 65534
+
+// becomeNobody has a child go on as a user without rights.
+func becomeNobody() {
+	must(syscall.Setgroups(nil))
+	must(syscall.Setgid(nobody))
+	must(syscall.Setuid(nobody))
 }
 
-// A rotation keeps a key file's mode, but for the access of others.
-func TestFiles_saveKeepsMode(t *testing.T) {
+// needsRoot returns a folder that every user may enter, as those of t.TempDir
+// may not be.
+func needsRoot(t *testing.T) (dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become another user or to mount")
+	}
+	dir, err := os.MkdirTemp("", "kalshi-go-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// A rotation by root leaves the key file to those who may read it.
+func TestFiles_saveKeepsReaders(t *testing.T) {
 	t.Parallel()
-	for mode, want := range map[fs.FileMode]fs.FileMode{0o644: 0o640, 0o666: 0o660, 0o400: 0o400, 0o755: 0o750} {
-		path := filepath.Join(t.TempDir(), "bot.key")
-		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		require.NoError(t, os.Chmod(path, mode))
-		require.NoError(t, save(path, "new"))
-		info, err := os.Stat(path)
-		require.NoError(t, err)
-		assert.Equal(t, want, info.Mode())
+	for name, prepare := range map[string][]string{
+		"mode 0644": {"chmod", "0644"},
+		"ACL":       {"setfacl", "-m", fmt.Sprintf("u:%d:r", nobody)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(needsRoot(t), "bot.key")
+			require.NoError(t, save(path, "old"))
+			load := func() error { return childCommand(t, "load as nobody", path).Run() }
+			require.Error(t, load())
+			out, err := exec.CommandContext(t.Context(), prepare[0], append(prepare[1:], path)...).CombinedOutput()
+			if errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "not supported") {
+				t.Skip("needs setfacl, and a file system with ACLs")
+			}
+			require.NoError(t, err, "%s", out)
+			require.NoError(t, load())
+			require.NoError(t, save(path, "new"))
+			require.NoError(t, load())
+		})
 	}
 }
 
-// A rotation run by root must not lock out the bots of another user.
+// A rotation by root leaves the file to its owner, through a link too.
 func TestFiles_saveKeepsOwner(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
-	for _, owner := range [][2]uint32{{65534, 65533}, {65534, 0}, {0, 65533}} {
-		dir := t.TempDir()
+	for _, owner := range [][2]uint32{{nobody, 65533}, {nobody, 0}, {0, 65533}} {
+		dir := needsRoot(t)
 		path, link := filepath.Join(dir, "bot.key"), filepath.Join(dir, "link")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chown(path, int(owner[0]), int(owner[1])))
-		require.NoError(t, os.Chmod(path, 0o640))
+		require.NoError(t, os.Chmod(path, 0o650|fs.ModeSetgid)) // a change of the owner clears setgid
 		require.NoError(t, os.Symlink(path, link))
 		for _, name := range []string{path, link} {
 			require.NoError(t, save(name, "new"))
@@ -86,52 +112,57 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 			require.NoError(t, err)
 			stat, ok := info.Sys().(*syscall.Stat_t)
 			require.True(t, ok)
-			got := [2]uint32{stat.Uid, stat.Gid}
-			assert.Equal(t, owner, got, "owner and group")
-			assert.Equal(t, fs.FileMode(0o640), info.Mode())
+			assert.Equal(t, owner, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
+			assert.Equal(t, 0o650|fs.ModeSetgid, info.Mode())
 		}
 	}
 }
 
+// A saveFailure is a reason for which Save fails, and Check too.
+type saveFailure struct {
+	folder fs.FileMode
+	nobody bool // saves
+	mounts func(dir, path string) error
+	want   error
+	hint   string
+}
+
+var saveFailures = map[string]saveFailure{
+	"read-only folder": {0o555, true, nil, fs.ErrPermission, "with a folder that can be written to"},
+	"another's file":   {0o777, true, nil, fs.ErrPermission, "run it as the file's owner"},
+	"size limit":       {0o700, false, nil, syscall.EFBIG, ""},
+	"mounted file": {0o700, false, func(_, path string) error {
+		return syscall.Mount(path, path, "", syscall.MS_BIND, "")
+	}, syscall.EBUSY, "mount its folder"},
+	"read-only mount": {0o700, false, func(dir, _ string) error {
+		err := syscall.Mount(dir, dir, "", syscall.MS_BIND, "")
+		return errors.Join(err, syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	}, syscall.EROFS, "mount its folder so that it can be written to"},
+}
+
+// noMount is the exit status of a child that may not mount.
+const noMount = 77
+
 // Each failure leaves the old file as it was, and no other.
 func TestFiles_saveFails(t *testing.T) {
 	t.Parallel()
-	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	tests := []struct {
-		how  string
-		mode fs.FileMode // of the folder
-		attr *syscall.SysProcAttr
-	}{
-		{"read-only folder", 0o555, nobody},
-		{"another's file", 0o777, nobody},
-		{"size limit", 0o700, nil},
-		{"mounted file", 0o700, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.how, func(t *testing.T) {
+	for how, tt := range saveFailures {
+		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			if os.Geteuid() != 0 && tt.how != "size limit" {
-				t.Skip("needs root, to become another user or to mount")
-			}
-			dir, err := os.MkdirTemp("", "kalshi-go-test-") // t.TempDir lies in a folder that no one else may enter
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			path := filepath.Join(dir, "bot.key")
+			dir := needsRoot(t)
+			path := filepath.Join(dir, "bot \\ key") // which /proc/self/mountinfo escapes
 			require.NoError(t, save(path, "old"))
 			require.NoError(t, os.Chmod(path, 0o644))
-			require.NoError(t, os.Chmod(dir, tt.mode))
+			require.NoError(t, os.Chmod(dir, tt.folder))
 			before, err := os.Stat(path)
 			require.NoError(t, err)
 
-			cmd := childCommand(t, "save and fail", tt.how, path)
-			if tt.attr != nil { // another user may not look into the folder that this program is in
-				cmd.Path, cmd.Dir, cmd.SysProcAttr = "/proc/self/exe", "/", tt.attr
-			}
-			if tt.how == "mounted file" {
-				mountOverItself(t, cmd, path)
+			cmd := childCommand(t, "save and fail", how, path)
+			if tt.mounts != nil {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			}
 			out, err := cmd.CombinedOutput()
-			if cmd.ProcessState.ExitCode() == noMount || strings.Contains(string(out), "unshare failed") {
+			if tt.mounts != nil && (errors.Is(err, syscall.EPERM) || cmd.ProcessState.ExitCode() == noMount) {
 				t.Skip("this root cannot mount")
 			}
 			require.NoError(t, err, "%s", out)
@@ -143,42 +174,37 @@ func TestFiles_saveFails(t *testing.T) {
 			c, err := kalshi.KeyFile(path).Load(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, "old", c.KeyID())
-			assert.Equal(t, []string{"bot.key"}, names(t, dir))
+			assert.Equal(t, []string{"bot \\ key"}, names(t, dir))
 		})
 	}
 }
 
-// noMount is the exit status of a child that may not mount.
-const noMount = 77
-
-// mountOverItself has a child see the file mounted over itself, as a container
-// has a single file.
-func mountOverItself(t *testing.T, cmd *exec.Cmd, path string) {
-	t.Helper()
-	unshare, err := exec.LookPath("unshare")
-	if err != nil {
-		t.Skip("needs unshare to mount a file")
-	}
-	script := fmt.Sprintf(`mount --bind "$0" "$0" || exit %d; exec "$@"`, noMount)
-	cmd.Args = append([]string{unshare, "-m", "sh", "-c", script, path}, cmd.Args...)
-	cmd.Path = unshare
-}
-
 func saveAndFail(args []string) {
 	how, path := args[0], args[1]
-	want := map[string]error{
-		"read-only folder": fs.ErrPermission,
-		"another's file":   fs.ErrPermission,
-		"size limit":       syscall.EFBIG,
-		"mounted file":     syscall.EBUSY,
-	}[how]
+	tt := saveFailures[how]
 	if how == "size limit" {
 		limitFileSize(64)
 	}
-	err := save(path, "new")
-	if !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "kalshi: save the key file: ") {
-		log.Fatalf("got %v, want %v", err, want)
+	if tt.nobody {
+		becomeNobody()
 	}
+	if tt.mounts != nil && tt.mounts(filepath.Dir(path), path) != nil {
+		os.Exit(noMount)
+	}
+	for what, err := range map[string]error{
+		"kalshi: check the key file: ": kalshi.KeyFile(path).Check(context.Background()),
+		"kalshi: save the key file: ":  save(path, "new"),
+	} {
+		_, refused := errors.AsType[*fs.PathError](err)
+		if !refused || !errors.Is(err, tt.want) || !strings.HasPrefix(err.Error(), what) || !strings.Contains(err.Error(), tt.hint) {
+			log.Fatalf("got %v, want %v with %q", err, tt.want, tt.hint)
+		}
+	}
+}
+
+func limitFileSize(bytes uint64) {
+	signal.Ignore(syscall.SIGXFSZ) // which would end the process
+	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}))
 }
 
 // Whenever a process that saves is killed, the file loads.
@@ -215,67 +241,5 @@ func saveUntilKilled(args []string) {
 	for {
 		must(save(args[0], "new"))
 		fmt.Println("saved")
-	}
-}
-
-// A file that takes the first bytes of a generated key and no more: the key is
-// deleted again, or handed back when that fails.
-func TestFiles_generatePastSizeLimit(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name     string
-		deleting kalshitest.Fault
-		returned bool // the key, with the error
-	}{
-		{"deleted again", kalshitest.Fault{}, false},
-		{"delete refused", kalshitest.Fault{Status: 403}, true},
-		{"response to the delete lost", kalshitest.Fault{Drop: true}, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			x := onLoopback(t)
-			tt.deleting.Method, tt.deleting.Times = "DELETE", always
-			x.Inject(tt.deleting)
-			before, dir := x.keyIDs(), t.TempDir()
-			args := []string{x.URL, x.KeyID, x.PrivateKey, filepath.Join(dir, "new"), strconv.FormatBool(tt.returned)}
-			out, err := childCommand(t, "generate past size limit", args...).CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			assert.Empty(t, names(t, dir), "no half of a key stays behind")
-			want := len(before)
-			if tt.returned {
-				want++
-			}
-			assert.Len(t, x.Keys(), want)
-			assert.Subset(t, x.keyIDs(), before)
-		})
-	}
-}
-
-// childClient is the client of a child.
-func childClient(baseURL, keyID, privateKey string) *kalshi.Client {
-	signer, err := kalshi.NewSignerFromPEM(keyID, []byte(privateKey))
-	must(err)
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
-	must(err)
-	return client
-}
-
-func generatePastSizeLimit(args []string) {
-	baseURL, keyID, privateKey, path, returned := args[0], args[1], args[2], args[3], args[4]
-	limitFileSize(40)
-	got, err := childClient(baseURL, keyID, privateKey).GenerateAPIKeyToFile(context.Background(),
-		kalshi.GenerateAPIKeyRequest{Name: "bot", KeyType: kalshi.KeyTypeEd25519}, path)
-	if !errors.Is(err, syscall.EFBIG) || (got != nil) != (returned == "true") {
-		log.Fatalf("got %v, %v", got, err)
-	}
-	says := "deleted again"
-	if got != nil { // it still exists, and works
-		says = got.ID
-		_, err := childClient(baseURL, got.ID, got.PrivateKey.Reveal()).GetAPIKeys(context.Background())
-		must(err)
-	}
-	if !strings.Contains(err.Error(), says) {
-		log.Fatalf("%v does not say %q", err, says)
 	}
 }

@@ -16,26 +16,20 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// fileKey is a key as the service returns it, with its public half.
-func fileKey(t testing.TB) (key kalshi.Credentials, public string) {
-	t.Helper()
-	private := newKey()
-	public, err := kalshi.MarshalPublicKey(private.Public())
-	require.NoError(t, err)
-	key, err = kalshi.NewCredentials(spareKeyID, private)
-	require.NoError(t, err)
-	return key, public
+// newCredentials makes a key with that ID.
+func newCredentials(keyID string) kalshi.Credentials {
+	c, err := kalshi.NewCredentials(keyID, newKey())
+	must(err)
+	return c
 }
 
 // requireKeyFile requires that a key file holds that key.
-func requireKeyFile(t testing.TB, path, public string) {
+func requireKeyFile(t testing.TB, path string, want kalshi.Credentials) {
 	t.Helper()
-	c, err := kalshi.KeyFile(path).Load(t.Context())
+	got, err := kalshi.KeyFile(path).Load(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, spareKeyID, c.KeyID())
-	got, err := kalshi.MarshalPublicKey(c.PrivateKey().Public())
-	require.NoError(t, err)
-	assert.Equal(t, public, got)
+	assert.Equal(t, want.KeyID(), got.KeyID())
+	assert.Equal(t, want.Fingerprint(), got.Fingerprint())
 }
 
 func symlink(t *testing.T, target, path string) {
@@ -52,19 +46,18 @@ func symlink(t *testing.T, target, path string) {
 func TestKeyFile_Save_symlink(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	target := filepath.Join(dir, "target")
-	old, oldPublic := fileKey(t)
-	key, public := fileKey(t)
+	path, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
+	old, c := newCredentials("old"), newCredentials("new")
 	require.NoError(t, kalshi.KeyFile(target).Save(t.Context(), old))
 	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
-		path := filepath.Join(dir, "link")
 		symlink(t, to, path)
-		require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), key))
+		require.NoError(t, kalshi.KeyFile(path).Check(t.Context()))
+		require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
 		info, err := os.Lstat(path)
 		require.NoError(t, err)
 		assert.True(t, info.Mode().IsRegular(), "the link is replaced")
-		requireKeyFile(t, path, public)
-		requireKeyFile(t, target, oldPublic)
+		requireKeyFile(t, path, c)
+		requireKeyFile(t, target, old)
 		require.NoError(t, os.Remove(path))
 	}
 }
@@ -76,12 +69,12 @@ func TestKeyFile_Load_followsKubernetes(t *testing.T) {
 	path := filepath.Join(dir, "bot.key")
 	symlink(t, filepath.Join("..data", "bot.key"), path)
 	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
-		key, public := fileKey(t)
+		c := newCredentials(version)
 		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
-		require.NoError(t, kalshi.KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), key))
+		require.NoError(t, kalshi.KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), c))
 		symlink(t, version, filepath.Join(dir, "..data_tmp"))
 		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
-		requireKeyFile(t, path, public)
+		requireKeyFile(t, path, c)
 	}
 }
 
@@ -99,7 +92,6 @@ sys.stdout.write(key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.Su
 const key = require("crypto").createPrivateKey(require("fs").readFileSync(process.argv[1]));
 process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki", format: "pem" }));`},
 	}
-	key := newKey()
 	for name, command := range programs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,12 +101,12 @@ process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki
 			if version, _ := exec.Command("openssl", "version").Output(); name == "openssl" && strings.HasPrefix(string(version), "LibreSSL") {
 				t.Skip("this openssl is LibreSSL, which lacks some key types")
 			}
-			for _, private := range []crypto.Signer{key, rsaKey()} {
-				public, err := kalshi.MarshalPublicKey(private.Public())
+			for _, key := range []crypto.Signer{newKey(), rsaKey()} {
+				c, err := kalshi.NewCredentials(spareKeyID, key)
+				require.NoError(t, err)
+				public, err := kalshi.MarshalPublicKey(key.Public())
 				require.NoError(t, err)
 				path := filepath.Join(t.TempDir(), "bot.key")
-				c, err := kalshi.NewCredentials(spareKeyID, private)
-				require.NoError(t, err)
 				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
 				var stderr strings.Builder
 				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)

@@ -180,11 +180,12 @@ func readEnvFile(t *testing.T, path string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	form := regexp.MustCompile(`^KALSHI_BASE_URL=(\S+)\nKALSHI_API_KEY_ID=(\S+)\nKALSHI_PRIVATE_KEY='([^']+\n)'\n$`)
+	form := regexp.MustCompile(`^KALSHI_BASE_URL=(\S+)\nKALSHI_API_KEY_ID=(\S+)\nKALSHI_PRIVATE_KEY='([^']+\n)'\nKALSHITEST_URL=(\S+)\n$`)
 	values := form.FindStringSubmatch(string(text))
 	require.NotNil(t, values, "it has another form")
 	return map[string]string{
 		"KALSHI_BASE_URL": values[1], "KALSHI_API_KEY_ID": values[2], "KALSHI_PRIVATE_KEY": values[3],
+		"KALSHITEST_URL": values[4],
 	}
 }
 

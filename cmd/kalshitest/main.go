@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
@@ -23,20 +21,11 @@ import (
 // Exit statuses, besides that of the command.
 const (
 	statusNotStarted    = 2   // a flag, an address, a fault or a file is not usable
+	statusFaultsWait    = 3   // the command succeeded, but a fault has not happened
 	statusNotExecutable = 126 // as shells have it
 	statusNotFound      = 127
 	statusSignal        = 128 // plus the number of the signal that ended the command
 )
-
-// settings is what the command line says.
-type settings struct {
-	addr        string
-	envFile     string
-	clockOffset time.Duration
-	faults      []string // JSON
-	options     []kalshitest.Option
-	command     []string // nil: there is none
-}
 
 func main() {
 	signals := make(chan os.Signal, 8)
@@ -75,10 +64,11 @@ func run(args []string, signals <-chan os.Signal) (status int, err error) {
 		return statusNotStarted, err
 	}
 	defer server.Close()
+	env := append(server.Env(), "KALSHITEST_URL="+strings.TrimSuffix(server.URL, "/trade-api/v2")+"/kalshitest")
 
 	var envFile string
 	if cfg.envFile != "" || command == nil {
-		if envFile, err = writeEnvFile(cfg.envFile, server.Env()); err != nil {
+		if envFile, err = writeEnvFile(cfg.envFile, env); err != nil {
 			return statusNotStarted, err
 		}
 		defer os.Remove(envFile)
@@ -89,11 +79,14 @@ func run(args []string, signals <-chan os.Signal) (status int, err error) {
 		<-signals
 	} else {
 		fmt.Fprintf(os.Stderr, "kalshitest: the stand-in exchange is at %s for %s\n", server.URL, cfg.command[0])
-		command.Env = commandEnv(os.Environ(), server.Env())
+		command.Env = commandEnv(os.Environ(), env)
 		status, err = runCommand(command, signals)
 	}
-	if n := server.PendingFaults(); n > 0 {
-		fmt.Fprintf(os.Stderr, "kalshitest: the faults still wait for requests that did not come: %d\n", n)
+	for _, line := range waiting(server) {
+		fmt.Fprintln(os.Stderr, "kalshitest:", line)
+		if command != nil && status == 0 {
+			status = statusFaultsWait
+		}
 	}
 	return status, err
 }
@@ -101,80 +94,54 @@ func run(args []string, signals <-chan os.Signal) (status int, err error) {
 // banner says what to do next. Its arguments are the URL and the file.
 const banner = `A stand-in for the Kalshi exchange is at %s
 To point a bot at it, run this in the bot's terminal, which sets KALSHI_BASE_URL,
-KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY:
+KALSHI_API_KEY_ID, KALSHI_PRIVATE_KEY and KALSHITEST_URL:
     set -a; . %s; set +a
 Or let kalshitest set them and run the bot:
     kalshitest -- python3 bot.py
 Requests are logged here. Ctrl-C stops the stand-in and removes the file.
-To read about faults, clocks and other flags: kalshitest -h
+To read about responses, faults and control by HTTP: kalshitest -h
 `
 
-// parse reads the command line.
-func parse(args []string) (settings, error) {
-	cfg := settings{}
-	flags := newFlagSet(&cfg)
-	if err := flags.Parse(args); err != nil {
-		return settings{}, err
-	}
-	separated := len(args) > flags.NArg() && args[len(args)-flags.NArg()-1] == "--"
-	switch rest := flags.Args(); {
-	case len(rest) > 0 && !separated:
-		return settings{}, fmt.Errorf("unexpected argument %q: write -- before a command, as in kalshitest -- python3 bot.py", rest[0])
-	case len(rest) > 0:
-		cfg.command = rest
-	case separated:
-		return settings{}, errors.New("there is no command after --")
-	}
-	return cfg, nil
-}
-
-// newFlagSet returns the flags, which fill in cfg.
-func newFlagSet(cfg *settings) *flag.FlagSet {
-	flags := flag.NewFlagSet("kalshitest", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // run prints the error, and help is written by hand
-	flags.StringVar(&cfg.addr, "addr", "127.0.0.1:0", "")
-	flags.StringVar(&cfg.envFile, "env", "", "")
-	flags.Func("clock-offset", "", func(text string) (err error) {
-		if cfg.clockOffset, err = time.ParseDuration(text); err != nil {
-			return errors.New("write a duration with its unit, such as 30s or -1m30s")
-		}
-		return nil
-	})
-	flags.Func("fault", "", func(text string) error {
-		cfg.faults = append(cfg.faults, text)
-		return nil
-	})
-	for name, option := range map[string]func() kalshitest.Option{
-		"rsa":   kalshitest.WithRSA,
-		"basic": kalshitest.WithBasicUsageLevel,
-		"fcm":   kalshitest.WithFCMMember,
-	} {
-		flags.BoolFunc(name, "", func(string) error {
-			cfg.options = append(cfg.options, option())
-			return nil
-		})
-	}
-	return flags
-}
-
-// start starts the server with its clock and faults.
+// start starts the server with its clock, responses and faults, and its control.
 func start(cfg settings) (*kalshitest.Server, error) {
 	listener, err := listen(cfg.addr)
 	if err != nil {
 		return nil, err
 	}
-	logger := log.New(os.Stderr, "kalshitest: ", log.Ltime|log.Lmsgprefix)
-	hook := func(r kalshitest.Request) { logger.Print(logLine(r)) }
-	server := kalshitest.NewServer(append(cfg.options,
-		kalshitest.WithListener(listener), kalshitest.WithRequestHook(hook))...)
+	server := kalshitest.NewServer(options(cfg, listener)...)
 	server.SetClockOffset(cfg.clockOffset)
+	for _, r := range cfg.responses {
+		if err := respond(server, r); err != nil {
+			server.Close()
+			return nil, fmt.Errorf("response to %s %s: %w", r.Method, r.Path, err)
+		}
+	}
 	for _, text := range cfg.faults {
 		if err := inject(server, text); err != nil {
 			server.Close()
 			return nil, fmt.Errorf("-fault %s: %w", text, err)
 		}
 	}
+	controls := &control{server, server.Keys()[0], cfg.clockOffset, cfg.responses}
+	server.HandleControl(controls.handler())
 	return server, nil
+}
+
+// options returns the options of the server.
+func options(cfg settings, listener net.Listener) []kalshitest.Option {
+	logger := log.New(os.Stderr, "kalshitest: ", log.Ltime|log.Lmsgprefix)
+	hook := func(r kalshitest.Request) { logger.Print(logLine(r)) }
+	all := []kalshitest.Option{kalshitest.WithListener(listener), kalshitest.WithRequestHook(hook)}
+	if cfg.rsa {
+		all = append(all, kalshitest.WithRSA())
+	}
+	if cfg.basic {
+		all = append(all, kalshitest.WithBasicUsageLevel())
+	}
+	if cfg.fcm {
+		all = append(all, kalshitest.WithFCMMember())
+	}
+	return all
 }
 
 // listen listens on a loopback address. The exchange that it stands in for has
@@ -204,6 +171,9 @@ func logLine(r kalshitest.Request) string {
 		response += ", but it was processed"
 	case !r.Processed && success:
 		response += ", but it was not processed"
+	}
+	if r.Diagnosis != "" {
+		response += " (" + r.Diagnosis + ")"
 	}
 	return fmt.Sprintf("%s %s: %s", r.Method, r.Path, response)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"go/parser"
 	"go/token"
@@ -9,8 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,14 +60,22 @@ func TestCommandLine_mistakes(t *testing.T) {
 		{"folder of the file missing", []string{"-env", filepath.Join(t.TempDir(), "missing", "x")}, "-env: open "},
 		{"fault that is no JSON", []string{"-fault", "503"}, `write one JSON object such as {"Path":"/api_keys","Status":503}`},
 		{"fault cut off", []string{"-fault", `{"Drop":true`}, `-fault {"Drop":true: unexpected EOF: write one JSON object`},
-		{"two faults in one", []string{"-fault", `{"Drop":true}{}`}, "write one -fault for each fault"},
+		{"two faults in one", []string{"-fault", `{"Drop":true}{}`}, "more follows after the JSON: write one at a time"},
 		{"unknown field", []string{"-fault", `{"Droop":true}`}, `unknown field "Droop": the fields are Method, Path, KeyID,`},
 		{"Answer", []string{"-fault", `{"Answer":null}`}, `unknown field "Answer"`},
 		{"field of another type", []string{"-fault", `{"Status":"503"}`}, "Status must be a whole number, not a JSON string"},
 		{"delay as a number", []string{"-fault", `{"Delay":300}`}, "Delay must be a string, not a JSON number"},
 		{"delay without a unit", []string{"-fault", `{"Delay":"300"}`}, `the Delay "300" is no duration: write one such as "300ms"`},
 		{"fault that matches no request", []string{"-fault", `{"Drop":true}`, "-fault", `{"Method":"post"}`},
-			`kalshitest: -fault {"Method":"post"}: method "post" matches no request: write it in capitals, such as "POST"`},
+			`kalshitest: -fault {"Method":"post"}: method "post" matches no request: write GET, HEAD,`},
+		{"fault with a method that is none", []string{"-fault", `{"Method":"DELTE"}`}, `method "DELTE" matches no request`},
+		{"fault with a negative delay", []string{"-fault", `{"Delay":"-1s"}`}, "the delay -1s is negative"},
+		{"boolean flag that is none", []string{"-rsa=maybe"}, `invalid boolean value "maybe" for -rsa`},
+		{"response without a status", []string{"-respond", "GET /a"}, `write method, path, status and body, such as 'GET /portfolio/balance 200`},
+		{"response with a method that is none", []string{"-respond", "DELTE /a 200"}, `response to DELTE /a: pattern "DELTE /trade-api/v2/a" matches no request: write one of GET,`},
+		{"response with a bad status", []string{"-respond", "GET /a 20"}, "response to GET /a: status 20 cannot be sent"},
+		{"response with a body for 204", []string{"-respond", "GET /a 204 x"}, "response to GET /a: status 204 has no body"},
+		{"responses in a missing file", []string{"-responses", "missing.json"}, `-responses: open missing.json`},
 		{"fault that contradicts itself", []string{"-fault", `{"Drop":true,"Status":503}`}, `kalshitest: -fault {"Drop":true,"Status":503}: a dropped connection`},
 	}
 	for _, tt := range tests {
@@ -103,101 +109,6 @@ func TestAddr(t *testing.T) {
 	}
 }
 
-// A caller's environment must not leak into the command's client.
-func TestCommand_environment(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "environment")
-	args, env := asCommand("env " + file)
-	env = append(env, "KALSHI_BASE_URL=https://caller", "KALSHI_API_KEY_ID=caller", "KALSHI_PRIVATE_KEY=caller",
-		"KALSHI_PRIVATE_KEY_PATH=/caller", "KALSHI_MARKET=kept", "OTHER=kept, too")
-	status, stdout, stderr := execute(t, "", env, args...)
-	require.Equal(t, 0, status, stderr)
-	assert.Empty(t, stdout)
-
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var list []string
-	require.NoError(t, json.Unmarshal(text, &list))
-	got := map[string]string{}
-	for _, variable := range list {
-		name, value, _ := strings.Cut(variable, "=")
-		assert.NotContains(t, got, name, "each variable is there once")
-		got[name] = value
-	}
-	assert.Contains(t, stderr, got["KALSHI_BASE_URL"], "the banner names the URL")
-	assert.Regexp(t, `^http://127\.0\.0\.1:\d+/trade-api/v2$`, got["KALSHI_BASE_URL"])
-	assert.Len(t, got["KALSHI_API_KEY_ID"], 36)
-	_, err = kalshi.ParsePrivateKey([]byte(got["KALSHI_PRIVATE_KEY"]))
-	require.NoError(t, err)
-	assert.NotContains(t, got, "KALSHI_PRIVATE_KEY_PATH")
-	assert.Equal(t, "kept", got["KALSHI_MARKET"])
-	assert.Equal(t, "kept, too", got["OTHER"])
-}
-
-func TestCommand(t *testing.T) {
-	t.Parallel()
-	t.Run("its input and output are the caller's", func(t *testing.T) {
-		t.Parallel()
-		args, env := asCommand("cat")
-		status, stdout, stderr := execute(t, "from the caller", env, args...)
-		assert.Equal(t, 0, status)
-		assert.Equal(t, "from the caller", stdout)
-		assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
-	})
-	t.Run("its exit status is the program's", func(t *testing.T) {
-		t.Parallel()
-		args, env := asCommand("exit 9")
-		status, _, _ := execute(t, "", env, args...)
-		assert.Equal(t, 9, status)
-	})
-	t.Run("a client finds the stand-in", func(t *testing.T) {
-		t.Parallel()
-		args, env := asCommand("list", "-rsa")
-		_, stdout, stderr := execute(t, "", env, args...)
-		assert.Equal(t, "error: <nil>\n", stdout)
-		assert.Regexp(t, `(?m)^\d\d:\d\d:\d\d kalshitest: GET /trade-api/v2/api_keys: 200 OK$`, stderr)
-	})
-	t.Run("a client meets a fault", func(t *testing.T) {
-		t.Parallel()
-		args, env := asCommand("list",
-			"-fault", `{"method":"GET","path":"/api_keys","process":true,"status":429,"body":"{}","delay":"1ms","header":{"retry-after":["7"]}}`,
-			"-fault", `{"Method":"DELETE","Drop":true,"Times":2}`)
-		_, stdout, stderr := execute(t, "", env, args...)
-		assert.Contains(t, stdout, "429 Too Many Requests")
-		assert.Contains(t, stderr, "GET /trade-api/v2/api_keys: 429 Too Many Requests, but it was processed\n")
-		assert.Contains(t, stderr, "kalshitest: the faults still wait for requests that did not come: 2\n")
-	})
-	t.Run("a command that is not found", func(t *testing.T) {
-		t.Parallel()
-		for _, name := range []string{"no-such-command-anywhere", "./no-such-command"} {
-			status, stdout, stderr := execute(t, "", nil, "--", name)
-			assert.Equal(t, 127, status)
-			assert.Empty(t, stdout)
-			assert.Contains(t, stderr, name)
-		}
-	})
-	t.Run("a file that is no program", func(t *testing.T) {
-		t.Parallel()
-		if runtime.GOOS == "windows" {
-			t.Skip("Windows goes by the file's name")
-		}
-		status, _, _ := execute(t, "", nil, "--", "./main.go")
-		assert.Equal(t, 126, status)
-	})
-	t.Run("with a file for others", func(t *testing.T) {
-		t.Parallel()
-		file := filepath.Join(t.TempDir(), "env")
-		args, env := asCommand("wait", "-env", file)
-		p := launch(t, env, args...)
-		require.Equal(t, "ready", p.line(t))
-		_, err := newClient(t, readEnvFile(t, file)).GetAPIKeys(t.Context())
-		require.NoError(t, err)
-		require.NoError(t, p.stdin.Close())
-		assert.Equal(t, 7, p.wait(t))
-		assert.NoFileExists(t, file)
-	})
-}
-
 func TestEnvFile_exists(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -223,7 +134,7 @@ func TestEnvFile_exists(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	p := launch(t, nil, "-rsa", "-basic", "-fcm", "-clock-offset", "-1h", "-env", filepath.Join(t.TempDir(), "env"))
+	p := launch(t, nil, "-rsa=true", "-basic", "-fcm=false", "-fcm", "-clock-offset", "-1h", "-env", filepath.Join(t.TempDir(), "env"))
 	url, file := p.banner(t)
 
 	_, header := get(t, url+"/api_keys")
@@ -243,23 +154,30 @@ func TestOptions(t *testing.T) {
 	assert.NotEmpty(t, key.Warning)
 }
 
-// The JSON has every field of a fault, so that no new one is forgotten.
-func TestFaultJSON_fields(t *testing.T) {
+func TestOptions_false(t *testing.T) {
 	t.Parallel()
-	names := func(of reflect.Type) (names []string) {
-		for _, field := range reflect.VisibleFields(of) {
-			if field.Name != "Answer" {
-				names = append(names, field.Name)
-			}
-		}
-		return names
+	cfg, err := parse([]string{"-rsa", "-basic", "-rsa=false", "-basic=0", "-fcm=F"})
+	require.NoError(t, err)
+	assert.Equal(t, settings{addr: "127.0.0.1:0"}, cfg)
+	assert.Len(t, options(cfg, nil), 2, "the listener and the hook")
+	s := startStandIn(t, cfg)
+	assert.Equal(t, "ed25519", s.Keys()[0].Type)
+}
+
+// The JSON has every field, so that no new one is forgotten.
+func TestJSON_fields(t *testing.T) {
+	t.Parallel()
+	without := func(names []string, name string) []string {
+		return slices.DeleteFunc(names, func(n string) bool { return n == name })
 	}
-	want := names(reflect.TypeFor[kalshitest.Fault]())
-	assert.ElementsMatch(t, want, names(reflect.TypeFor[faultJSON]()))
+	want := without(fieldNames(&kalshitest.Fault{}), "Answer")
+	assert.Equal(t, want, fieldNames(&faultJSON{}))
 	for _, name := range want {
-		assert.Contains(t, faultFields, name)
 		assert.Contains(t, help, name)
 	}
+	assert.Equal(t, fieldNames(&kalshitest.Request{}), fieldNames(&requestJSON{}))
+	assert.Equal(t, fieldNames(&kalshitest.Key{}), fieldNames(&keyJSON{}))
+	assert.ElementsMatch(t, append(fieldNames(&kalshitest.Response{}), "Method", "Path"), fieldNames(&responseJSON{}))
 }
 
 func TestParseFault(t *testing.T) {
@@ -293,6 +211,8 @@ func TestLogLine(t *testing.T) {
 		r := kalshitest.Request{Method: "GET", Path: "/p", RawQuery: "secret", Status: tt.status, Processed: tt.processed}
 		assert.Equal(t, tt.want, logLine(r))
 	}
+	r := kalshitest.Request{Method: "GET", Path: "/p", Status: 401, Diagnosis: "why"}
+	assert.Equal(t, "GET /p: 401 Unauthorized (why)", logLine(r))
 }
 
 // The program stays as light as the package: it imports the standard library and

@@ -196,7 +196,7 @@ func TestDoctor_Broken(t *testing.T) {
 		}, "! key        it has the line ends of Windows", "in a file", 0},
 		{"a PEM that is cut off", func(e *exchange) {
 			e.write("KALSHI_API_KEY_ID=" + e.bot.ID + "\n" + e.bot.PrivateKey[:60])
-		}, "✗ key        KALSHI_PRIVATE_KEY_PATH", "copy the whole PEM again", 1},
+		}, "✗ key        KALSHI_PRIVATE_KEY_PATH", "copy the whole PEM text", 1},
 		{"a public key", func(e *exchange) { e.write(e.bot.PublicKey) },
 			"✗ key        KALSHI_PRIVATE_KEY_PATH", "use the private key", 1},
 		{"a PEM in the place of its path", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY_PATH"] = e.bot.PrivateKey },
@@ -204,7 +204,7 @@ func TestDoctor_Broken(t *testing.T) {
 		{"a path in the place of the PEM", func(e *exchange) {
 			e.vars["KALSHI_API_KEY_ID"], e.vars["KALSHI_PRIVATE_KEY"] = e.bot.ID, e.file
 			delete(e.vars, "KALSHI_PRIVATE_KEY_PATH")
-		}, "✗ key        KALSHI_PRIVATE_KEY has no BEGIN", "not the name of its file", 1},
+		}, "✗ key        KALSHI_PRIVATE_KEY is the name of a file", "use the text in it", 1},
 		{"a path and a PEM", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY"] = e.bot.PrivateKey },
 			"✗ key        KALSHI_PRIVATE_KEY and KALSHI_PRIVATE_KEY_PATH are both set", "unset one", 1},
 		{"no file", func(e *exchange) { e.vars["KALSHI_PRIVATE_KEY_PATH"] = e.file + ".bak" },
@@ -214,7 +214,7 @@ func TestDoctor_Broken(t *testing.T) {
 		{"an ID in brackets", func(e *exchange) {
 			e.write(e.bot.PrivateKey)
 			e.vars["KALSHI_API_KEY_ID"] = "<" + e.bot.ID + ">"
-		}, "✗ key        KALSHI_API_KEY_ID has ", "copy it again", 1},
+		}, "✗ key        KALSHI_API_KEY_ID has ", "give the ID alone", 1},
 		{"an ID that is cut off", func(e *exchange) {
 			e.write(e.bot.PrivateKey)
 			e.vars["KALSHI_API_KEY_ID"] = e.bot.ID[:35]

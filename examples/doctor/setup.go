@@ -44,7 +44,11 @@ func newDoctor(environments []environment, transport http.RoundTripper) *doctor 
 	hc := &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: noRedirect}
 	// The option wins over KALSHI_BASE_URL, so an error is about the key.
 	client, err := kalshi.NewClientFromEnv(kalshi.WithBaseURL(kalshi.DemoBaseURL))
-	return &doctor{environments: environments, httpClient: hc, signer: client.Signer(), keyErr: err, here: -1}
+	d := &doctor{environments: environments, httpClient: hc, keyErr: err, here: -1}
+	if err == nil {
+		d.signer = client.Signer()
+	}
+	return d
 }
 
 // examine runs all checks.

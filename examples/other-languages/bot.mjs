@@ -1,24 +1,27 @@
-// List, generate, use and delete an API key of Kalshi with the official
-// TypeScript SDK. The credentials are in KALSHI_BASE_URL, KALSHI_API_KEY_ID and
-// KALSHI_PRIVATE_KEY:
+// Get the balance, and list, generate, use and delete an API key of Kalshi with the
+// official TypeScript SDK. The credentials are in KALSHI_BASE_URL,
+// KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY:
 //
 //     npm ci
-//     kalshitest -rsa -- node bot.mjs
+//     kalshitest -respond 'GET /portfolio/balance 200 {"balance":123456}' -- node bot.mjs
+//
+// Its tests are in bot.test.mjs.
 import assert from "node:assert/strict";
 import crypto from "node:crypto";
+import { fileURLToPath } from "node:url";
 import axios from "axios";
-import { ApiKeyScope, ApiKeysApi, Configuration } from "kalshi-typescript";
+import { ApiKeyScope, ApiKeysApi, Configuration, PortfolioApi } from "kalshi-typescript";
 
 const basePath = process.env.KALSHI_BASE_URL;
 
-// api returns the SDK's API Keys endpoints for one key. The SDK signs through an
-// interceptor that it adds to axios, so each key needs an axios of its own: on a
-// shared one the first key would sign for all.
-function api(keyId, privateKeyPem) {
+// api returns a part of the SDK's endpoints, such as ApiKeysApi, for one key. The
+// SDK signs through an interceptor that it adds to axios, so each key needs an axios
+// of its own: on a shared one the first key would sign for all.
+export function api(Api, keyId = process.env.KALSHI_API_KEY_ID, privateKeyPem = process.env.KALSHI_PRIVATE_KEY) {
   const http = axios.create({ timeout: 10_000 });
   const key = crypto.createPrivateKey(privateKeyPem);
   if (key.asymmetricKeyType === "rsa") {
-    return new ApiKeysApi(new Configuration({ basePath, apiKey: keyId, privateKeyPem }), undefined, http);
+    return new Api(new Configuration({ basePath, apiKey: keyId, privateKeyPem }), undefined, http);
   }
   // This version of the SDK signs with RSA only. Ed25519 takes a few lines.
   http.interceptors.request.use((config) => {
@@ -29,7 +32,7 @@ function api(keyId, privateKeyPem) {
     config.headers.set("KALSHI-ACCESS-SIGNATURE", crypto.sign(null, Buffer.from(text), key).toString("base64"));
     return config;
   });
-  return new ApiKeysApi(new Configuration({ basePath }), undefined, http);
+  return new Api(new Configuration({ basePath }), undefined, http);
 }
 
 async function ids(keys) {
@@ -37,8 +40,15 @@ async function ids(keys) {
   return response.data.api_keys.map((key) => key.api_key_id).sort();
 }
 
-async function main() {
-  const client = api(process.env.KALSHI_API_KEY_ID, process.env.KALSHI_PRIVATE_KEY);
+// balance returns the balance in cents.
+export async function balance() {
+  const response = await api(PortfolioApi).getBalance();
+  return response.data.balance;
+}
+
+export async function main() {
+  console.log("balance:", await balance(), "cents");
+  const client = api(ApiKeysApi);
 
   const before = await ids(client);
   console.log("keys:", before.length);
@@ -50,7 +60,7 @@ async function main() {
   try {
     console.log("generated:", made.api_key_id);
     // The private key is shown this once: a bot saves it here.
-    const reader = api(made.api_key_id, made.private_key);
+    const reader = api(ApiKeysApi, made.api_key_id, made.private_key);
     assert.deepEqual(await ids(reader), [...before, made.api_key_id].sort());
     console.log("signed with the new key");
   } finally {
@@ -60,8 +70,10 @@ async function main() {
   assert.deepEqual(await ids(client), before);
 }
 
-main().catch((error) => {
-  // Not the whole error: axios puts the request's headers into it.
-  console.error(error.response?.data ?? error.message);
-  process.exitCode = 1;
-});
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error) => {
+    // Not the whole error: axios puts the request's headers into it.
+    console.error(error.response?.data ?? error.message);
+    process.exitCode = 1;
+  });
+}

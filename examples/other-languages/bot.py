@@ -1,9 +1,11 @@
-"""List, generate, use and delete an API key of Kalshi, in Python.
+"""Get the balance, and list, generate, use and delete an API key of Kalshi, in Python.
 
 It needs the cryptography package, and otherwise the standard library. The
 credentials are in KALSHI_BASE_URL, KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY:
 
-    kalshitest -- python3 bot.py
+    kalshitest -respond 'GET /portfolio/balance 200 {"balance":123456}' -- python3 bot.py
+
+Its tests are in test_bot.py.
 """
 
 import base64
@@ -52,9 +54,18 @@ class Client:
         return json.loads(text) if text else None
 
 
+def client_from_env() -> Client:
+    return Client(os.environ["KALSHI_BASE_URL"], os.environ["KALSHI_API_KEY_ID"], os.environ["KALSHI_PRIVATE_KEY"])
+
+
+def balance(client: Client) -> int:
+    """The balance in cents."""
+    return client.call("GET", "/portfolio/balance")["balance"]
+
+
 def main() -> None:
-    base_url = os.environ["KALSHI_BASE_URL"]
-    client = Client(base_url, os.environ["KALSHI_API_KEY_ID"], os.environ["KALSHI_PRIVATE_KEY"])
+    client = client_from_env()
+    print("balance:", balance(client), "cents")
 
     before = {key["api_key_id"] for key in client.call("GET", "/api_keys")["api_keys"]}
     print("keys:", len(before))
@@ -66,7 +77,7 @@ def main() -> None:
         try:
             print("generated:", key_type, made["api_key_id"])
             # The private key is shown this once: a bot saves it here.
-            reader = Client(base_url, made["api_key_id"], made["private_key"])
+            reader = Client(client.base_url, made["api_key_id"], made["private_key"])
             listed = {key["api_key_id"] for key in reader.call("GET", "/api_keys")["api_keys"]}
             if listed != before | {made["api_key_id"]}:
                 sys.exit(f"the new key lists {listed}")

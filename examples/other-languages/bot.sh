@@ -1,9 +1,9 @@
 #!/bin/sh
-# List, generate, use and delete an API key of Kalshi with curl and openssl (3.0
-# or newer, for Ed25519). The credentials are in KALSHI_BASE_URL,
+# Get the balance, and list, generate, use and delete an API key of Kalshi with curl
+# and openssl (3.0 or newer, for Ed25519). The credentials are in KALSHI_BASE_URL,
 # KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY:
 #
-#     kalshitest -- sh bot.sh
+#     kalshitest -respond 'GET /portfolio/balance 200 {"balance":123456}' -- sh bot.sh
 set -eu
 
 umask 077 # the files below hold private keys
@@ -46,6 +46,7 @@ field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
 
 printf '%s\n' "$KALSHI_PRIVATE_KEY" >"$dir/first.pem"
 key_id=$KALSHI_API_KEY_ID key=$dir/first.pem
+echo "balance: $(call GET /portfolio/balance)"
 before=$(call GET /api_keys)
 echo "keys: $before"
 

@@ -1,23 +1,30 @@
 #!/usr/bin/env bash
-# Runs each client against the stand-in: with a first key of each type, and with a
-# fault, at which it must fail. It prints why it skips one.
+# Runs each client and the test suites against the stand-in: with a first key of each
+# type, and with a fault, at which a client must fail. It prints why it skips one.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 go build -o "$dir/kalshitest" ../../cmd/kalshitest
+balance='GET /portfolio/balance 200 {"balance":123456}'
 
 run() { # command
+	for type in "" -rsa; do
+		echo "-- kalshitest $type -respond '$balance' -- $*"
+		"$dir/kalshitest" $type -respond "$balance" -- "$@"
+	done
+	echo "-- the same with a fault"
+	if "$dir/kalshitest" -respond "$balance" -fault '{"Path":"/api_keys/*","Status":503,"Times":-1}' -- "$@" >/dev/null 2>&1; then
+		echo "$* did not notice the fault"
+		exit 1
+	fi
+}
+suite() { # command
 	for type in "" -rsa; do
 		echo "-- kalshitest $type -- $*"
 		"$dir/kalshitest" $type -- "$@"
 	done
-	echo "-- the same with a fault"
-	if "$dir/kalshitest" -fault '{"Path":"/api_keys/*","Status":503,"Times":-1}' -- "$@" >/dev/null 2>&1; then
-		echo "$* did not notice the fault"
-		exit 1
-	fi
 }
 skip() { echo "-- skipped $1: $2"; }
 
@@ -27,6 +34,7 @@ elif ! python3 -c 'import cryptography' 2>/dev/null; then
 	skip bot.py "python3 has no package cryptography"
 else
 	run python3 bot.py
+	suite python3 -m unittest -b test_bot
 fi
 
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
@@ -34,6 +42,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 else
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	run node bot.mjs
+	suite node --test bot.test.mjs
 fi
 
 if ! command -v curl >/dev/null; then

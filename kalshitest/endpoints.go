@@ -10,12 +10,14 @@ import (
 	"slices"
 )
 
-// registerEndpoints adds the API Keys endpoints to the mux.
-func (s *Server) registerEndpoints() {
-	s.mux.Handle("GET "+basePath+"/api_keys", authorize("read", s.listKeys))
-	s.mux.Handle("POST "+basePath+"/api_keys", authorize("write", s.createKey))
-	s.mux.Handle("POST "+basePath+"/api_keys/generate", authorize("write", s.generateKey))
-	s.mux.Handle("DELETE "+basePath+"/api_keys/{id}", authorize("write", s.deleteKey))
+// endpoints returns the API Keys endpoints by their patterns.
+func (s *Server) endpoints() []handler {
+	return []handler{
+		{"GET " + basePath + "/api_keys", authorize("read", s.listKeys)},
+		{"POST " + basePath + "/api_keys", authorize("write", s.createKey)},
+		{"POST " + basePath + "/api_keys/generate", authorize("write", s.generateKey)},
+		{"DELETE " + basePath + "/api_keys/{id}", authorize("write", s.deleteKey)},
+	}
 }
 
 // authorize calls the endpoint if the caller's key is not restricted to a
@@ -140,7 +142,7 @@ func (s *Server) generateKey(r *http.Request) *response {
 // deleteKey is DELETE /api_keys/{id}. A key may delete itself, since nothing
 // documented forbids it.
 func (s *Server) deleteKey(r *http.Request) *response {
-	if !s.removeKey(r.PathValue("id")) {
+	if !s.DeleteKey(r.PathValue("id")) {
 		return notFound()
 	}
 	return &response{status: http.StatusNoContent}

@@ -1,0 +1,5 @@
+//go:build !linux && !windows
+
+package atomicfile
+
+func takeACL(newPath, oldPath string) error { return nil }
