@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"cmp"
 	"flag"
 	"go/ast"
 	"go/doc"
@@ -49,7 +48,7 @@ func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 // bodies, sorted.
 func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	t.Helper()
-	files, fset := parseDir(t, dir, 0)
+	files, fset := parseDir(t, dir)
 	var lines []string
 	for _, file := range files {
 		ast.FileExports(file)
@@ -75,7 +74,7 @@ func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	w.WriteString("package " + files[0].Name.Name + "\n\n" + strings.Join(lines, "\n") + "\n\n")
 }
 
-func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.FileSet) {
+func parseDir(t *testing.T, dir string) ([]*ast.File, *token.FileSet) {
 	t.Helper()
 	names, err := fs.Glob(os.DirFS(dir), "*.go")
 	require.NoError(t, err)
@@ -83,40 +82,12 @@ func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.F
 	var files []*ast.File
 	for _, name := range names {
 		if !strings.HasSuffix(name, "_test.go") {
-			file, err := parser.ParseFile(fset, dir+"/"+name, nil, mode)
+			file, err := parser.ParseFile(fset, dir+"/"+name, nil, 0)
 			require.NoError(t, err)
 			files = append(files, file)
 		}
 	}
 	return files, fset
-}
-
-// Every exported field says what it is, in its comment or in the one that it shares with
-// those above it. For other identifiers golangci-lint sees to that.
-func TestDocs_fieldsAreDocumented(t *testing.T) {
-	t.Parallel()
-	for _, dir := range packages {
-		files, _ := parseDir(t, dir, parser.ParseComments)
-		for _, file := range files {
-			for _, object := range file.Scope.Objects { //nolint:staticcheck // of one file, which needs no types
-				spec, _ := object.Decl.(*ast.TypeSpec)
-				if spec == nil || !spec.Name.IsExported() {
-					continue
-				}
-				structure, _ := spec.Type.(*ast.StructType)
-				if structure == nil {
-					continue
-				}
-				var text string
-				for _, field := range structure.Fields.List {
-					text = cmp.Or(field.Doc.Text()+field.Comment.Text(), text)
-					for _, name := range field.Names {
-						assert.True(t, !name.IsExported() || strings.Contains(text, name.Name), "%s.%s has no comment", spec.Name, name)
-					}
-				}
-			}
-		}
-	}
 }
 
 // Every function and method that a user calls has an Example. Those that only
@@ -133,7 +104,7 @@ func TestDocs_APIHasExamples(t *testing.T) {
 			examples[example.Name] = true
 			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
 		}
-		files, _ := parseDir(t, dir, 0)
+		files, _ := parseDir(t, dir)
 		for _, file := range files {
 			for _, decl := range file.Decls {
 				f, ok := decl.(*ast.FuncDecl)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,20 +41,17 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	resp, err := w.Transport.RoundTrip(req)
 	if err == nil {
 		w.open.Add(1)
-		resp.Body = &watchedBody{resp.Body, &w.open}
+		resp.Body = watchedBody{resp.Body, sync.OnceFunc(func() { w.open.Add(-1) })}
 	}
 	return resp, err
 }
 
 type watchedBody struct {
 	io.ReadCloser
-	open *atomic.Int64
+	closed func()
 }
 
-func (b *watchedBody) Close() error {
-	b.open.Add(-1)
-	return b.ReadCloser.Close()
-}
+func (b watchedBody) Close() error { b.closed(); return b.ReadCloser.Close() }
 
 // hostile starts an exchange that responds to everything with h, and a client
 // without retries.

@@ -54,13 +54,10 @@ func newAdminRun(t testing.TB, bot kalshitest.Key) *rotationRun {
 	run := &rotationRun{exchange: inMemory(t)}
 	run.send = run.transport.RoundTrip
 	bot.ID, bot.Name = oldKeyID, "bot"
-	var err error
-	run.key, err = kalshi.ParsePrivateKey([]byte(run.AddKey(bot).PrivateKey))
-	require.NoError(t, err)
-	run.signer, err = kalshi.NewSigner(oldKeyID, run.key)
-	require.NoError(t, err)
+	old := run.AddKey(bot)
+	run.key, run.signer = parsed(t, old).PrivateKey(), newSigner(t, oldKeyID, old.PrivateKey)
 	run.client = run.clientOf(t, newSigner(t, run.KeyID, run.PrivateKey))
-	run.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	run.handleBot()
 	return run
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,32 +169,6 @@ func TestRotation_oneAtATime(t *testing.T) {
 		require.NoError(t, <-third)
 		assert.NotEqual(t, x.KeyID, got.OldKeyID, "the second one rotates the first one's key")
 		assert.Equal(t, []string{spareKeyID, adminKey.ID, got.NewKeyID}, x.keyIDs())
-	})
-}
-
-// A Save that calls runtime.Goexit, as t.FailNow does, does not block later
-// rotations.
-func TestRotation_goexitInSave(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		client := x.client(t)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error {
-				runtime.Goexit()
-				return nil
-			})
-			_, _ = client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: save})
-		}()
-		<-ended
-		assert.Equal(t, x.KeyID, client.Signer().KeyID())
-		left := x.keyIDs()
-		assert.Len(t, left, 3, "what Save may have stored is left alone")
-
-		_, err := rotate(t.Context(), client)
-		require.NoError(t, err)
-		assert.Subset(t, x.keyIDs(), left[1:])
 	})
 }
 

@@ -185,34 +185,90 @@ func holders(t testing.TB, s *secret) []holder {
 // callersKey reports whether the key is the caller's own, which nothing can hide everywhere.
 func (h holder) callersKey() bool { return strings.Contains(h.name, "RotateAPIKeyRequest") }
 
-// forEachHolder runs a test for every value that holds a key.
-func forEachHolder(t *testing.T, test func(t *testing.T, s *secret, h holder)) {
+// Nothing that prints, logs, encodes or compares a value that holds a key shows it.
+func TestSecrets(t *testing.T) {
 	t.Parallel()
 	for _, s := range secrets() {
 		for _, h := range holders(t, s) {
 			t.Run(s.name+"/"+h.name, func(t *testing.T) {
 				t.Parallel()
-				test(t, s, h)
+				h.print(t, s)
+				h.log(t, s)
+				h.encode(t, s)
+				h.compare(t, s)
 			})
 		}
 	}
 }
 
-// Every letter is tried as a verb, whether fmt knows it or not, with every
-// flag.
-func TestSecrets_format(t *testing.T) {
-	forEachHolder(t, func(t *testing.T, s *secret, h holder) {
-		for _, letter := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
-			if h.callersKey() && strings.ContainsRune("pwT", letter) {
-				continue // for these, fmt calls no methods and prints the bare fields
-			}
-			for _, flag := range []string{"", "+", "#", " ", "-", "0", "+#", "# ", "9", ".9", "9.2", "[1]"} {
-				format := "%" + flag + string(letter)
-				s.assertHides(t, fmt.Sprintf(format, h.value), format)
-			}
+// print tries every letter as a verb, whether fmt knows it or not, with every flag.
+func (h holder) print(t *testing.T, s *secret) {
+	for _, letter := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		if h.callersKey() && strings.ContainsRune("pwT", letter) {
+			continue // for these, fmt calls no methods and prints the bare fields
 		}
-	})
+		for _, flag := range []string{"", "+", "#", " ", "-", "0", "+#", "# ", "9", ".9", "9.2", "[1]"} {
+			format := "%" + flag + string(letter)
+			s.assertHides(t, fmt.Sprintf(format, h.value), format)
+		}
+	}
 }
+
+func (h holder) log(t *testing.T, s *secret) {
+	var out bytes.Buffer
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		logger := slog.New(handler)
+		logger.Info("value", "key", h.value)
+		logger.Info("group", slog.Group("group", slog.Any("key", h.value), slog.Any("pointer", &h.value)))
+		logger.Info("a value without its name", h.value)
+	}
+	require.Contains(t, out.String(), "group.key")
+	if strings.HasSuffix(h.name, "response") {
+		assert.Contains(t, out.String(), `"msg":"value","key":{"api_key_id":"id","key_type":"rsa"}`)
+	}
+	s.assertHides(t, out.String(), "a log")
+}
+
+// encode has encoders fail, and say what to do: a redacted copy would lose the key
+// for good.
+func (h holder) encode(t *testing.T, s *secret) {
+	for name, encode := range map[string]func(w io.Writer, value any) error{
+		"JSON": func(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) },
+		"XML":  func(w io.Writer, value any) error { return xml.NewEncoder(w).Encode(value) },
+		"gob":  func(w io.Writer, value any) error { return gob.NewEncoder(w).Encode(value) },
+	} {
+		var out bytes.Buffer
+		err := encode(&out, h.value)
+		s.assertHides(t, fmt.Sprint(out.String(), err), name)
+		if strings.Contains(h.encoders, name) {
+			assert.Regexp(t, "call (Reveal|Text) and store", err, name)
+		}
+	}
+}
+
+// compare has an assertion library print the value, which follows pointers, and
+// ignores methods and what is exported.
+func (h holder) compare(t *testing.T, s *secret) {
+	if h.callersKey() {
+		return
+	}
+	var fake fakeT
+	nothing := reflect.New(reflect.TypeOf(h.value)).Elem().Interface() // of the same type
+	assert.Equal(&fake, h.value, nothing)
+	assert.EqualExportedValues(&fake, struct{ Value any }{h.value}, struct{ Value any }{1})
+	require.Contains(t, fake.text.String(), "Not equal")
+	s.assertHides(t, fake.text.String(), "an assertion")
+}
+
+// A fakeT records failures instead of failing the test.
+type fakeT struct {
+	testing.TB
+	text strings.Builder
+}
+
+func (f *fakeT) Helper()                           {}
+func (f *fakeT) Name() string                      { return "fake" }
+func (f *fakeT) Errorf(format string, args ...any) { fmt.Fprintf(&f.text, format, args...) }
 
 // What the types say instead, in print and in a log.
 func TestSecrets_text(t *testing.T) {
@@ -244,69 +300,6 @@ func TestSecrets_text(t *testing.T) {
 		}
 	}
 	assert.Equal(t, "[REDACTED]", key.String(), "which a panic prints")
-}
-
-func TestSecrets_log(t *testing.T) {
-	forEachHolder(t, func(t *testing.T, s *secret, h holder) {
-		var out bytes.Buffer
-		for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-			logger := slog.New(handler)
-			logger.Info("value", "key", h.value)
-			logger.Info("group", slog.Group("group", slog.Any("key", h.value), slog.Any("pointer", &h.value)))
-			logger.Info("a value without its name", h.value)
-		}
-		require.Contains(t, out.String(), "group.key")
-		if strings.HasSuffix(h.name, "response") {
-			assert.Contains(t, out.String(), `"msg":"value","key":{"api_key_id":"id","key_type":"rsa"}`)
-		}
-		s.assertHides(t, out.String(), "a log")
-	})
-}
-
-// A redacted copy would lose the key for good: encoders have to fail, and to
-// say what to do. Whatever they do, they show nothing.
-func TestSecrets_encode(t *testing.T) {
-	encoders := map[string]func(w io.Writer, value any) error{
-		"JSON": func(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) },
-		"XML":  func(w io.Writer, value any) error { return xml.NewEncoder(w).Encode(value) },
-		"gob":  func(w io.Writer, value any) error { return gob.NewEncoder(w).Encode(value) },
-	}
-	forEachHolder(t, func(t *testing.T, s *secret, h holder) {
-		for name, encode := range encoders {
-			var out bytes.Buffer
-			err := encode(&out, h.value)
-			s.assertHides(t, fmt.Sprint(out.String(), err), name)
-			if strings.Contains(h.encoders, name) {
-				assert.Regexp(t, "call (Reveal|Text) and store", err, name)
-			}
-		}
-	})
-}
-
-// A fakeT records failures instead of failing the test.
-type fakeT struct {
-	testing.TB
-	text strings.Builder
-}
-
-func (f *fakeT) Helper()                           {}
-func (f *fakeT) Name() string                      { return "fake" }
-func (f *fakeT) Errorf(format string, args ...any) { fmt.Fprintf(&f.text, format, args...) }
-
-// An assertion library follows pointers, and ignores methods and what is
-// exported.
-func TestSecrets_assertionFailures(t *testing.T) {
-	forEachHolder(t, func(t *testing.T, s *secret, h holder) {
-		if h.callersKey() {
-			return
-		}
-		var fake fakeT
-		nothing := reflect.New(reflect.TypeOf(h.value)).Elem().Interface() // of the same type
-		assert.Equal(&fake, h.value, nothing)
-		assert.EqualExportedValues(&fake, struct{ Value any }{h.value}, struct{ Value any }{1})
-		require.Contains(t, fake.text.String(), "Not equal")
-		s.assertHides(t, fake.text.String(), "an assertion")
-	})
 }
 
 // The private half of a generated key, in responses that come out as errors.
