@@ -3,7 +3,6 @@ package test
 import (
 	"net/http"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -80,29 +79,6 @@ func TestClock_doesNotCountAsRetry(t *testing.T) {
 		x.SetClockOffset(time.Minute)
 		x.Inject(kalshitest.Fault{Status: 429}, kalshitest.Fault{}, kalshitest.Fault{Status: 429})
 		x.makesRequests(t, call, x.client(t, kalshi.WithMaxRetries(2)), 4)
-	})
-}
-
-// Callers in parallel all recover, those too whose refusal comes after another
-// one has taught the signer the offset.
-func TestClock_parallelCallers(t *testing.T) {
-	const callers = 50
-	forEachCall(t, func(t *testing.T, call call) {
-		x := inMemory(t)
-		client := x.client(t, kalshi.WithMaxRetries(0))
-		x.SetClockOffset(-time.Hour)
-		for i := range callers { // the first attempts are all under way before one is refused
-			x.delayed(time.Duration(1+i%7) * time.Second)
-		}
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
-				err := call.do(t.Context(), client)
-				assert.True(t, err == nil || isA[*kalshi.NotFoundError](err), "%v", err) // another one deleted the key
-			})
-		}
-		wg.Wait()
-		x.assertRequests(t, 2*callers)
 	})
 }
 

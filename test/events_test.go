@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,7 +50,9 @@ func (r *recorder) WithAttrs([]slog.Attr) slog.Handler               { return r 
 func (r *recorder) WithGroup(string) slog.Handler                    { return r }
 
 func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
-	assert.Equal(r.t, "the call's", ctx.Value(contextKey{}), "context of %s", record.Message)
+	if record.Message != "kalshi: environment" { // which has no call
+		assert.Equal(r.t, "the call's", ctx.Value(contextKey{}), "context of %s", record.Message)
+	}
 	line, names := strings.TrimPrefix(record.Message, "kalshi: "), record.Level.String()
 	record.Attrs(func(a slog.Attr) bool {
 		names += " " + a.Key
@@ -151,7 +154,8 @@ func TestEvents(t *testing.T) {
 		"nothing": {func(*testing.T, *eventRun) {}, nil},
 		"a retry": {func(_ *testing.T, run *eventRun) {
 			run.Inject(fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
-		}, []string{"retry attempt=1 wait=7s error"}},
+		},
+			[]string{"retry attempt=1 wait=7s error"}},
 		"a clock": {func(_ *testing.T, run *eventRun) { run.SetClockOffset(time.Minute) },
 			[]string{"clock corrected offset=1m0s previous=0s key_id=OLD", "retry attempt=1 wait=0s error"}},
 		"a clock that differs slightly from what was learned": {func(t *testing.T, run *eventRun) {
@@ -183,9 +187,7 @@ func TestEvents(t *testing.T) {
 			refuse(time.Second)
 			refuse(time.Minute)
 		}, slices.Repeat([]string{"key source key_id=OLD error"}, 3)},
-		"a rotation": {func(t *testing.T, run *eventRun) {
-			require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{}))
-		}, append(slices.Clip(saved), keyChanged, "rotation stage=delete old_key_id=OLD new_key_id=NEW")},
+		"a rotation": {func(t *testing.T, run *eventRun) { require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{})) }, append(slices.Clip(saved), keyChanged, "rotation stage=delete old_key_id=OLD new_key_id=NEW")},
 		"a rotation that keeps the old key": {func(t *testing.T, run *eventRun) {
 			require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{KeepOld: true}))
 		}, append(slices.Clip(saved), keyChanged)},
@@ -292,6 +294,21 @@ func TestEvents_blockingHandler(t *testing.T) {
 		blocked.Wait()
 		run.assertLines(t, run.names(), "key changed old_key_id=OLD new_key_id=NEW")
 	})
+}
+
+// An ID in the environment that the key file's overrides is logged, if it differs.
+func TestEvents_environment(t *testing.T) { // not in parallel: it sets the environment
+	path := filepath.Join(t.TempDir(), "bot.key")
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), credentials("file", newKey())))
+	t.Setenv("KALSHI_PRIVATE_KEY_PATH", path)
+	t.Setenv("KALSHI_PRIVATE_KEY", "")
+	for id, want := range map[string][]string{"": nil, "file": nil, "other": {"environment ignored=other key_id=file"}} {
+		t.Setenv("KALSHI_API_KEY_ID", id)
+		r := &recorder{t: t}
+		_, err := kalshi.NewClientFromEnv(r.option())
+		require.NoError(t, err)
+		r.assertLines(t, strings.NewReplacer(), want...)
+	}
 }
 
 // Whatever the service, a source or a store says, no event shows a key.

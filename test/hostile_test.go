@@ -149,7 +149,7 @@ func TestHostile_bodies(t *testing.T) {
 func TestHostile_wire(t *testing.T) {
 	const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	zipped := string(gzipMember(t, body))
+	zipped := string(gzipMember(t, []byte(body)))
 	withLength := func(length int, body string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, body)
 	}

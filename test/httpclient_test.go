@@ -187,15 +187,6 @@ func TestNotSentError(t *testing.T) {
 	}
 }
 
-// A transport that reports to no trace promises nothing.
-func TestNotSentError_noTrace(t *testing.T) {
-	t.Parallel()
-	silent := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
-	client, err := kalshi.NewClient(newSigner(t, "id", pemText(newKey())), kalshi.WithHTTPClient(&http.Client{Transport: silent}))
-	require.NoError(t, err)
-	assert.False(t, isA[*kalshi.NotSentError](placeOrder(client.HTTPClient(), client.BaseURL())))
-}
-
 // Timeout says of an error whether it was one, whatever that was reworded into.
 func TestHTTPClient_timeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -3,7 +3,7 @@ package test
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
+	"errors"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -22,31 +22,27 @@ import (
 func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
 	const limit = 32 << 20 // bytes
-	prefix, chunk := `{"api_keys":[`, strings.Repeat(`{"api_key_id":"x","name":"y","scopes":["read"]},`, 700)
-	zippedPrefix := gzipMember(t, prefix)
-	zippedChunk := gzipMember(t, strings.Repeat(chunk, 32)) // members may follow each other
+	prefix, chunk := []byte(`{"api_keys":[`), bytes.Repeat([]byte(`{"api_key_id":"x","name":"y","scopes":["read"]},`), 700)
+	zippedPrefix, zippedChunk := gzipMember(t, prefix), gzipMember(t, bytes.Repeat(chunk, 32)) // members may follow each other
 	for _, gzipped := range []bool{false, true} {
 		for _, status := range []int{200, 500} {
-			t.Run(fmt.Sprintf("gzip %t, %d", gzipped, status), func(t *testing.T) {
-				client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-					first, next := []byte(prefix), []byte(chunk)
-					if gzipped {
-						first, next = zippedPrefix, zippedChunk
-						w.Header().Set("Content-Encoding", "gzip")
-					}
-					w.WriteHeader(status)
-					_, err := w.Write(first)
-					for err == nil {
-						_, err = w.Write(next)
-					}
-				})
-				for _, call := range calls("bot") {
-					var err error
-					peak := peakHeap(func() { err = call.do(t.Context(), client) })
-					assertErrorText(t, err)
-					assert.Less(t, peak, int64(limit), "%s: bytes above idle", call.name)
+			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+				first, next := prefix, chunk
+				if gzipped {
+					first, next = zippedPrefix, zippedChunk
+					w.Header().Set("Content-Encoding", "gzip")
+				}
+				w.WriteHeader(status)
+				for _, err := w.Write(first); err == nil; {
+					_, err = w.Write(next)
 				}
 			})
+			for _, call := range calls("bot") {
+				var err error
+				peak := peakHeap(func() { err = call.do(t.Context(), client) })
+				assertErrorText(t, err)
+				assert.Less(t, peak, int64(limit), "gzip %t, %d, %s: bytes above idle", gzipped, status, call.name)
+			}
 		}
 	}
 }
@@ -106,12 +102,11 @@ func peakHeap(f func()) int64 {
 }
 
 // gzipMember compresses a text; members may follow each other.
-func gzipMember(t testing.TB, text string) []byte {
+func gzipMember(t testing.TB, text []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	zip := gzip.NewWriter(&buf)
-	_, err := zip.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, zip.Close())
+	_, err := zip.Write(text)
+	require.NoError(t, errors.Join(err, zip.Close()))
 	return buf.Bytes()
 }
