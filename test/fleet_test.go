@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -69,14 +70,12 @@ type workerReport struct {
 func startWorker(t testing.TB, path, baseURL string) *worker {
 	t.Helper()
 	cmd := childCommand(t, "follow")
-	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL)
-	cmd.Env = append(cmd.Env, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
+	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	require.NoError(t, errors.Join(err, cmd.Start()))
 	w := &worker{cmd, stdin, bufio.NewReader(stdout)}
 	line, err := w.stdout.ReadString('\n')
 	require.NoError(t, err)
@@ -87,9 +86,7 @@ func startWorker(t testing.TB, path, baseURL string) *worker {
 // stop has the worker make a last call, and returns its report.
 func (w *worker) stop(t testing.TB) (report workerReport) {
 	t.Helper()
-	require.NoError(t, w.stdin.Close())
-	require.NoError(t, json.NewDecoder(w.stdout).Decode(&report))
-	require.NoError(t, w.cmd.Wait())
+	require.NoError(t, errors.Join(w.stdin.Close(), json.NewDecoder(w.stdout).Decode(&report), w.cmd.Wait()))
 	return report
 }
 

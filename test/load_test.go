@@ -69,20 +69,16 @@ func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) 
 	return kind
 }
 
-// created takes in the result of a call that makes a key.
+// created and deleted take in the result of a call that makes a key, or deletes one
+// that exists.
 func (l *ledger) created(t testing.TB, name string, err error) {
 	t.Helper()
-	kind := l.result(t, err, "Unknown", "NotFound")
-	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[kind])
+	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[l.result(t, err, "Unknown", "NotFound")])
 }
 
-// deleted takes in the result of a call that deletes a key which exists.
 func (l *ledger) deleted(t testing.TB, name string, err error) {
 	t.Helper()
-	l.note(name, perhaps)
-	if l.result(t, err, otherKinds...) == "ok" {
-		l.note(name, gone)
-	}
+	l.note(name, map[bool]belief{true: gone, false: perhaps}[l.result(t, err, otherKinds...) == "ok"])
 }
 
 // check compares the ledger with the keys that exist when all is over: no call
@@ -183,15 +179,14 @@ type bot struct {
 
 func (b *bot) step(t testing.TB, round int) {
 	ctx, name := context.Background(), fmt.Sprintf("%s, round %d", b.name, round)
+	list, create, generate := calls(name)[0], calls(name)[1], kalshi.GenerateAPIKeyRequest{Name: name, KeyType: kalshi.KeyTypeEd25519}
 	switch round % 4 {
 	case 0:
-		_, err := b.client.GetAPIKeys(ctx)
-		b.told.result(t, err, otherKinds...)
+		b.told.result(t, list.do(ctx, b.client), otherKinds...)
 	case 1:
-		_, err := b.client.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{Name: name, PublicKey: publicKey()})
-		b.told.created(t, name, err)
+		b.told.created(t, name, create.do(ctx, b.client))
 	case 2:
-		key, err := b.client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, KeyType: kalshi.KeyTypeEd25519})
+		key, err := b.client.GenerateAPIKey(ctx, generate)
 		b.told.created(t, name, err)
 		if err == nil {
 			b.told.deleted(t, name, b.client.DeleteAPIKey(ctx, key.ID))

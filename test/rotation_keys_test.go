@@ -131,28 +131,6 @@ func TestRotation_graceAndKeepOld(t *testing.T) {
 	})
 }
 
-// Save's context keeps the values of the caller's, but not its cancellation,
-// and has a deadline.
-func TestRotation_saveContext(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		run := newRotationRun(t)
-		type key struct{}
-		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
-		run.cancel = cancel
-		run.at(kalshi.StageVerify, cancelBefore)
-		run.inSave = func(saving context.Context, _ kalshi.Credentials) error {
-			assert.Error(t, ctx.Err())
-			assert.NoError(t, saving.Err())
-			deadline, _ := saving.Deadline()
-			assert.Equal(t, stageTimeout, time.Until(deadline))
-			assert.Equal(t, "value", saving.Value(key{}))
-			return nil
-		}
-		_, err := run.rotate(ctx, kalshi.RotateAPIKeyRequest{})
-		require.NoError(t, err)
-	})
-}
-
 // A checkedStore reports beforehand whether it could save.
 type checkedStore struct {
 	kalshi.SaveFunc
