@@ -59,7 +59,8 @@ func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOpt
 
 // hintSubtrader adds to a 403 a hint on the FCM subtrader, if the call named one.
 func hintSubtrader(err error, subtrader string) error {
-	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok && subtrader != "" && !forbidden.isPage() {
+	forbidden, ok := errors.AsType[*ForbiddenError](err)
+	if ok && subtrader != "" && !forbidden.isPage() && !strings.HasPrefix(forbidden.Code, "insufficient_scope") {
 		return withHint(err, "FCMSubtraderID is for FCM members only: leave it out for other accounts")
 	}
 	return err

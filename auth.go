@@ -50,7 +50,7 @@ type Signer struct {
 	source   *source       // nil if there is none
 	changes  *changes      // for the clients that log
 	rotating chan struct{} // holds one token while a rotation is running
-	retired  sync.Map      // the IDs of keys that a rotation has deleted, or will
+	retired  sync.Map      // by ID, the keys that were replaced: true if a rotation deletes them
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
@@ -119,6 +119,8 @@ func (s *Signer) Replace(c Credentials) error {
 	}
 	cred, err := c.credential()
 	if err == nil {
+		s.retired.Store(s.KeyID(), false)
+		s.retired.Delete(cred.keyID)
 		s.switchTo(cred, nil)
 	}
 	return err
@@ -152,16 +154,17 @@ func (s *Signer) follow(ctx context.Context, refused *credential) error {
 }
 
 // takeFrom returns what takes over the result of a query that starts now. A result that comes after
-// a rotation or a Replace undoes neither, and a key that a rotation has deleted is not taken: the
-// cache of a secret manager may lag behind. If the key was refused, a query that does not help is
+// a rotation or a Replace undoes neither, and a key that was replaced is not taken, except by Reload
+// if it was not deleted: the cache of a secret manager may lag behind. If the key was refused, a query that does not help is
 // reported.
 func (s *Signer) takeFrom(refused *credential) taker {
 	before := s.cred.Load()
 	return func(c Credentials, err error) error {
 		cred, noKey := c.credential()
 		if err = cmp.Or(err, noKey); err == nil {
-			if _, retired := s.retired.Load(cred.keyID); retired {
-				err = fmt.Errorf("it gave the key %s, which a rotation has replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
+			deleted, retired := s.retired.Load(cred.keyID)
+			if retired && (deleted == true || refused != nil) {
+				err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
 			}
 		}
 		switch {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -409,6 +410,39 @@ func TestSigner_Reload(t *testing.T) {
 	})
 	for _, signer := range []*Signer{nil, new(Signer), newTestSigner(t, newEd25519Key(t))} {
 		assertInvalid(t, signer.Reload(t.Context()), "kalshi: signer has no key source")
+	}
+}
+
+// The cache of a secret manager may lag behind a Replace, too. Only Reload, which
+// somebody called, takes a key that was replaced.
+func TestSigner_Replace_sourceLagsBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		old := credentials(t, "old", newEd25519Key(t))
+		signer, err := NewSignerFromSource(t.Context(), func(context.Context) (Credentials, error) { return old, nil })
+		require.NoError(t, err)
+		require.NoError(t, signer.Replace(credentials(t, "new", newEd25519Key(t))))
+		err = signer.follow(t.Context(), signer.cred.Load())
+		assert.ErrorContains(t, err, "it gave the key old, which was replaced")
+		assert.Equal(t, "new", signer.KeyID())
+		require.NoError(t, signer.Reload(t.Context()))
+		assert.Equal(t, "old", signer.KeyID())
+		signer.retired.Store("old", true) // by a rotation
+		assert.ErrorContains(t, signer.Reload(t.Context()), "which was replaced")
+	})
+}
+
+// Whatever a source does in its goroutine, the process goes on, and nothing
+// counts as a key.
+func TestNewSignerFromSource_goroutine(t *testing.T) {
+	t.Parallel()
+	for want, source := range map[string]KeySource{
+		"it panicked with a string":  func(context.Context) (Credentials, error) { panic("key") },
+		"it ended its goroutine":     func(context.Context) (Credentials, error) { runtime.Goexit(); return Credentials{}, nil },
+		"it panicked with a runtime": func(context.Context) (Credentials, error) { return (*credential)(nil).public(), nil },
+	} {
+		signer, err := NewSignerFromSource(t.Context(), source)
+		assert.Nil(t, signer)
+		assert.ErrorContains(t, err, "kalshi: the key source failed: "+want)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// maxRefused is how many keys of a source one call tries.
+const maxRefused = 10
+
 // An authenticator signs the attempts of one call.
 type authenticator struct {
 	signer *Signer
@@ -54,7 +57,7 @@ func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, rece
 	switch {
 	case a.hasNewKey():
 		return true, e
-	case a.signer.source == nil || !e.aboutKey():
+	case a.signer.source == nil || !e.aboutKey() || len(a.refused) == maxRefused:
 		return false, e
 	}
 	err = a.signer.follow(ctx, a.used)
@@ -112,7 +115,7 @@ func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	}
 	e := read401(resp.Request, resp, received)
 	if e.Code != codeTimestampExpired && header.Get(headerKey) != cred.keyID {
-		return true // it was replaced meanwhile
+		return e.aboutKey() // it was replaced meanwhile
 	}
 	auth := authenticator{signer: s, used: cred, offset: s.clock.offset(), timestamp: time.UnixMilli(milliseconds)}
 	retry, _ := auth.retry401(ctx, e, received)

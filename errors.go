@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -101,7 +102,7 @@ type NotFoundError struct{ APIError }
 // Error adds to [APIError.Error] what to check if the response is not the service's own.
 func (e *NotFoundError) Error() string {
 	switch {
-	case e.Code != "" || e.Path == "" || e.isPage():
+	case e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage():
 		return e.APIError.Error()
 	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
 		return e.textWith("not in the service's form: check the base URL's host")
@@ -168,7 +169,9 @@ func (e *UnauthorizedError) Error() string {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = fmt.Sprintf("unknown key ID %s: it was deleted, or is of another environment than %s", redact.Text(e.KeyID, maxID), cmp.Or(redact.Text(e.host, maxID), "this one"))
+		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) + ": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
+	case e.isPage():
+		return e.APIError.Error()
 	case e.lacksHeaders():
 		hint = "a proxy or transport may have dropped the KALSHI-ACCESS headers"
 	case e.Code != codeTimestampExpired:

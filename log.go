@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // A reporter logs what one client does. A nil one logs nothing.
@@ -24,7 +26,7 @@ func (r *reporter) attempt(ctx context.Context, c *call, req *http.Request, bega
 	if r == nil || !r.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)), slog.String("key_id", headerValue(req.Header, headerKey)))
+	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)), logID("key_id", headerValue(req.Header, headerKey)))
 	if resp != nil {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode))
 	} else if err != nil {
@@ -40,6 +42,9 @@ func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err e
 	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
 }
 
+// logID returns an ID as errors show it.
+func logID(name, id string) slog.Attr { return slog.String(name, redact.Text(id, maxID)) }
+
 // attrs are what the events of one attempt have in common. The path of an endpoint method is below
 // the base URL.
 func (c *call) attrs() []slog.Attr {
@@ -47,7 +52,7 @@ func (c *call) attrs() []slog.Attr {
 	if c.name != "" {
 		path = c.client.baseURL.EscapedPath() + path
 	}
-	return []slog.Attr{slog.String("method", c.method), slog.String("path", path), slog.Int("attempt", c.state.attempts)}
+	return []slog.Attr{slog.String("method", c.method), slog.String("path", redact.Text(path, maxPath)), slog.Int("attempt", c.state.attempts)}
 }
 
 func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, newKeyID string, err error) {
@@ -55,9 +60,9 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 		return
 	}
 	r.signer(ctx)
-	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", string(stage)), slog.String("old_key_id", oldKeyID)}
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", string(stage)), logID("old_key_id", oldKeyID)}
 	if newKeyID != "" {
-		attrs = append(attrs, slog.String("new_key_id", newKeyID))
+		attrs = append(attrs, logID("new_key_id", newKeyID))
 	}
 	if err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", innerMessage(err)))
@@ -67,7 +72,7 @@ func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, 
 
 func (r *reporter) environment(ignored, keyID string) {
 	if r != nil {
-		r.log.LogAttrs(context.Background(), slog.LevelWarn, "kalshi: environment", slog.String("ignored", ignored), slog.String("key_id", keyID))
+		r.log.LogAttrs(context.Background(), slog.LevelWarn, "kalshi: environment", slog.String("ignored", ignored), logID("key_id", keyID))
 	}
 }
 
@@ -78,20 +83,26 @@ func (r *reporter) signer(ctx context.Context) {
 	if r == nil {
 		return
 	}
-	for {
-		r.mu.Lock()
-		next := r.seen.next.Load()
-		if next == nil || r.busy {
-			r.mu.Unlock()
-			return
-		}
-		r.seen, r.busy = next, true
-		r.mu.Unlock()
-		r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
+	for r.next(ctx) {
+	}
+}
+
+// next logs one change, if there is one and no other call is at it.
+func (r *reporter) next(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := r.seen.next.Load()
+	if next == nil || r.busy {
+		return false
+	}
+	r.seen, r.busy = next, true
+	r.mu.Unlock()
+	defer func() { // even if the handler panics
 		r.mu.Lock()
 		r.busy = false
-		r.mu.Unlock()
-	}
+	}()
+	r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
+	return true
 }
 
 // A change is something that happened to a signer. It links to the next one, so that each client
@@ -123,12 +134,12 @@ func (c *changes) add(level slog.Level, message string, attrs ...slog.Attr) {
 
 func (c *changes) keyChanged(old, cred *credential) {
 	c.add(slog.LevelInfo, "kalshi: key changed",
-		slog.String("old_key_id", old.keyID), slog.String("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
+		logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
 }
 
 func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
 	c.add(slog.LevelWarn, "kalshi: clock corrected",
-		slog.Duration("offset", offset), slog.Duration("previous", previous), slog.String("key_id", keyID))
+		slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", keyID))
 }
 
 // sourceFailed adds that a source did not help: the first time of a kind at once, the same again at
@@ -141,5 +152,5 @@ func (c *changes) sourceFailed(keyID, text string) {
 		return
 	}
 	c.reported[kind] = time.Now()
-	c.add(slog.LevelWarn, "kalshi: key source", slog.String("key_id", keyID), slog.String("error", text))
+	c.add(slog.LevelWarn, "kalshi: key source", logID("key_id", keyID), slog.String("error", text))
 }

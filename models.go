@@ -155,7 +155,7 @@ func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
 
 // LogValue logs the ID and type.
 func (r GenerateAPIKeyResponse) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
+	return slog.GroupValue(logID("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }
 
 // validateKeyFields checks the fields that both requests share. It leaves to the service what may

@@ -206,12 +206,14 @@ func decodeNothing(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	if !json.Valid(body) {
-		return errors.New("it is neither blank nor JSON")
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil {
+		return errors.New("it is neither blank nor a JSON object")
 	}
-	var object struct{ Error json.RawMessage }
-	if _ = json.Unmarshal(body, &object); object.Error != nil {
-		return errors.New("it has an error in it")
+	for _, name := range []string{"error", "code", "msg"} { // as the bodies of errors have them
+		if _, ok := object[name]; ok {
+			return errors.New("it has an error in it")
+		}
 	}
 	return nil
 }

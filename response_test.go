@@ -155,6 +155,18 @@ func TestReadBody(t *testing.T) {
 	}
 }
 
+// A delete has succeeded if its 2xx does not say no.
+func TestDecodeNothing(t *testing.T) {
+	t.Parallel()
+	for body, ok := range map[string]bool{
+		"": true, " \n": true, "{}": true, "null": true, `{"deleted":true}`: true,
+		`{"error":"no"}`: false, `{"error":{}}`: false, `{"code":"not_found"}`: false, `{"msg":"no"}`: false,
+		"false": false, `"no"`: false, "[]": false, "<html>": false, `{"deleted":`: false,
+	} {
+		assert.Equal(t, ok, decodeNothing([]byte(body)) == nil, body)
+	}
+}
+
 func TestGetAPIKeysResponse_decode(t *testing.T) {
 	t.Parallel()
 	keys := func(keys ...APIKey) GetAPIKeysResponse {

@@ -16,9 +16,9 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs
-// and encodes without PrivateKey; only in an unexported field of another struct a key in memory
-// shows, as in any struct that holds one.
+// RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs and
+// encodes without PrivateKey. By %p and %w, and in an unexported field of another struct, fmt shows a
+// key in memory, as it does in any struct that holds one.
 type RotateAPIKeyRequest struct {
 	Store Store `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
 	// Signer is the signer whose key is rotated; nil is the client's own. With a Signer, the client's

@@ -270,15 +270,15 @@ func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
 	return nil, reword("signed by the new key: "+innerMessage(err), err)
 }
 
-// provesKey reports whether an error shows that the key's signature was accepted: it is about
-// rights, and not about the key's ID, signature or clock, nor about headers that were lost on the
-// way.
+// provesKey reports whether an error shows that the key's signature was accepted: it is the
+// service's, about rights, and not about the key's ID, signature or clock, nor about headers that
+// were lost on the way.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
-		return forbidden.Code != "" || forbidden.Message != "" || len(forbidden.Body) == 0 // else a gateway's page, whoever signed
+		return forbidden.Code != "" || strings.Contains(forbidden.Message, "sub-account")
 	}
 	e, ok := errors.AsType[*UnauthorizedError](err)
-	return ok && !e.aboutKey() && !e.lacksHeaders() && e.Code != codeTimestampExpired
+	return ok && e.Code != "" && !e.aboutKey() && !e.lacksHeaders() && e.Code != codeTimestampExpired
 }
 
 func sameRights(a, b *APIKey) bool {
@@ -321,8 +321,7 @@ func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 		}
 		return err
 	})
-	e, unauthorized := errors.AsType[*UnauthorizedError](err)
-	if isGone(err) || unauthorized && e.Details == detailsUnknownKey && e.KeyID == r.old.keyID {
+	if isGone(err) {
 		return true, nil
 	}
 	return false, r.whose(err)

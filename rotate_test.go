@@ -3,7 +3,9 @@ package kalshi
 import (
 	"context"
 	"crypto"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -62,6 +64,26 @@ func TestClient_RotateAPIKey_copiesTheKey(t *testing.T) {
 			log.assertAttempts(t, 2)
 			assert.JSONEq(t, tt.want, string(log.requests[1].body))
 		})
+	}
+}
+
+// A gateway's response proves nothing about a key.
+func TestProvesKey(t *testing.T) {
+	t.Parallel()
+	const moved, subaccount = "API has been moved", "this API key is restricted to a single sub-account"
+	tests := []struct {
+		status int
+		body   string
+		want   bool
+	}{
+		{403, forbiddenBody, true}, {403, subaccount, true}, {403, "", false}, {403, "error code: 1020", false}, {403, "<html>", false},
+		{401, nestedBody("restricted", "", ""), true}, {401, "", false}, {401, moved, false}, {401, "<html>", false},
+		{401, unknownKeyBody, false}, {401, expiredBody, false}, {401, nestedBody("signature_is_missing_from_headers", "", ""), false},
+		{404, notFoundBody, false}, {500, "", false},
+	}
+	for _, tt := range tests {
+		err := statusError(nil, &http.Response{StatusCode: tt.status}, []byte(tt.body), time.Now())
+		assert.Equal(t, tt.want, provesKey(err), "%d %s", tt.status, tt.body)
 	}
 }
 

@@ -92,6 +92,14 @@ func notSent(req *http.Request, err error) error {
 	return &NotSentError{err}
 }
 
+// notSent is the error of an attempt that was not sent, after others that were not processed.
+func (c *call) notSent(req *http.Request, err error) error {
+	if c.state.unknown {
+		return err
+	}
+	return notSent(req, err)
+}
+
 // ended returns the error of a context that has ended, or nil.
 func ended(ctx context.Context) error {
 	if ctx.Err() == nil {

@@ -72,28 +72,22 @@ func (s *source) refresh(ctx context.Context, pause time.Duration, settled func(
 	return query.err
 }
 
-// query calls the KeySource in a new goroutine. No caller's context ends it, so that none can
-// cancel it for the others.
+// query calls the KeySource in a new goroutine. No caller's context ends it, so that none can cancel
+// it for the others. A panic becomes an error, whose value is not shown, since it may hold a key.
 func (s *source) query(take taker) *sourceQuery {
-	q := &sourceQuery{started: time.Now(), done: make(chan struct{})}
+	q := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
 	go func() {
 		defer close(q.done)
 		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), s, true), sourceTimeout)
 		defer cancel()
-		q.err = take(s.call(ctx))
+		defer func() {
+			if v := recover(); v != nil {
+				q.err = fmt.Errorf("it panicked with a %T", v)
+			}
+		}()
+		q.err = take(s.load(ctx))
 	}()
 	return q
-}
-
-// call is the KeySource with a panic turned into an error. The value of the panic is not shown,
-// since it may hold a key.
-func (s *source) call(ctx context.Context) (c Credentials, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("it panicked with a %T", v)
-		}
-	}()
-	return s.load(ctx)
 }
 
 // wait waits until the query has ended, but no longer than a source may take.

@@ -75,7 +75,11 @@ func CheckResponse(resp *http.Response) error {
 type signingTransport struct{ client *Client }
 
 // CloseIdleConnections closes those of the transport below.
-func (t *signingTransport) CloseIdleConnections() { t.client.httpClient.CloseIdleConnections() }
+func (t *signingTransport) CloseIdleConnections() {
+	if _, loop := t.client.httpClient.Transport.(*signingTransport); !loop {
+		t.client.httpClient.CloseIdleConnections()
+	}
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -106,7 +110,9 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 			}
 			return resp, nil
 		case resp != nil:
-			_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // so that the connection can be reused
+			if resp.ContentLength <= maxErrorBody {
+				_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength) // so that the connection can be reused
+			}
 			_ = resp.Body.Close()
 		}
 		err := call.pause(req.Context(), &result, next)
@@ -114,7 +120,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 			body, err = req.GetBody()
 		}
 		if err != nil {
-			return nil, notSent(req, err)
+			return nil, call.notSent(req, err)
 		}
 	}
 }
@@ -135,6 +141,9 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	if hasBody(req) && req.GetBody != nil {
 		call.trace.getBody, attempt.GetBody = req.GetBody, call.trace.guardedBody
 	}
+	if call.noRetry && (req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != "") {
+		attempt.GetBody = nil // with such a header, net/http would repeat the request after a lost response
+	}
 	err := ended(req.Context())
 	if !signed && err == nil {
 		attempt.Header = make(http.Header, len(req.Header)+3)
@@ -148,7 +157,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	}
 	if err != nil {
 		closeBody(attempt)
-		return nil, attemptResult{err: notSent(req, err), outcome: outcomeNotSent}
+		return nil, attemptResult{err: call.notSent(req, err), outcome: outcomeNotSent}
 	}
 	call.client.reporter.signer(req.Context())
 
@@ -159,7 +168,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	case err != nil:
 		err = redactHTTPError(err)
 		if call.trace.unsent() {
-			err = notSent(req, err)
+			err = call.notSent(req, err)
 		}
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
 	case resp != nil:

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -331,6 +333,7 @@ func TestClient_HTTPClient_beneathItself(t *testing.T) {
 		return own.RoundTrip(req.Clone(req.Context()))
 	})} {
 		hc.Transport = beneath
+		client.HTTPClient().CloseIdleConnections()
 		_, err := client.HTTPClient().Get(testBaseURL)
 		assertInvalid(t, err, "leads back to itself")
 		_, err = client.GetAPIKeys(t.Context())
@@ -503,6 +506,37 @@ func TestClient_HTTPClient_notSent(t *testing.T) {
 		_, err := client.HTTPClient().Do(req)
 		assert.Equal(t, tt.kind, kindOf(err), name)
 		assert.Equal(t, tt.kind != "Transport", isA[*NotSentError](err), name)
+	}
+}
+
+// With a header of this name, net/http would repeat a request over HTTP/1 after
+// the response was lost.
+func TestClient_HTTPClient_idempotencyKey(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		var processed atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, _ = io.Copy(io.Discard, r.Body); r.Method == http.MethodGet {
+				return
+			}
+			processed.Add(1)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if assert.NoError(t, err) {
+				_ = conn.Close()
+			}
+		}))
+		t.Cleanup(server.Close)
+		client, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(server.URL), WithHTTPClient(server.Client()))
+		require.NoError(t, err)
+		resp, err := client.HTTPClient().Get(server.URL) // a connection that is reused
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("order"))
+		require.NoError(t, err)
+		req.Header.Set(name, "my-17")
+		_, err = client.HTTPClient().Do(req)
+		assert.Equal(t, "Transport", kindOf(err))
+		assert.EqualValues(t, 1, processed.Load(), name)
 	}
 }
 

@@ -1,0 +1,49 @@
+package kalshi
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Key text in the place of an ID does not reach the log.
+func TestLogID(t *testing.T) {
+	t.Parallel()
+	text := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, nil))
+	logger.Info("id", logID("key_id", encodeBase64(text)), "key", GenerateAPIKeyResponse{ID: encodeBase64(text)})
+	assert.NotContains(t, out.String(), encodeBase64(text)[:20])
+}
+
+// panicking is a handler that panics the first time.
+type panicking struct {
+	slog.Handler
+	panicked bool
+}
+
+func (p *panicking) Handle(ctx context.Context, r slog.Record) error {
+	if !p.panicked {
+		p.panicked = true
+		panic("full disk")
+	}
+	return p.Handler.Handle(ctx, r)
+}
+
+// A handler that panics once does not silence what comes after.
+func TestReporter_handlerPanics(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger := slog.New(&panicking{Handler: slog.NewTextHandler(&out, nil)})
+	client, _ := newTestClient(t, WithLogger(logger))
+	for _, id := range []string{"second", "third"} {
+		require.NoError(t, client.signer.Replace(credentials(t, id, newEd25519Key(t))))
+	}
+	assert.Panics(t, func() { client.reporter.signer(t.Context()) })
+	client.reporter.signer(t.Context())
+	assert.Contains(t, out.String(), "new_key_id=third")
+}
