@@ -238,7 +238,9 @@ func (e *InvalidResponseError) Unwrap() error { return e.Err }
 // its context had ended before, or it got no connection. Sending it again is safe. It is in the
 // error of an order through [Client.HTTPClient], and of a call that creates a key. An error without
 // it leaves open whether the request was processed.
-type NotSentError struct{ Err error } // Err is what happened
+type NotSentError struct {
+	Err error // what happened
+}
 
 // Error says what happened.
 func (e *NotSentError) Error() string {

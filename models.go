@@ -106,24 +106,24 @@ type CreateAPIKeyRequest struct {
 
 // CreateAPIKeyResponse is the response of [Client.CreateAPIKey].
 type CreateAPIKeyResponse struct {
-	ID      string `json:"api_key_id"`
+	ID      string `json:"api_key_id"`       // the new key's
 	Warning string `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
 }
 
 // GenerateAPIKeyRequest asks the service to generate a key pair. See [Client.GenerateAPIKey].
 type GenerateAPIKeyRequest struct {
-	Name           string  `json:"name"`              // required
-	KeyType        KeyType `json:"key_type,omitzero"` // if empty, the service generates an RSA key (documented)
-	Scopes         []Scope `json:"scopes,omitzero"`   // this and what follows is as in [CreateAPIKeyRequest]
-	Subaccount     *int    `json:"subaccount,omitzero"`
-	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"`
+	Name           string  `json:"name"`                      // required
+	KeyType        KeyType `json:"key_type,omitzero"`         // if empty, the service generates an RSA key (documented)
+	Scopes         []Scope `json:"scopes,omitzero"`           // as in [CreateAPIKeyRequest]: nil grants full access
+	Subaccount     *int    `json:"subaccount,omitzero"`       // as in [CreateAPIKeyRequest]
+	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"` // as in [CreateAPIKeyRequest]
 }
 
 // GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints with its private key
 // redacted; encoding it, as JSON for example, fails.
 type GenerateAPIKeyResponse struct {
-	ID      string  `json:"api_key_id"`
-	KeyType KeyType `json:"key_type"`
+	ID      string  `json:"api_key_id"` // the new key's
+	KeyType KeyType `json:"key_type"`   // the new key's algorithm
 	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is returned only once and
 	// can never be fetched again.
 	PrivateKey PrivateKeyPEM `json:"private_key"`

@@ -275,3 +275,87 @@ func ExampleWithListener() {
 	fmt.Println(exchange.URL == "http://"+listener.Addr().String()+"/trade-api/v2", err)
 	// Output: true <nil>
 }
+
+// What the bot gets depends on the test alone.
+func ExampleResponse_ServeHTTP() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", kalshitest.Response{Body: `{"balance":5}`})
+	fmt.Println(get(exchange, "/portfolio/balance"))
+
+	exchange.ClearHandlers()
+	fmt.Println(get(exchange, "/portfolio/balance"))
+	// Output:
+	// 200
+	// 404
+}
+
+// get sends a signed request, as the bot does.
+func get(exchange *kalshitest.Server, path string) int {
+	resp, err := botClient(exchange).HTTPClient().Get(exchange.URL + path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// Between two cases of a test-suite, the stand-in is as it was at first.
+func ExampleServer_ClearHandlers() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Handle("GET /trade-api/v2/portfolio/balance", kalshitest.Response{})
+	get(exchange, "/portfolio/balance")
+
+	exchange.ClearHandlers()
+	exchange.ClearRequests()
+	exchange.ClearFaults()
+	fmt.Println(get(exchange, "/portfolio/balance"))
+	// Output: 404
+}
+
+func ExampleServer_ClearRequests() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	get(exchange, "/api_keys")
+	exchange.ClearRequests()
+	fmt.Println(len(exchange.Requests()))
+	// Output: 0
+}
+
+func ExampleServer_Faults() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.Inject(kalshitest.Fault{Path: "/trade-api/v2/orders", Status: 503, Times: 2})
+	for _, fault := range exchange.Faults() {
+		fmt.Println(fault.Path, "waits for", fault.Times, "requests")
+	}
+	// Output: /trade-api/v2/orders waits for 2 requests
+}
+
+func ExampleServer_DeleteKey() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	fmt.Println(exchange.DeleteKey(exchange.KeyID)) // as somebody might on the website
+	fmt.Println(get(exchange, "/api_keys"))
+	// Output:
+	// true
+	// 401
+}
+
+// Another process, in any language, may control the stand-in by HTTP.
+func ExampleServer_HandleControl() {
+	exchange := kalshitest.NewServer()
+	defer exchange.Close()
+	exchange.HandleControl(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.URL.Path)
+	}))
+	resp, err := http.Get(strings.TrimSuffix(exchange.URL, "/trade-api/v2") + "/kalshitest/keys")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Println(string(body), err)
+	// Output: /kalshitest/keys <nil>
+}

@@ -48,7 +48,7 @@ func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 // bodies, sorted.
 func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	t.Helper()
-	files, fset := parseDir(t, dir)
+	files, fset := parseDir(t, dir, 0)
 	var lines []string
 	for _, file := range files {
 		ast.FileExports(file)
@@ -74,7 +74,7 @@ func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	w.WriteString("package " + files[0].Name.Name + "\n\n" + strings.Join(lines, "\n") + "\n\n")
 }
 
-func parseDir(t *testing.T, dir string) ([]*ast.File, *token.FileSet) {
+func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.FileSet) {
 	t.Helper()
 	names, err := fs.Glob(os.DirFS(dir), "*.go")
 	require.NoError(t, err)
@@ -82,12 +82,59 @@ func parseDir(t *testing.T, dir string) ([]*ast.File, *token.FileSet) {
 	var files []*ast.File
 	for _, name := range names {
 		if !strings.HasSuffix(name, "_test.go") {
-			file, err := parser.ParseFile(fset, dir+"/"+name, nil, 0)
+			file, err := parser.ParseFile(fset, dir+"/"+name, nil, mode)
 			require.NoError(t, err)
 			files = append(files, file)
 		}
 	}
 	return files, fset
+}
+
+// Every exported identifier and struct field says what it is.
+func TestDocs_APIIsDocumented(t *testing.T) {
+	t.Parallel()
+	for _, dir := range packages {
+		files, fset := parseDir(t, dir, parser.ParseComments)
+		check := func(node ast.Node, name *ast.Ident, comments ...*ast.CommentGroup) {
+			if name.IsExported() && !slices.ContainsFunc(comments, func(c *ast.CommentGroup) bool { return c.Text() != "" }) {
+				t.Errorf("%s: %s has no documentation", fset.Position(node.Pos()), name)
+			}
+		}
+		for _, file := range files {
+			for _, decl := range file.Decls {
+				checkDecl(decl, check)
+			}
+		}
+	}
+}
+
+func checkDecl(decl ast.Decl, check func(ast.Node, *ast.Ident, ...*ast.CommentGroup)) {
+	if f, ok := decl.(*ast.FuncDecl); ok {
+		if isExported(f) {
+			check(f, f.Name, f.Doc)
+		}
+		return
+	}
+	group := decl.(*ast.GenDecl)
+	for _, spec := range group.Specs {
+		switch spec := spec.(type) {
+		case *ast.ValueSpec:
+			for _, name := range spec.Names {
+				check(spec, name, spec.Doc, spec.Comment, group.Doc)
+			}
+		case *ast.TypeSpec:
+			check(spec, spec.Name, spec.Doc, group.Doc)
+			structure, ok := spec.Type.(*ast.StructType)
+			if !ok || !spec.Name.IsExported() {
+				continue
+			}
+			for _, field := range structure.Fields.List {
+				for _, name := range field.Names {
+					check(field, name, field.Doc, field.Comment)
+				}
+			}
+		}
+	}
 }
 
 // Every function and method that a user calls has an Example. Those that only
@@ -97,14 +144,20 @@ func TestDocs_APIHasExamples(t *testing.T) {
 	called := []string{"Error", "Unwrap", "Timeout", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
 
 	for _, dir := range packages {
-		source, err := parser.ParseFile(token.NewFileSet(), dir+"/example_test.go", nil, parser.ParseComments)
+		names, err := filepath.Glob(dir + "/*example_test.go")
 		require.NoError(t, err)
+		var sources []*ast.File
+		for _, name := range names {
+			source, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			require.NoError(t, err)
+			sources = append(sources, source)
+		}
 		examples := map[string]bool{}
-		for _, example := range doc.Examples(source) {
+		for _, example := range doc.Examples(sources...) {
 			examples[example.Name] = true
 			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
 		}
-		files, _ := parseDir(t, dir)
+		files, _ := parseDir(t, dir, 0)
 		for _, file := range files {
 			for _, decl := range file.Decls {
 				f, ok := decl.(*ast.FuncDecl)
@@ -189,4 +242,12 @@ func TestDocs_READMEQuickStartRuns(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "kalshitest [read write]\n", string(out))
+}
+
+// README shows how to run an example and the tests.
+func TestDocs_READMENamesTheTwoCommands(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "go run ./examples/quickstart\ngo test ./...\n")
 }
