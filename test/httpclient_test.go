@@ -219,7 +219,7 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 	log.SetOutput(&logged)
 	const secret = "s3cret"
 	for call, logs := range map[int]bool{0: true, 2: false} { // a list shows that this test can see
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			body := `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 			client, _, _ := hostile(t, func(w http.ResponseWriter, r *http.Request) {
 				conn, _, err := http.NewResponseController(w).Hijack()
