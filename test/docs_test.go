@@ -98,7 +98,7 @@ func TestDocs_fieldsAreDocumented(t *testing.T) {
 	for _, dir := range packages {
 		files, _ := parseDir(t, dir, parser.ParseComments)
 		for _, file := range files {
-			for _, object := range file.Scope.Objects { //nolint:staticcheck // no types are needed
+			for _, object := range file.Scope.Objects {
 				spec, ok := object.Decl.(*ast.TypeSpec)
 				if !ok || !spec.Name.IsExported() {
 					continue

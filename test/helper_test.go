@@ -153,7 +153,7 @@ const order = `{"ticker":"TEST-26OCT15","side":"yes","count":1}`
 func (x *exchange) handleBot() (orders *atomic.Int64) {
 	orders = new(atomic.Int64)
 	x.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	x.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	x.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if body, err := io.ReadAll(r.Body); err == nil && string(body) == order {
 			orders.Add(1)
 		}

@@ -180,7 +180,7 @@ func TestRotation_forbidden(t *testing.T) {
 				run.signer, hint = admin, "with the admin key "+oldKeyID
 			}
 			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-			requireFails(t, err, tt.stage)
+			_ = requireFails(t, err, tt.stage)
 			assert.ErrorContains(t, err, "no key was made: "+hint+": ")
 			assert.Equal(t, "Forbidden", kindOf(err))
 		}

@@ -52,7 +52,7 @@ func TestRotation_provenByError(t *testing.T) {
 					assert.Equal(t, "new", keys)
 					return
 				}
-				requireFails(t, err, kalshi.StageVerify)
+				_ = requireFails(t, err, kalshi.StageVerify)
 				assert.ErrorContains(t, err, ": verify: the old key still signs; ")
 				assert.Equal(t, "old", keys)
 				assert.Empty(t, run.saved)
@@ -103,7 +103,7 @@ func TestRotation_rights(t *testing.T) {
 						assert.Equal(t, "new", keys)
 						return
 					}
-					requireFails(t, err, kalshi.StageVerify)
+					_ = requireFails(t, err, kalshi.StageVerify)
 					assert.ErrorContains(t, err, tt.text)
 					assert.Equal(t, "old", keys)
 					assert.Empty(t, run.saved)
