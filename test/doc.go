@@ -5,8 +5,10 @@
 //	faults_test.go            what every call does when something goes wrong: a table
 //	hostile_test.go           responses that no client should take at their word
 //	memory_test.go            how much memory endless responses may cost
-//	http2_test.go             what net/http sends again over HTTP/2
+//	httpclient_test.go        a bot's own requests: where they go, and whether they were sent
+//	http2_test.go             what net/http sends again
 //	secrets_test.go           no private key is ever shown, with proof that one would be found
+//	events_test.go            what a client logs
 //	clock_test.go             clocks that differ
 //	load_test.go              random faults under load, after which each key is accounted for
 //	rotation_test.go          rotation while other calls are under way
@@ -16,13 +18,12 @@
 //	rotation_clients_test.go  other clients and sources that change the key meanwhile
 //	rotation_run_test.go      what the suites of rotations share
 //	source_test.go            calls whose signer has a key source
-//	source_wait_test.go       which question to the source a call waits for
 //	fleet_test.go             processes that follow one key file through rotations
 //	crash_test.go             rotation in a process that is killed
 //	files_linux_test.go       what writes to files leave behind: modes, owners, limits, SIGKILL
 //	keyfile_test.go           key files behind links, and in other programs
 //	schema_test.go            requests and responses against the documented schema
-//	messages_test.go          the text of each error
+//	messages_test.go          the texts of errors
 //	docs_test.go              the exported API, its documentation and README
 //	helper_test.go            what the suites share
 //	child_test.go             processes that a test starts

@@ -65,9 +65,9 @@ func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
 		case "error":
 			line += " error"
 		case "wait":
-			line += fmt.Sprint(" wait=", a.Value.Duration().Truncate(time.Second)) // which has jitter
+			line += fmt.Sprint(" ", a.Value.Duration().Truncate(time.Second)) // which has jitter
 		default:
-			line += fmt.Sprintf(" %s=%v", a.Key, a.Value)
+			line += " " + a.Value.String()
 		}
 		return true
 	})
@@ -86,16 +86,13 @@ func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
 
 var eventPattern = strings.NewReplacer(" [", "( ", "]", ")?", "INFO|ERROR", "(INFO|ERROR)")
 
-// assertLines asserts what was logged since the last time, with names for IDs.
-func (r *recorder) assertLines(t testing.TB, names *strings.Replacer, want ...string) {
+// assertLines asserts what was logged since the last time: messages and values, with
+// names for IDs.
+func (r *recorder) assertLines(t testing.TB, names *strings.Replacer, want string) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	got := []string{}
-	for _, line := range r.lines {
-		got = append(got, names.Replace(line))
-	}
-	assert.Equal(t, append([]string{}, want...), got)
+	assert.Equal(t, want, names.Replace(strings.Join(r.lines, ", ")))
 	r.lines = nil
 }
 
@@ -144,36 +141,33 @@ func TestEvents(t *testing.T) {
 		return err
 	}
 	refused := fault{Status: 401, Body: unknownKeyBody}
-	started := []string{"rotation stage=inspect old_key_id=OLD", "rotation stage=create old_key_id=OLD new_key_id=NEW", "rotation stage=verify old_key_id=OLD new_key_id=NEW"}
-	saved := append(slices.Clip(started), "rotation stage=save old_key_id=OLD new_key_id=NEW")
-	const keyChanged = "key changed old_key_id=OLD new_key_id=NEW"
+	const keyChanged = "key changed OLD NEW"
+	const saved = "rotation inspect OLD, rotation create OLD NEW, rotation verify OLD NEW, rotation save OLD NEW, " + keyChanged
 	for name, tt := range map[string]struct {
 		cause func(t *testing.T, run *eventRun) // before a call that succeeds
-		want  []string                          // beside that call's own retries
+		want  string
 	}{
-		"nothing": {func(*testing.T, *eventRun) {}, nil},
+		"nothing": {func(*testing.T, *eventRun) {}, ""},
 		"a retry": {func(_ *testing.T, run *eventRun) {
 			run.Inject(fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}})
-		},
-			[]string{"retry attempt=1 wait=7s error"}},
-		"a clock": {func(_ *testing.T, run *eventRun) { run.SetClockOffset(time.Minute) },
-			[]string{"clock corrected offset=1m0s previous=0s key_id=OLD", "retry attempt=1 wait=0s error"}},
+		}, "retry 1 7s error"},
+		"a clock": {func(_ *testing.T, run *eventRun) { run.SetClockOffset(time.Minute) }, "clock corrected 1m0s 0s OLD, retry 1 0s error"},
 		"a clock that differs slightly from what was learned": {func(t *testing.T, run *eventRun) {
 			run.SetClockOffset(time.Minute)
 			run.call(t)
 			run.lines = nil
 			run.SetClockOffset(time.Minute + 4*time.Second)
 			run.Inject(fault{Delay: 15 * time.Second})
-		}, []string{"retry attempt=1 wait=0s error"}},
+		}, "retry 1 0s error"},
 		"another key": {func(t *testing.T, run *eventRun) {
 			require.NoError(t, run.signer.Replace(parsed(t, run.AddKey(kalshitest.Key{}))))
-		}, []string{keyChanged}},
-		"the same key again": {func(t *testing.T, run *eventRun) { require.NoError(t, run.signer.Replace(run.credentials(t))) }, nil},
+		}, keyChanged},
+		"the same key again": {func(t *testing.T, run *eventRun) { require.NoError(t, run.signer.Replace(run.credentials(t))) }, ""},
 		"the source's other key": {func(t *testing.T, run *eventRun) {
 			next := parsed(t, run.AddKey(kalshitest.Key{}))
 			run.source = func() (kalshi.Credentials, error) { return next, nil }
 			run.Inject(refused)
-		}, []string{keyChanged, "retry attempt=1 wait=0s error"}},
+		}, keyChanged + ", retry 1 0s error"},
 		"a source that does not help": {func(t *testing.T, run *eventRun) {
 			refuse := func(wait time.Duration) {
 				time.Sleep(wait)
@@ -186,31 +180,33 @@ func TestEvents(t *testing.T) {
 			refuse(time.Second)
 			refuse(time.Second)
 			refuse(time.Minute)
-		}, slices.Repeat([]string{"key source key_id=OLD error"}, 3)},
-		"a rotation": {func(t *testing.T, run *eventRun) { require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{})) }, append(slices.Clip(saved), keyChanged, "rotation stage=delete old_key_id=OLD new_key_id=NEW")},
+		}, "key source OLD error, key source OLD error, key source OLD error"},
+		"a rotation": {func(t *testing.T, run *eventRun) {
+			require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{}))
+		}, saved + ", rotation delete OLD NEW"},
 		"a rotation that keeps the old key": {func(t *testing.T, run *eventRun) {
 			require.NoError(t, rotateWith(run, kalshi.RotateAPIKeyRequest{KeepOld: true}))
-		}, append(slices.Clip(saved), keyChanged)},
+		}, saved},
 		"a rotation that fails": {func(t *testing.T, run *eventRun) {
 			run.Inject(fault{Method: http.MethodDelete, Status: 403})
 			require.Error(t, rotateWith(run, kalshi.RotateAPIKeyRequest{}))
-		}, append(slices.Clip(saved), keyChanged, "rotation stage=delete old_key_id=OLD new_key_id=NEW error")},
+		}, saved + ", rotation delete OLD NEW error"},
 		"a rotation by an admin": {func(t *testing.T, run *eventRun) {
 			admin := parsed(t, run.AddKey(kalshitest.Key{ID: "admin"}))
 			signer, err := kalshi.NewSigner("admin", admin.PrivateKey())
 			require.NoError(t, err)
 			_, err = run.clientOf(t, signer).RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: run.signer})
 			require.NoError(t, err)
-		}, []string{keyChanged}},
+		}, keyChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newEventRun(t, slog.LevelInfo)
 				tt.cause(t, run)
 				run.call(t)
-				run.assertLines(t, run.names(), tt.want...)
+				run.assertLines(t, run.names(), tt.want)
 				run.call(t)
-				run.assertLines(t, run.names())
+				run.assertLines(t, run.names(), "")
 			})
 		})
 	}
@@ -240,11 +236,10 @@ func TestEvents_attempts(t *testing.T) {
 		} {
 			run.Inject(kalshitest.Fault{Drop: true}, kalshitest.Fault{Status: 503})
 			require.NoError(t, list())
-			run.assertLines(t, run.names(), "attempt attempt=1 key_id=OLD error", "retry attempt=1 wait=0s error",
-				"attempt attempt=2 key_id=OLD status=503", "retry attempt=2 wait=0s error", "attempt attempt=3 key_id=OLD status=200")
+			run.assertLines(t, run.names(), "attempt 1 OLD error, retry 1 0s error, attempt 2 OLD 503, retry 2 0s error, attempt 3 OLD 200")
 		}
 		require.NoError(t, get(run.signer.SignRequest))
-		run.assertLines(t, run.names(), "attempt attempt=1 key_id=OLD status=200")
+		run.assertLines(t, run.names(), "attempt 1 OLD 200")
 		for _, text := range run.texts {
 			assert.Contains(t, text, " method=GET path=/trade-api/v2/api_keys attempt=")
 			assert.NotContains(t, text, "secret")
@@ -274,7 +269,7 @@ func TestEvents_oncePerClient(t *testing.T) {
 		wg.Wait()
 		for _, r := range []*recorder{run.recorder, second} {
 			r.lines = slices.DeleteFunc(r.lines, func(line string) bool { return strings.HasPrefix(line, "retry") })
-			r.assertLines(t, run.names(), "clock corrected offset=1h0m0s previous=0s key_id=OLD", "key changed old_key_id=OLD new_key_id=NEW")
+			r.assertLines(t, run.names(), "clock corrected 1h0m0s 0s OLD, key changed OLD NEW")
 		}
 	})
 }
@@ -292,7 +287,7 @@ func TestEvents_blockingHandler(t *testing.T) {
 		require.NoError(t, send(callContext(t), run.client, http.MethodGet, run.URL+"/portfolio/balance", ""))
 		close(run.block)
 		blocked.Wait()
-		run.assertLines(t, run.names(), "key changed old_key_id=OLD new_key_id=NEW")
+		run.assertLines(t, run.names(), "key changed OLD NEW")
 	})
 }
 
@@ -302,12 +297,12 @@ func TestEvents_environment(t *testing.T) { // not in parallel: it sets the envi
 	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), credentials("file", newKey())))
 	t.Setenv("KALSHI_PRIVATE_KEY_PATH", path)
 	t.Setenv("KALSHI_PRIVATE_KEY", "")
-	for id, want := range map[string][]string{"": nil, "file": nil, "other": {"environment ignored=other key_id=file"}} {
+	for id, want := range map[string]string{"": "", "file": "", "other": "environment other file"} {
 		t.Setenv("KALSHI_API_KEY_ID", id)
 		r := &recorder{t: t}
 		_, err := kalshi.NewClientFromEnv(r.option())
 		require.NoError(t, err)
-		r.assertLines(t, strings.NewReplacer(), want...)
+		r.assertLines(t, strings.NewReplacer(), want)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -81,9 +80,7 @@ func TestFaults(t *testing.T) {
 						checkFault(t, onLoopback(t), fault, call, tt.rule)
 						return
 					}
-					synctest.Test(t, func(t *testing.T) {
-						checkFault(t, inMemory(t), fault, call, tt.rule)
-					})
+					bubble(t, func(t *testing.T) { checkFault(t, inMemory(t), fault, call, tt.rule) })
 				})
 			}
 		}

@@ -150,14 +150,14 @@ func TestHostile_wire(t *testing.T) {
 	const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
 	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	zipped := string(gzipMember(t, []byte(body)))
-	withLength := func(length int, body string) string {
+	withLength := func(length int64, body string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, body)
 	}
 	tests := []struct{ name, wire, want string }{ // want is the kind of a list's and a delete's result
 		{"head cut off", "HTTP/1.1 200 OK\r\nContent-Le", "Transport"},
 		{"status 099", "HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n", "API"},
 		{"length over all", withLength(1<<63-1, body), "ok"},
-		{"last brace missing", withLength(len(body), body[:len(body)-1]), "Invalid"},
+		{"last brace missing", withLength(int64(len(body)), body[:len(body)-1]), "Invalid"},
 		{"last chunk missing", fmt.Sprintf("%s%x\r\n%s\r\n", chunked, len(body), body), "ok"},
 		{"bad chunk", chunked + "xyz\r\n", "Invalid"},
 		{"gzip without its checksum", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + zipped[:len(zipped)-8], "ok"},

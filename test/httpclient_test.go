@@ -33,47 +33,6 @@ func send(ctx context.Context, c *kalshi.Client, method, url, body string) error
 	return checked(c.HTTPClient().Do(req))
 }
 
-// GET and HEAD are retried by the policy of the client's own calls, until they end
-// with a response, which is returned as it is. Anything else is sent once.
-func TestHTTPClient_retries(t *testing.T) {
-	t.Parallel()
-	type fault = kalshitest.Fault
-	for _, tt := range []struct {
-		name  string
-		fault fault
-		want  int // requests of a GET, with two retries
-		kind  string
-	}{
-		{"lost", fault{Drop: true}, 2, "ok"},
-		{"lost always", fault{Drop: true, Times: always}, 3, "Transport"},
-		{"429", fault{Status: 429}, 2, "ok"},
-		{"503 always", fault{Status: 503, Times: always}, 3, "Server"},
-		{"501", fault{Status: 501}, 1, "Server"},
-		{"404", fault{Status: 404}, 1, "NotFound"},
-		{"429 for a minute", fault{Status: 429, Header: http.Header{"Retry-After": {"60"}}}, 1, "RateLimit"},
-		{"a Location that is no URL", fault{Status: 302, Header: http.Header{"Location": {"http://%zz"}}}, 1, "API"},
-	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-			t.Run(tt.name+"/"+method, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					x := inMemory(t)
-					x.transport.DisableKeepAlives = true // so that net/http sends nothing again by itself
-					x.Handle("/trade-api/v2/any", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-					x.Inject(tt.fault)
-					err := send(t.Context(), x.client(t), method, x.URL+"/any", "")
-					if method == "GET" || method == "HEAD" {
-						assert.Equal(t, tt.kind, kindOf(err), "%v", err)
-						x.assertRequests(t, tt.want)
-					} else {
-						assert.Error(t, err)
-						x.assertRequests(t, 1)
-					}
-				})
-			})
-		}
-	}
-}
-
 // What a proxy would follow to another place does not leave, an order knows that it
 // was not sent, and the text names where requests may go. Those go there.
 func TestHTTPClient_throughAProxy(t *testing.T) {
@@ -211,33 +170,6 @@ func TestHTTPClient_timeout(t *testing.T) {
 	})
 }
 
-// Clients generated from the exchange's OpenAPI document set the three headers
-// empty. They are signed; and what the response holds is the request as it was
-// made, so that a clone of it for the next page is signed anew.
-func TestHTTPClient_responseRequest(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		x.handleBot()
-		client := x.client(t)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, x.URL+"/portfolio/balance", nil)
-		require.NoError(t, err)
-		empty := http.Header{"KALSHI-ACCESS-KEY": {""}, "KALSHI-ACCESS-SIGNATURE": {""}, "Kalshi-Access-Timestamp": {""}}
-		req.Header = empty.Clone()
-		for range 2 {
-			resp, err := client.HTTPClient().Do(req)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			require.NoError(t, kalshi.CheckResponse(resp))
-			assert.Equal(t, empty, resp.Request.Header)
-			req = resp.Request.Clone(t.Context())
-			req.URL.RawQuery = "cursor=next"
-			time.Sleep(time.Hour) // a slow page
-		}
-		x.assertRequests(t, 2)
-		assert.Len(t, x.Requests()[0].Header.Values("KALSHI-ACCESS-SIGNATURE"), 1)
-	})
-}
-
 // Callers that honour the same Retry-After do not come back all at once.
 func TestHTTPClient_retryAfterIsSpread(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -287,9 +219,9 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 	log.SetOutput(&logged)
 	const secret = "s3cret"
 	for call, logs := range map[int]bool{0: true, 2: false} { // a list shows that this test can see
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			body := `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
-			client, _, _ := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
 				conn, _, err := http.NewResponseController(w).Hijack()
 				if err == nil {
 					_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n"+body)
@@ -311,38 +243,5 @@ func TestGenerate_padded(t *testing.T) {
 		x := inMemory(t)
 		x.Inject(kalshitest.Fault{Status: 201, Body: "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"})
 		require.NoError(t, call.do(t.Context(), x.client(t)))
-	})
-}
-
-// Who dials a WebSocket by hand, with a library that takes a header, learns from a
-// 401 what the client's own calls learn: the clock, and the source's key.
-func TestSigner_Recover_dial(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		x.handleBot()
-		keys, n := []kalshi.Credentials{x.credentials(t), parsed(t, x.AddKey(kalshitest.Key{ID: "next"}))}, 0
-		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) { n++; return keys[n-1], nil })
-		require.NoError(t, err)
-		dial := func() *http.Response {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, x.URL+"/portfolio/balance", nil)
-			require.NoError(t, err)
-			req.Header, err = signer.Headers(http.MethodGet, req.URL.Path)
-			require.NoError(t, err)
-			resp, err := x.transport.RoundTrip(req)
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = resp.Body.Close() })
-			return resp
-		}
-		require.NoError(t, x.client(t).DeleteAPIKey(t.Context(), x.KeyID))
-		x.SetClockOffset(time.Hour)
-		for range 2 {
-			resp := dial()
-			require.Equal(t, 401, resp.StatusCode)
-			require.True(t, signer.Recover(t.Context(), resp))
-		}
-		resp := dial()
-		assert.Equal(t, 200, resp.StatusCode)
-		assert.False(t, signer.Recover(t.Context(), resp))
-		assert.Equal(t, []any{"next", time.Hour}, []any{signer.KeyID(), signer.ClockOffset()})
 	})
 }

@@ -51,22 +51,6 @@ func TestRotation_followsTheSource(t *testing.T) {
 	}
 }
 
-// A rotation wins over a Replace that happens while it is running: its key is
-// the one that was saved.
-func TestRotation_replacedMeanwhile(t *testing.T) {
-	t.Parallel()
-	for _, stage := range []kalshi.RotationStage{kalshi.StageCreate, kalshi.StageVerify, kalshi.StageSave} {
-		run := newAdminRun(t, kalshitest.Key{})
-		run.during(stage, func() { assert.NoError(t, run.signer.Replace(credentials("elsewhere", newKey()))) })
-		got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-		require.NoError(t, err, stage)
-		assert.Equal(t, []string{oldKeyID, run.signer.KeyID()}, []string{got.OldKeyID, got.NewKeyID}, stage)
-		keys, _ := run.keys()
-		assert.Equal(t, "new", keys)
-		run.requireSigns(t)
-	}
-}
-
 // Two clients rotate one key, one between two stages of the other. Each key that
 // is left is known to one of them, and the one that finds the old key gone says
 // so.

@@ -27,6 +27,7 @@ type ending struct {
 
 var (
 	rotated      = ending{keys: "new", saved: true}
+	kept         = ending{keys: "old new", saved: true}
 	untouched    = ending{stage: kalshi.StageInspect, keys: "old"}
 	notMade      = ending{stage: kalshi.StageCreate, keys: "old"}
 	perhapsMade  = ending{stage: kalshi.StageCreate, keys: "old new", candidate: true}
@@ -62,8 +63,32 @@ func both(first, second trouble) trouble {
 	}
 }
 
+func with(change func(req *kalshi.RotateAPIKeyRequest)) trouble {
+	return func(run *rotationRun) { change(&run.req) }
+}
+
 func ownKey(run *rotationRun)          { run.req.PrivateKey = newKey() }
 func cancelledBefore(run *rotationRun) { run.cancel() }
+
+// replacedAt has somebody replace the key, which loses against the rotation's: that
+// one is saved.
+func replacedAt(stage kalshi.RotationStage) trouble {
+	return func(run *rotationRun) {
+		run.during(stage, func() { _ = run.signer.Replace(credentials("elsewhere", newKey())) })
+	}
+}
+
+// A checkedStore reports beforehand whether it could save.
+type checkedStore struct {
+	kalshi.SaveFunc
+	err error
+}
+
+func (s checkedStore) Check(context.Context) error { return s.err }
+
+func checkedFor(err error) trouble {
+	return func(run *rotationRun) { run.req.Store = checkedStore{run.save, err} }
+}
 
 var errSave = errors.New("disk full")
 
@@ -115,7 +140,18 @@ func rotationTests() []rotationTest {
 		return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`, Times: always})
 	}
 	return []rotationTest{
-		// Before the create nothing has happened.
+		{name: "nothing", trouble: func(*rotationRun) {}, ending: rotated},
+		{name: "the store works", trouble: checkedFor(nil), ending: rotated},
+		{name: "another type", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeyType = kalshi.KeyTypeRSA }), ending: rotated},
+		{name: "grace", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), ending: rotated, took: time.Hour},
+		{name: "the old key is kept", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeepOld, req.Grace = true, time.Hour }), ending: kept},
+		{name: "replaced while creating", trouble: replacedAt(create), ending: rotated},
+		{name: "replaced in verify", trouble: replacedAt(verify), ending: rotated},
+		{name: "replaced in save", trouble: replacedAt(kalshi.StageSave), ending: rotated},
+
+		// Before the create nothing has happened. A store that cannot save must not leave
+		// one more key each night.
+		{name: "the store cannot save", trouble: checkedFor(errSave), ending: untouched, text: "disk full"},
 		{name: "list is refused", trouble: faults(forbidden), ending: untouched, kind: "Forbidden"},
 		{name: "current key is not listed", trouble: faults(fault{Body: `{"api_keys":[]}`}), ending: untouched, text: "does not hold this key"},
 		{name: "current key is bound to a subtrader", trouble: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), ending: untouched, text: "FCM"},
@@ -175,7 +211,7 @@ func rotationTests() []rotationTest {
 		{name: "delete gets a gateway's 404", trouble: faults(to(del, fault{Status: 404, Body: "<html>"})), ending: notDeleted, kind: "NotFound"},
 		{name: "delete gets an error in a 200", trouble: faults(to(del, fault{Body: notFoundBody, Times: always})), ending: notDeleted, kind: "Invalid"},
 		{name: "cancelled in delete", trouble: handled(remove, cancelBefore), ending: rotated},
-		{name: "cancelled in grace", trouble: both(func(run *rotationRun) { run.req.Grace = time.Hour }, saving(cancelInGrace)),
+		{name: "cancelled in grace", trouble: both(with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), saving(cancelInGrace)),
 			ending: notDeleted, kind: "Canceled", text: "grace", took: time.Minute},
 	}
 }
@@ -216,6 +252,9 @@ func (tt *rotationTest) run(t *testing.T, run *rotationRun) {
 		signs = newID
 	}
 	assert.Equal(t, signs, run.signer.KeyID(), "the key that signs")
+	if run.req.KeyType != "" {
+		assert.Equal(t, run.req.KeyType, run.signer.KeyType())
+	}
 	if tt.ending.stage == "" {
 		require.NoError(t, err)
 		assert.Equal(t, &kalshi.RotateAPIKeyResponse{OldKeyID: oldKeyID, NewKeyID: newID}, got)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -74,18 +73,6 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// The new key may have another type than the old one.
-func TestRotation_keyType(t *testing.T) {
-	t.Parallel()
-	run := newRotationRun(t)
-	for _, keyType := range []kalshi.KeyType{kalshi.KeyTypeRSA, kalshi.KeyTypeEd25519} {
-		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{KeyType: keyType})
-		require.NoError(t, err)
-		assert.Equal(t, keyType, run.client.Signer().KeyType())
-		run.requireSigns(t)
-	}
-}
-
 // Of the caller's own key only the public half is sent. A warning is passed on.
 func TestRotation_privateKey(t *testing.T) {
 	t.Parallel()
@@ -105,57 +92,6 @@ func TestRotation_privateKey(t *testing.T) {
 	}
 	assert.Equal(t, []string{got.NewKeyID, pemText(own)}, []string{run.saved[0].KeyID(), pemText(run.saved[0].PrivateKey())})
 	run.requireSigns(t)
-}
-
-// Grace has no limit of its own, and the new key signs from its beginning.
-// KeepOld waits for nothing.
-func TestRotation_graceAndKeepOld(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		for _, keep := range []bool{false, true} {
-			run := newRotationRun(t)
-			began, took, left := time.Now(), time.Hour, "new"
-			if keep {
-				took, left = 0, "old new"
-			}
-			time.AfterFunc(time.Hour-1, func() {
-				keys, newID := run.keys()
-				assert.Equal(t, "old new", keys, "the old key waits for its grace to end")
-				assert.Equal(t, newID, run.client.Signer().KeyID())
-			})
-			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Grace: time.Hour, KeepOld: keep})
-			require.NoError(t, err)
-			assert.Equal(t, took, time.Since(began))
-			keys, newID := run.keys()
-			assert.Equal(t, []string{left, newID}, []string{keys, run.client.Signer().KeyID()})
-		}
-	})
-}
-
-// A checkedStore reports beforehand whether it could save.
-type checkedStore struct {
-	kalshi.SaveFunc
-	err error
-}
-
-func (s checkedStore) Check(context.Context) error { return s.err }
-
-// A store that knows that it cannot save stops a rotation before a key is made:
-// one that is tried again each night would leave one more key each time.
-func TestRotation_storeCheck(t *testing.T) {
-	t.Parallel()
-	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {}}) {
-		run := newRun(t)
-		for range 3 {
-			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Store: checkedStore{run.save, errSave}})
-			requireFails(t, err, kalshi.StageInspect)
-			require.ErrorIs(t, err, errSave)
-			keys, _ := run.keys()
-			assert.Equal(t, "old", keys, name)
-		}
-		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Store: checkedStore{run.save, nil}})
-		require.NoError(t, err)
-		assert.Len(t, run.saved, 1)
-	}
 }
 
 // Candidates are the keys that are new and have the requested name.
@@ -244,7 +180,7 @@ func TestRotation_forbidden(t *testing.T) {
 				run.signer, hint = admin, "with the admin key "+oldKeyID
 			}
 			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-			requireFails(t, err, tt.stage)
+			_ = requireFails(t, err, tt.stage)
 			assert.ErrorContains(t, err, "no key was made: "+hint+": ")
 			assert.Equal(t, "Forbidden", kindOf(err))
 		}

@@ -3,9 +3,7 @@ package test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,30 +17,22 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// Calls of all kinds without a pause, through rotation after rotation, while the
-// service's clock jumps and the signer is reloaded and given other keys: not one
-// of them fails, and no order is placed twice.
-func TestRotation_underLoad(t *testing.T) {
-	t.Parallel()
-	callers, rotations := 64, 50
-	if testing.Short() {
-		callers, rotations = 16, 10
-	}
-	x := onLoopback(t)
-	x.transport.MaxIdleConnsPerHost = callers
-	orders := x.handleBot()
-	var saved atomic.Value // the Credentials that the source returns
-	saved.Store(x.credentials(t))
-	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
-		return saved.Load().(kalshi.Credentials), nil
-	})
-	require.NoError(t, err)
+// A load is calls of all kinds without a pause.
+type load struct {
+	kinds          []func() error
+	placed, orders *atomic.Int64
+	stop           atomic.Bool
+	running        sync.WaitGroup
+	round          atomic.Pointer[sync.WaitGroup] // waits until each caller has made a call that began in it
+}
+
+func newLoad(t *testing.T, x *exchange, signer *kalshi.Signer) *load {
 	client, other := x.clientOf(t, signer), x.clientOf(t, signer)
-	var placed atomic.Int64
-	kinds := []func() error{
+	l := &load{placed: new(atomic.Int64), orders: x.handleBot()}
+	l.kinds = []func() error{
 		func() error { return getBalance(client.HTTPClient(), x.URL) },
 		func() error {
-			placed.Add(1)
+			l.placed.Add(1)
 			return placeOrder(client.HTTPClient(), x.URL)
 		},
 		func() error {
@@ -57,21 +47,16 @@ func TestRotation_underLoad(t *testing.T) {
 			return other.DeleteAPIKey(t.Context(), key.ID)
 		},
 	}
+	return l
+}
 
-	var stop atomic.Bool
-	var running sync.WaitGroup
-	var round atomic.Pointer[sync.WaitGroup] // waits until each caller has made a call that began in it
-	nextRound := func() {
-		next := new(sync.WaitGroup)
-		next.Add(callers)
-		round.Store(next)
-	}
-	nextRound()
+func (l *load) start(t *testing.T, callers int) {
+	l.nextRound(callers)
 	for i := range callers {
-		running.Go(func() {
-			for last := (*sync.WaitGroup)(nil); !stop.Load(); {
-				this := round.Load()
-				assert.NoError(t, kinds[i%len(kinds)](), "caller %d", i)
+		l.running.Go(func() {
+			for last := (*sync.WaitGroup)(nil); !l.stop.Load(); {
+				this := l.round.Load()
+				assert.NoError(t, l.kinds[i%len(l.kinds)](), "caller %d", i)
 				if this != last {
 					this.Done()
 					last = this
@@ -79,34 +64,49 @@ func TestRotation_underLoad(t *testing.T) {
 			}
 		})
 	}
-	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error {
-		saved.Store(c)
-		return nil
+}
+
+func (l *load) nextRound(callers int) {
+	next := new(sync.WaitGroup)
+	next.Add(callers)
+	l.round.Store(next)
+}
+
+// Through rotation after rotation, while the service's clock jumps and the signer is
+// reloaded and given other keys, no call fails, and no order is placed twice.
+func TestRotation_underLoad(t *testing.T) {
+	t.Parallel()
+	callers, rotations := 64, 50
+	if testing.Short() {
+		callers, rotations = 16, 10
+	}
+	x := onLoopback(t)
+	x.transport.MaxIdleConnsPerHost = callers
+	var saved atomic.Value // the Credentials that the source returns
+	saved.Store(x.credentials(t))
+	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+		return saved.Load().(kalshi.Credentials), nil
 	})
+	require.NoError(t, err)
+	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error { saved.Store(c); return nil })
+	client, l := x.clientOf(t, signer), newLoad(t, x, signer)
+	l.start(t, callers)
 	for i := range rotations {
-		round.Load().Wait()
+		l.round.Load().Wait()
 		switch i % 3 {
 		case 0:
 			x.SetClockOffset([]time.Duration{time.Hour, -time.Minute, 0}[i/3%3])
 		case 1:
-			key := x.AddKey(kalshitest.Key{Name: "replaced"})
-			assert.NoError(t, signer.Replace(parsed(t, key)))
+			assert.NoError(t, signer.Replace(parsed(t, x.AddKey(kalshitest.Key{Name: "replaced"}))))
 		}
 		if _, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store}); !assert.NoError(t, err) {
 			break
 		}
-		nextRound()
+		l.nextRound(callers)
 	}
-	stop.Store(true)
-	running.Wait()
-	assert.Equal(t, placed.Load(), orders.Load(), "orders")
-	overtaken := 0
-	for _, r := range x.Requests() {
-		if r.Status == http.StatusUnauthorized {
-			overtaken++
-		}
-	}
-	t.Logf("of the last %d requests, %d were overtaken by a rotation or a clock", len(x.Requests()), overtaken)
+	l.stop.Store(true)
+	l.running.Wait()
+	assert.Equal(t, l.placed.Load(), l.orders.Load(), "orders")
 }
 
 // A call that a rotation overtakes on its way is signed again by the new key,
@@ -170,43 +170,4 @@ func TestRotation_oneAtATime(t *testing.T) {
 		assert.NotEqual(t, x.KeyID, got.OldKeyID, "the second one rotates the first one's key")
 		assert.Equal(t, []string{spareKeyID, adminKey.ID, got.NewKeyID}, x.keyIDs())
 	})
-}
-
-// A WebSocket is dialled by the same client: signed at the handshake, again
-// after a rotation, and the connection is handed on as it is.
-func TestRotation_webSocket(t *testing.T) {
-	t.Parallel()
-	x := onLoopback(t)
-	x.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		conn, buffered, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
-		_, _ = io.CopyN(conn, buffered, int64(len("echo")))
-	}))
-	client := x.client(t)
-	hc := client.HTTPClient()
-	hc.Timeout = 0 // with one, net/http hides the connection; WebSocket libraries know that
-	dial := func() {
-		handshake := strings.Replace(client.WebSocketURL(), "ws", "http", 1)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, handshake, nil)
-		require.NoError(t, err)
-		req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
-		resp, err := hc.Do(req)
-		require.NoError(t, err)
-		defer resp.Body.Close()
-		conn, ok := resp.Body.(io.ReadWriteCloser)
-		require.True(t, ok, "the connection of a %d is a %T", resp.StatusCode, resp.Body)
-		_, err = conn.Write([]byte("echo"))
-		require.NoError(t, err)
-		echo, err := io.ReadAll(conn)
-		require.NoError(t, err)
-		assert.Equal(t, "echo", string(echo))
-	}
-	dial()
-	_, err := rotate(t.Context(), client)
-	require.NoError(t, err)
-	dial()
 }

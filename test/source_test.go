@@ -197,7 +197,7 @@ func TestSource_isNotQueried(t *testing.T) {
 			assert.Error(t, run.list(t.Context()))
 		}
 
-		run.send = func(req *http.Request) (*http.Response, error) {
+		run.send = func(*http.Request) (*http.Response, error) {
 			run.send = func(req *http.Request) (*http.Response, error) { return respond(req, 401, unknownKeyBody) }
 			return nil, errors.New("connection lost")
 		}
@@ -211,7 +211,7 @@ func TestSource_isNotQueried(t *testing.T) {
 			return accept(req)
 		}
 		_, err := run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, PrivateKey: newKey()})
-		requireFails(t, err, kalshi.StageVerify)
+		_ = requireFails(t, err, kalshi.StageVerify)
 		run.assertQueries(t, 1)
 	})
 }
