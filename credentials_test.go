@@ -25,8 +25,7 @@ func newTestCredentials(t testing.TB, keyID string, key crypto.Signer) Credentia
 	return c
 }
 
-// credentialsTexts are texts with an ID and a key, in the forms that people
-// have them in.
+// credentialsTexts are texts with an ID and a key, in the forms that people have them in.
 func credentialsTexts(t testing.TB, keyID string, key crypto.Signer) map[string]string {
 	t.Helper()
 	pemText := encodePEM("PRIVATE KEY", pkcs8(t, key))

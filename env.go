@@ -50,8 +50,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return client, err
 }
 
-// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile],
-// and follows the file.
+// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile], and follows the
+// file.
 func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	signer, err := NewSignerFromSource(context.Background(), KeyFile(path).Load)
 	if err != nil {
@@ -60,8 +60,8 @@ func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	return NewClient(signer, opts...)
 }
 
-// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if
-// it is ignored because the key's text names another ID.
+// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if it is ignored
+// because the key's text names another ID.
 func signerFromEnv() (signer *Signer, ignored string, err error) {
 	keyID, text, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
 	var named string
@@ -100,12 +100,12 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 	return signer, ignored, err
 }
 
-// env returns a variable without the blanks and quotes around it: the env files
-// of Docker keep those.
+// env returns a variable without the blanks and quotes around it: the env files of Docker keep
+// those.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// notSet returns an error for the first variable, or for the one whose value is
-// in a variable that others use in its place.
+// notSet returns an error for the first variable, or for the one whose value is in a variable that
+// others use in its place.
 func notSet(hint string, names ...string) error {
 	for _, used := range [...]struct{ other, name string }{
 		{"KALSHI_API_KEY", envKeyID},

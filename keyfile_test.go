@@ -56,8 +56,8 @@ func TestLoadPrivateKey_limit(t *testing.T) {
 	assertInvalid(t, err, "kalshi: key file ", "large.pem", "over 1 MiB")
 }
 
-// A likely mistake: the key instead of the name of its file. The operating
-// system's error would quote it.
+// A likely mistake: the key instead of the name of its file. The operating system's error would
+// quote it.
 func TestLoadPrivateKey_keyText(t *testing.T) {
 	t.Parallel()
 	for _, kt := range goodKeyTexts(t) {
@@ -102,8 +102,8 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// A rename needs the new file in the same folder, which a bare name does not
-// show. An ended context does not stop the saving.
+// A rename needs the new file in the same folder, which a bare name does not show. An ended context
+// does not stop the saving.
 func TestKeyFile_Save_bareName(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
@@ -224,9 +224,8 @@ func TestClient_GenerateAPIKeyToFile_exists(t *testing.T) {
 	assert.Zero(t, mock.GetTotalCallCount())
 }
 
-// A key that a key file cannot keep: its private half was masked on the way, or
-// its ID has a line end. The key exists, so the response comes back in the error,
-// and nothing is saved or deleted.
+// A key that a key file cannot keep: its private half was masked on the way, or its ID has a line
+// end. The key exists, so the response comes back in the error, and nothing is saved or deleted.
 func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
 	t.Parallel()
 	good := generatedKey(t).PrivateKey.Reveal()
@@ -254,8 +253,8 @@ func assertNotSaved(t *testing.T, err error, id string) *GenerateAPIKeyResponse 
 	return notSaved.Response
 }
 
-// The folder disappears while the key is made: the key is deleted again, or
-// handed back when that fails.
+// The folder disappears while the key is made: the key is deleted again, or handed back when that
+// fails.
 func TestClient_GenerateAPIKeyToFile_cannotSave(t *testing.T) {
 	for _, faults := range [][]kalshitest.Fault{
 		nil,

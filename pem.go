@@ -28,25 +28,23 @@ const (
 	maxDER     = 6 << 10 // RSA with 8192 bits takes 4.7 KiB
 )
 
-// ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key
-// in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables,
-// editors and secret stores do to PEM text: \n as two characters and the other
-// escapes of JSON, CRLF line ends, a byte-order mark, UTF-16, quotes, a single
-// line with or without blanks, indentation, text around the block, and base64
-// of it all, once or twice.
+// ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
+// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: \n as
+// two characters and the other escapes of JSON, CRLF line ends, a byte-order mark, UTF-16, quotes,
+// a single line with or without blanks, indentation, text around the block, and base64 of it all,
+// once or twice.
 //
-// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types
-// show their secrets when printed: keep them out of logs.
+// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
+// when printed: keep them out of logs.
 //
-// Any other input is a [*ValidationError], which says what is wrong, how to
-// fix it, and never quotes the input.
+// Any other input is a [*ValidationError], which says what is wrong, how to fix it, and never
+// quotes the input.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
 
-// MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key
-// as PEM "PUBLIC KEY", the form that [CreateAPIKeyRequest] takes. For any
-// other key it returns a [*ValidationError].
+// MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key as PEM "PUBLIC KEY",
+// the form that [CreateAPIKeyRequest] takes. For any other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	if _, private := pub.(crypto.Signer); private {
 		return "", invalid("public key", "is a private key: pass its Public()")
@@ -61,9 +59,9 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as
-// PEM "PRIVATE KEY" (PKCS#8). For a key that is not in memory, such as one in
-// a KMS or an HSM, it returns a [*ValidationError].
+// MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as PEM "PRIVATE KEY"
+// (PKCS#8). For a key that is not in memory, such as one in a KMS or an HSM, it returns a
+// [*ValidationError].
 func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
@@ -78,8 +76,8 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
 
-// isKeyText reports whether a string that should be a file name or a key ID is
-// in fact a private key or a part of one, in whatever form.
+// isKeyText reports whether a string that should be a file name or a key ID is in fact a private
+// key or a part of one, in whatever form.
 func isKeyText(name string) bool {
 	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
 	return !isUUID && redact.LooksLikeKey(name)
@@ -94,8 +92,7 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
 		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
-	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try
-	// both encodings.
+	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try both encodings.
 	var key any
 	key, err := x509.ParsePKCS1PrivateKey(der)
 	if err != nil {
@@ -115,15 +112,15 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 }
 
 var (
-	// A block's label and body, which may have headers. The text may mention
-	// BEGIN lines: a block has none inside.
+	// A block's label and body, which may have headers. The text may mention BEGIN lines: a block
+	// has none inside.
 	pemBlock = regexp.MustCompile(`-----BEGIN([^-]*)-----((?:-?[^-])*)-----END`)
 	// The base64 of a text, whose lines may be wrapped.
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
 )
 
-// plainText undoes what editors, shells and secret stores do to a text with a
-// key: UTF-16, escapes, and base64 of it all or of the key, once or twice.
+// plainText undoes what editors, shells and secret stores do to a text with a key: UTF-16, escapes,
+// and base64 of it all or of the key, once or twice.
 func plainText(data []byte) string {
 	text := redact.Unescape(string(data))
 	for range 2 {
@@ -141,8 +138,8 @@ func plainText(data []byte) string {
 	return text
 }
 
-// dropNoise is for strings.Map. It drops the characters that shells, dotenv
-// files and editors insert into a PEM body.
+// dropNoise is for strings.Map. It drops the characters that shells, dotenv files and editors
+// insert into a PEM body.
 func dropNoise(r rune) rune {
 	if unicode.IsSpace(r) || strings.ContainsRune("\"'`\ufeff", r) {
 		return -1
@@ -158,8 +155,7 @@ const (
 	reasonPublic = "is a public key: use the private key"
 )
 
-// privateDER returns the DER bytes of the only private key in a text, or the
-// reason why it cannot.
+// privateDER returns the DER bytes of the only private key in a text, or the reason why it cannot.
 func privateDER(data []byte) (der []byte, reason string) {
 	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
@@ -185,8 +181,8 @@ func privateDER(data []byte) (der []byte, reason string) {
 	return der, reason
 }
 
-// otherForm returns why a text, without blanks and quotes, is not a private key
-// that can be parsed. It returns "" if it does not know the form.
+// otherForm returns why a text, without blanks and quotes, is not a private key that can be parsed.
+// It returns "" if it does not know the form.
 func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
@@ -210,8 +206,8 @@ func otherForm(text string) string {
 	return ""
 }
 
-// missingReason returns why a plain text has no block with a private key; data
-// is the text as it was given.
+// missingReason returns why a plain text has no block with a private key; data is the text as it
+// was given.
 func missingReason(data []byte, text string) string {
 	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
 	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm([]byte(redact.Base64(text))))
@@ -252,8 +248,8 @@ func parseFailure(der []byte) string {
 	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
 }
 
-// keyTypeOf returns the type of a public key, and an error for keys that the
-// service does not accept.
+// keyTypeOf returns the type of a public key, and an error for keys that the service does not
+// accept.
 func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
@@ -279,8 +275,8 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	}
 }
 
-// checkSigner is keyTypeOf for a private key. It first rejects keys whose
-// Public method would panic.
+// checkSigner is keyTypeOf for a private key. It first rejects keys whose Public method would
+// panic.
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", invalid(field, "is nil: use ParsePrivateKey, or the key of a KMS or an HSM")
@@ -300,9 +296,8 @@ func samePublicKey(a, b crypto.Signer) bool {
 	return ok && public.Equal(b.Public())
 }
 
-// checkPublicKeyPEM accepts only a single PEM block with a public key that the
-// service accepts. Most importantly, it rejects private keys, which must never
-// be sent.
+// checkPublicKeyPEM accepts only a single PEM block with a public key that the service accepts.
+// Most importantly, it rejects private keys, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
 	switch {

@@ -42,8 +42,8 @@ func pkcs8(t testing.TB, key any) []byte {
 	return der
 }
 
-// pkcs8v2 returns an Ed25519 key with its public key attached, as RFC 5958
-// defines it and as older software encodes it.
+// pkcs8v2 returns an Ed25519 key with its public key attached, as RFC 5958 defines it and as older
+// software encodes it.
 func pkcs8v2(t testing.TB, key ed25519.PrivateKey) map[string][]byte {
 	t.Helper()
 	der, public := pkcs8(t, key), key.Public().(ed25519.PublicKey)
@@ -165,8 +165,8 @@ func TestParsePrivateKey(t *testing.T) {
 	}
 }
 
-// A refusal is a text that is not a usable key, with words that the error must
-// contain: what it is and how to fix it.
+// A refusal is a text that is not a usable key, with words that the error must contain: what it is
+// and how to fix it.
 type refusal struct {
 	name, text string
 	words      []string
@@ -420,15 +420,14 @@ func TestMarshalPrivateKey_refuses(t *testing.T) {
 	}
 }
 
-// isOpenSSL reports whether openssl is not LibreSSL, which macOS installs under
-// the same name.
+// isOpenSSL reports whether openssl is not LibreSSL, which macOS installs under the same name.
 var isOpenSSL = sync.OnceValue(func() bool {
 	out, err := exec.Command("openssl", "version").Output()
 	return err == nil && strings.HasPrefix(string(out), "OpenSSL ")
 })
 
-// openssl runs the command with stdin and returns its output. It skips the
-// test if OpenSSL is not installed.
+// openssl runs the command with stdin and returns its output. It skips the test if OpenSSL is not
+// installed.
 func openssl(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
 	if !isOpenSSL() {

@@ -21,8 +21,7 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// Limits, users and mounts hold for a whole process, so each is set in one of
-// its own.
+// Limits, users and mounts hold for a whole process, so each is set in one of its own.
 func init() {
 	children["load as nobody"] = func(args []string) {
 		becomeNobody()
@@ -57,8 +56,7 @@ func becomeNobody() {
 	must(syscall.Setuid(nobody))
 }
 
-// needsRoot returns a folder that every user may enter, as those of t.TempDir
-// may not be.
+// needsRoot returns a folder that every user may enter, as those of t.TempDir may not be.
 func needsRoot(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -1,5 +1,5 @@
-// Package redact makes text from outside safe for an error: without private
-// keys, and short enough for one line.
+// Package redact makes text from outside safe for an error: without private keys, and short enough
+// for one line.
 package redact
 
 import (
@@ -19,9 +19,8 @@ const (
 	Withheld = "(withheld: it seems to hold a private key)"
 )
 
-// Text makes text from outside safe for one line of a log: it replaces control
-// characters and whatever looks like a private key or a part of one, and cuts
-// the rest to n characters.
+// Text makes text from outside safe for one line of a log: it replaces control characters and
+// whatever looks like a private key or a part of one, and cuts the rest to n characters.
 func Text(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -58,8 +57,8 @@ func Truncate(s string, n int) string {
 	return s
 }
 
-// LooksLikeKey reports whether a text that should be a name is a private key, or
-// a part of one that is long enough to be told from words.
+// LooksLikeKey reports whether a text that should be a name is a private key, or a part of one that
+// is long enough to be told from words.
 func LooksLikeKey(s string) bool {
 	return strings.Contains(s, "-----BEGIN") || HoldsKey(s) ||
 		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return isRandom(w, 32, 3) })
@@ -76,9 +75,9 @@ var (
 	separator = regexp.MustCompile(`[/_-]|\\[A-Z]`)
 )
 
-// isRandom reports whether a word has at least a number of characters of a key in
-// base64 or hexadecimal. Its pieces of one case or of digits are short, 2.2
-// characters on average; those of words and paths are longer.
+// isRandom reports whether a word has at least a number of characters of a key in base64 or
+// hexadecimal. Its pieces of one case or of digits are short, 2.2 characters on average; those of
+// words and paths are longer.
 func isRandom(w string, atLeast, piece int) bool {
 	if len(w) < atLeast {
 		return false
@@ -90,8 +89,8 @@ func isRandom(w string, atLeast, piece int) bool {
 		len(w) > 6*len(separator.FindAllString(w, -1))
 }
 
-// HoldsKey reports whether a text holds a private key, or the beginning of one:
-// PEM, DER, and both as base64, hexadecimal or percent-encoded, up to three deep.
+// HoldsKey reports whether a text holds a private key, or the beginning of one: PEM, DER, and both
+// as base64, hexadecimal or percent-encoded, up to three deep.
 func HoldsKey(s string) bool { return holdsKey(s, 3) }
 
 func holdsKey(s string, layers int) bool {
@@ -134,8 +133,8 @@ func dropNoise(r rune) rune {
 	return r
 }
 
-// derMarks are the bytes before the secret of an Ed25519 key, of an RSA key in
-// PKCS#8, and of one in PKCS#1.
+// derMarks are the bytes before the secret of an Ed25519 key, of an RSA key in PKCS#8, and of one
+// in PKCS#1.
 var derMarks = []string{"\x06\x03+ep\x04\"\x04 ", "\x02\x01\x000\r\x06\t*\x86H\x86\xf7", "\x02\x01\x00\x02\x82"}
 
 var (
@@ -147,8 +146,8 @@ var (
 	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
 
-// Unescape undoes the escapes of shells and JSON, drops all other backslashes,
-// and turns ASCII text in UTF-16 into UTF-8.
+// Unescape undoes the escapes of shells and JSON, drops all other backslashes, and turns ASCII text
+// in UTF-16 into UTF-8.
 func Unescape(s string) string {
 	return ascii.Replace(escape.ReplaceAllStringFunc(ascii.Replace(s), func(match string) string {
 		char, _ := strconv.Unquote(`"\` + strings.TrimLeft(match, `\`) + `"`)

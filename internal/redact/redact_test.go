@@ -25,8 +25,7 @@ func encodeBase64(s string) string { return base64.StdEncoding.EncodeToString([]
 // A form is one in which people have a key.
 type form struct{ name, text string }
 
-// forms are keys in every form: always the same ones, and for RSA only bytes that
-// look like one.
+// forms are keys in every form: always the same ones, and for RSA only bytes that look like one.
 func forms(t testing.TB) []form {
 	t.Helper()
 	random := make([]byte, 1200)
@@ -162,8 +161,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Neither a public key nor what only looks random makes a response's body
-// vanish.
+// Neither a public key nor what only looks random makes a response's body vanish.
 func TestHoldsKey_no(t *testing.T) {
 	t.Parallel()
 	public, err := x509.MarshalPKIXPublicKey(ed25519.NewKeyFromSeed(make([]byte, 32)).Public())
