@@ -16,8 +16,10 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
@@ -112,30 +114,45 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 }
 
 var (
-	// A block's label and body, which may have headers. The text may mention BEGIN lines: a block
-	// has none inside.
+	// A block's label and body, which may have headers. The text may mention BEGIN lines: a block has
+	// none inside.
 	pemBlock = regexp.MustCompile(`-----BEGIN([^-]*)-----((?:-?[^-])*)-----END`)
 	// The base64 of a text, whose lines may be wrapped.
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
+	escape     = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
+	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
+	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
 
 // plainText undoes what editors, shells and secret stores do to a text with a key: UTF-16, escapes,
 // and base64 of it all or of the key, once or twice.
 func plainText(data []byte) string {
-	text := redact.Unescape(string(data))
+	text := unescape(data)
 	for range 2 {
 		if pemBlock.MatchString(text) {
 			break
 		}
 		text = base64Text.ReplaceAllStringFunc(text, func(run string) string {
-			decoded := redact.Unescape(redact.Base64(strings.Map(dropNoise, run)))
-			if strings.ContainsFunc(decoded, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
-				return run // it is no text
+			if decoded := unescape(decodeBase64(run)); utf8.ValidString(decoded) {
+				return decoded
 			}
-			return decoded
+			return run
 		})
 	}
 	return text
+}
+
+func unescape(data []byte) string {
+	return escape.ReplaceAllStringFunc(ascii.Replace(string(data)), func(match string) string {
+		char, _ := strconv.Unquote(`"\` + strings.TrimLeft(match, `\`) + `"`)
+		return char // none for a backslash alone
+	})
+}
+
+// decodeBase64 decodes as far as it goes.
+func decodeBase64(s string) []byte {
+	decoded, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Map(dropNoise, s), "="))
+	return decoded
 }
 
 // dropNoise is for strings.Map. It drops the characters that shells, dotenv files and editors
@@ -210,7 +227,7 @@ func otherForm(text string) string {
 // was given.
 func missingReason(data []byte, text string) string {
 	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
-	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm([]byte(redact.Base64(text))))
+	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm(decodeBase64(text)))
 	switch {
 	case reason != "":
 		return reason
