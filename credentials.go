@@ -51,8 +51,12 @@ func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 // "KALSHI_PRIVATE_KEY": …}, in all the forms that [ParsePrivateKey] tolerates. Any other input is a
 // [*ValidationError], which never quotes the input.
 func ParseCredentials(text []byte) (Credentials, error) {
-	const field = "credentials text"
-	keyID, key, err := parseKeyText(field, text)
+	keyID, key, err := parseKeyText("credentials text", text)
+	return withKeyID("credentials text", keyID, key, err)
+}
+
+// withKeyID returns the credentials of a text that has to name the key's ID.
+func withKeyID(field, keyID string, key crypto.Signer, err error) (Credentials, error) {
 	if err == nil && keyID == "" {
 		err = invalid(field, "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
 	}
@@ -72,15 +76,11 @@ func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, e
 	if key, err = parsePrivateKey(field, text); err != nil {
 		return "", nil, err
 	}
-	found := keyIDText.FindStringSubmatch(plainText(text))
-	if found == nil {
-		return "", key, nil
+	if found := keyIDText.FindStringSubmatch(plainText(text)); found != nil {
+		keyID = strings.TrimSpace(found[1])
+		err = checkKeyID(field+": "+envKeyID, keyID)
 	}
-	keyID = strings.TrimSpace(found[1])
-	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
-		return "", nil, err
-	}
-	return keyID, key, nil
+	return keyID, key, err
 }
 
 // KeyID returns the key's ID, or "" for the zero value.
@@ -89,13 +89,13 @@ func (c Credentials) KeyID() string { return c.value().keyID }
 // KeyType returns the key's type, or "" for the zero value.
 func (c Credentials) KeyType() KeyType { return c.value().keyType }
 
-// PrivateKey returns the private key, or nil for the zero value. A key in memory prints itself:
-// keep it out of logs.
+// PrivateKey returns the private key, or nil for the zero value. A key in memory prints itself: keep
+// it out of logs.
 func (c Credentials) PrivateKey() crypto.Signer { return c.value().key }
 
 // Fingerprint identifies the key pair without revealing it: "SHA256:" and the unpadded base64 of
-// the SHA-256 of the public key in the form SubjectPublicKeyInfo. It has the form of ssh-keygen -l,
-// but not its value. It is "" for the zero value. This prints the same, with padding:
+// the SHA-256 of the public key as SubjectPublicKeyInfo, or "" for the zero value. It has the form
+// of ssh-keygen -l, but not its value. This prints the same, with padding:
 //
 //	openssl pkey -in key.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64
 func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
@@ -177,10 +177,7 @@ func (c *credential) fingerprint() string {
 	if c.key == nil {
 		return ""
 	}
-	der, err := x509.MarshalPKIXPublicKey(c.key.Public())
-	if err != nil {
-		return "" // its type was checked
-	}
+	der, _ := x509.MarshalPKIXPublicKey(c.key.Public()) // its type was checked
 	sum := sha256.Sum256(der)
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }

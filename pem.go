@@ -32,15 +32,13 @@ const (
 
 // ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
 // PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: \n as
-// two characters and the other escapes of JSON, CRLF line ends, a byte-order mark, UTF-16, quotes,
-// a single line with or without blanks, indentation, text around the block, and base64 of it all,
-// once or twice.
+// two characters and the other escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single
+// line with or without blanks, indentation, text around the block, and base64 of it all, once or
+// twice. Any other input is a [*ValidationError], which says what is wrong, how to fix it, and
+// never quotes the input.
 //
 // The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
 // when printed: keep them out of logs.
-//
-// Any other input is a [*ValidationError], which says what is wrong, how to fix it, and never
-// quotes the input.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
@@ -68,9 +66,6 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
 	}
-	if pointer, ok := key.(*ed25519.PrivateKey); ok {
-		key = *pointer
-	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
@@ -94,10 +89,9 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
 		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
-	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try both encodings.
 	var key any
 	key, err := x509.ParsePKCS1PrivateKey(der)
-	if err != nil {
+	if err != nil { // labels are often wrong
 		key, err = x509.ParsePKCS8PrivateKey(der)
 	}
 	if err != nil {
@@ -177,20 +171,15 @@ func privateDER(data []byte) (der []byte, reason string) {
 	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
 		label, body := strings.Map(dropNoise, block[1]), strings.Map(dropNoise, block[2])
-		if !strings.HasSuffix(label, "PRIVATEKEY") {
-			continue
-		}
 		next, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(body, "="))
-		why := otherForm(label + body)
-		if why == "" && (err != nil || len(next) == 0 || next[0] != 0x30) { // an ASN.1 sequence
-			why = reasonCut // or the text only mentions BEGIN and END
-		}
+		why, isDER := otherForm(label+body), err == nil && bytes.HasPrefix(next, []byte{0x30}) // an ASN.1 sequence
 		switch {
-		case reason == reasonCut || der == nil && reason == "":
-			der, reason = next, why
-		case why != reasonCut:
+		case !strings.HasSuffix(label, "PRIVATEKEY") || why == "" && !isDER:
+			continue // another block, or a text that mentions the lines
+		case der != nil || reason != "":
 			return nil, "holds more than one private key: keep only the one that belongs to the key ID"
 		}
+		der, reason = next, why
 	}
 	if der == nil && reason == "" {
 		reason = missingReason(data, text)
@@ -241,10 +230,10 @@ func missingReason(data []byte, text string) string {
 
 func binaryForm(data []byte) (reason string) {
 	var head struct{ Version int }
-	if _, err := asn1.Unmarshal(data, &head); err != nil {
+	switch _, err := asn1.Unmarshal(data, &head); {
+	case err != nil:
 		return ""
-	}
-	if head.Version == 3 {
+	case head.Version == 3:
 		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
 	}
 	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
@@ -253,9 +242,6 @@ func binaryForm(data []byte) (reason string) {
 // parseFailure returns why crypto/x509 did not parse the key.
 func parseFailure(der []byte) string {
 	const oidRSASSAPSS = "*\x86H\x86\xf7\r\x01\x01\n"
-	if _, err := x509.ParseECPrivateKey(der); err == nil {
-		return reasonEC
-	}
 	if bytes.Contains(der, []byte(oidRSASSAPSS)) {
 		return "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
 	}
@@ -270,26 +256,19 @@ func parseFailure(der []byte) string {
 func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
-		if pub == nil || pub.N == nil {
-			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
+		if pub == nil || pub.N == nil || pub.E < 3 || pub.E%2 == 0 {
+			return "", invalid(field, "is no RSA key: it needs a modulus, and an exponent that is odd and at least 3")
 		}
 		if bits := pub.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 			return "", invalid(field, "has %d bits, and RSA needs at least %d and at most %d: %s", bits, minRSABits, maxRSABits, hintGenerate)
 		}
-		if pub.E < 3 || pub.E%2 == 0 {
-			return "", invalid(field, "has the RSA exponent %d, which has to be odd and at least 3: %s", pub.E, hintGenerate)
-		}
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:
-		if len(pub) != ed25519.PublicKeySize {
-			return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(pub), ed25519.PublicKeySize)
-		}
 		return KeyTypeEd25519, nil
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
-	default:
-		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 	}
+	return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 }
 
 // checkSigner is keyTypeOf for a private key. It first rejects keys whose Public method would
@@ -297,9 +276,6 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", invalid(field, "is nil: use ParsePrivateKey, or the key of a KMS or an HSM")
-	}
-	if pointer, ok := key.(*ed25519.PrivateKey); ok {
-		key = *pointer
 	}
 	if key, ok := key.(ed25519.PrivateKey); ok && len(key) != ed25519.PrivateKeySize {
 		return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(key), ed25519.PrivateKeySize)

@@ -5,6 +5,7 @@ package atomicfile
 import (
 	"cmp"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,10 +13,17 @@ import (
 	"syscall"
 )
 
-// Open opens a file for reading.
-func Open(path string) (f *os.File, err error) {
-	err = retry(func() error { f, err = os.Open(path); return err })
-	return f, err
+// Read reads up to n bytes of a file.
+func Read(path string, n int64) (data []byte, err error) {
+	err = retry(func() error {
+		f, err := os.Open(path)
+		if err == nil {
+			data, err = io.ReadAll(io.LimitReader(f, n))
+			_ = f.Close()
+		}
+		return err
+	})
+	return data, err
 }
 
 // Replace writes data to a new file beside path and renames it to path. The new file has the rights

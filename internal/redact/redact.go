@@ -63,7 +63,7 @@ func HoldsKey(s string) bool {
 // is long enough to be told from words.
 func LooksLikeKey(s string) bool {
 	return strings.Contains(s, "-----BEGIN") || HoldsKey(s) ||
-		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return isRandom(w, 32) })
+		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return len(w) >= 32 && isRandom(w, 24) })
 }
 
 // isRandom reports whether a word has at least n characters of base64, or more hexadecimal digits
