@@ -87,8 +87,7 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 		if err := checkKeyID(envKeyID, keyID); err != nil {
 			return nil, "", err
 		}
-		signer, err = NewSigner(keyID, key)
-		return signer, "", err
+		named, path = keyID, "" // a plain PEM file is read once
 	case keyID != named:
 		ignored = redact.Text(keyID, maxID)
 	}
@@ -104,20 +103,18 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 // those.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// notSet returns an error for the first variable, or for the one whose value is in a variable that
-// others use in its place.
+// notSet returns an error for the first variable, or for one whose value is in a variable that
+// others use.
 func notSet(hint string, names ...string) error {
-	for _, used := range [...]struct{ other, name string }{
-		{"KALSHI_API_KEY", envKeyID},
-		{"KALSHI_KEY_ID", envKeyID},
-		{"KALSHI_ACCESS_KEY", envKeyID},
-		{"KALSHI_PRIVATE_KEY_B64", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_BASE64", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_PEM", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_FILE", envPrivateKeyPath},
-	} {
-		if slices.Contains(names, used.name) && env(used.other) != "" {
-			return invalid(used.name, "is not set, but %s is: rename it to %s", used.other, used.name)
+	for _, name := range names {
+		for _, other := range map[string][]string{
+			envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
+			envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
+			envPrivateKeyPath: {envPrivateKey + "_FILE"},
+		}[name] {
+			if env(other) != "" {
+				return invalid(name, "is not set, but %s is: rename it to %s", other, name)
+			}
 		}
 	}
 	return invalid(names[0], "is not set: %s", hint)

@@ -83,22 +83,21 @@ func isKeyText(name string) bool {
 // parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	der, reason := privateDER(data)
-	if reason != "" {
+	switch {
+	case reason != "":
 		return nil, invalid(field, "%s", reason)
-	}
-	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
+	case len(der) > maxDER: // parsing takes quadratic time, and the service may have sent the key
 		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
-	var key any
-	key, err := x509.ParsePKCS1PrivateKey(der)
-	if err != nil { // labels are often wrong
-		key, err = x509.ParsePKCS8PrivateKey(der)
-	}
-	if err != nil {
-		return nil, invalid(field, "%s", parseFailure(der))
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
+		key, err = rsaKey, nil
 	}
 	signer, ok := key.(crypto.Signer)
-	if !ok {
+	switch {
+	case err != nil:
+		return nil, invalid(field, "%s", parseFailure(der))
+	case !ok:
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
 	if _, err := keyTypeOf(field, signer.Public()); err != nil {
@@ -149,8 +148,7 @@ func decodeBase64(s string) []byte {
 	return decoded
 }
 
-// dropNoise is for strings.Map. It drops the characters that shells, dotenv files and editors
-// insert into a PEM body.
+// dropNoise is for strings.Map: it drops what shells, dotenv files and editors put into a PEM body.
 func dropNoise(r rune) rune {
 	if unicode.IsSpace(r) || strings.ContainsRune("\"'`\ufeff", r) {
 		return -1
@@ -166,7 +164,7 @@ const (
 	reasonPublic = "is a public key: use the private key"
 )
 
-// privateDER returns the DER bytes of the only private key in a text, or the reason why it cannot.
+// privateDER returns the DER bytes of the only private key in a text, or why it cannot.
 func privateDER(data []byte) (der []byte, reason string) {
 	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
@@ -187,8 +185,8 @@ func privateDER(data []byte) (der []byte, reason string) {
 	return der, reason
 }
 
-// otherForm returns why a text, without blanks and quotes, is not a private key that can be parsed.
-// It returns "" if it does not know the form.
+// otherForm returns why a text without blanks and quotes is no private key that can be parsed, or ""
+// if it does not know the form.
 func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
@@ -251,8 +249,7 @@ func parseFailure(der []byte) string {
 	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
 }
 
-// keyTypeOf returns the type of a public key, and an error for keys that the service does not
-// accept.
+// keyTypeOf returns the type of a public key, and an error for one that the service does not accept.
 func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
@@ -271,8 +268,7 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 }
 
-// checkSigner is keyTypeOf for a private key. It first rejects keys whose Public method would
-// panic.
+// checkSigner is keyTypeOf for a private key, whose Public method may panic.
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", invalid(field, "is nil: use ParsePrivateKey, or the key of a KMS or an HSM")
@@ -289,8 +285,8 @@ func samePublicKey(a, b crypto.Signer) bool {
 	return ok && public.Equal(b.Public())
 }
 
-// checkPublicKeyPEM accepts only a single PEM block with a public key that the service accepts.
-// Most importantly, it rejects private keys, which must never be sent.
+// checkPublicKeyPEM accepts only a single PEM block with a public key that the service accepts, and
+// above all no private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
 	switch {

@@ -12,12 +12,11 @@ import (
 
 // PrivateKeyPEM is the PEM text of a private key. It prints as [REDACTED]. Encoding it as text,
 // JSON, XML or gob is an error, because a silently redacted copy would lose a key that can never be
-// fetched again. Use [PrivateKeyPEM.Reveal] to get the text. The zero value holds no key. Values
-// may be copied and are safe for concurrent use.
+// fetched again: use [PrivateKeyPEM.Reveal]. The zero value holds no key. Values may be copied and
+// are safe for concurrent use.
 type PrivateKeyPEM struct {
-	// A pointer to a function that returns the text. fmt prints a nested pointer as an address,
-	// even where it ignores methods (unexported fields, %p). Printers that follow pointers, such as
-	// those of assertion libraries, cannot look into a function.
+	// fmt prints a nested pointer as an address, even where it ignores methods (unexported fields,
+	// %p). Assertion libraries follow pointers, but cannot look into a function.
 	reveal *func() string
 }
 

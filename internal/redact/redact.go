@@ -3,8 +3,6 @@
 package redact
 
 import (
-	"encoding/base64"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,31 +25,13 @@ var (
 	piece    = regexp.MustCompile(`[0-9a-f]{4,}|[A-Z]?[a-z]+|[A-Z]+|[0-9]+`)    // of a name
 )
 
-// marks are in every text that holds the beginning of a private key, as it is or in hexadecimal or
-// base64, and PEM in base64 twice.
-var marks = func() (all []string) {
-	for _, mark := range []string{
-		"\x06\x03+ep\x04\"\x04 ",              // of Ed25519 in DER, before the secret
-		"\x02\x01\x000\r\x06\t*\x86H\x86\xf7", // of RSA in PKCS#8
-		"\x02\x01\x00\x02\x82\x01",            // of RSA in PKCS#1
-		"P\x00R\x00I\x00V\x00A\x00T\x00E",     // of PEM in UTF-16
-		PrivateKeyMark + "-----",
-	} {
-		all = append(append(all, mark, fmt.Sprintf("%x", mark), fmt.Sprintf("%X", mark)), inBase64(mark)...)
-	}
-	for _, mark := range inBase64(PrivateKeyMark + "-----") {
-		all = append(all, inBase64(mark)...)
-	}
-	return all
-}()
-
-// inBase64 returns what the base64 of every text with s in it has, by where in the text s is.
-func inBase64(s string) (all []string) {
-	for before := range 3 {
-		encoded := base64.RawStdEncoding.EncodeToString([]byte("  "[:before] + s))
-		all = append(all, encoded[(before*8+5)/6:(before+len(s))*8/6])
-	}
-	return all
+// marks are the bytes before the secret of a key, as they are, in hexadecimal and in base64.
+var marks = []string{
+	"\x06\x03+ep\x04\"\x04 ", "06032b6570042204", "06032B6570042204", "BQYDK2VwBCIE", // of Ed25519 in DER
+	"\x02\x01\x000\r\x06\t*\x86H\x86\xf7", "020100300d06092a86", "020100300D06092A86", "IBADANBgkqhkiG9", // of RSA in PKCS#8
+	"\x02\x01\x00\x02\x82\x01", "020100028201", "IBAAKCA", // of RSA in PKCS#1
+	"50524956415445204b4559", "50524956415445204B4559", "UFJJVkFURSBLRVktLS0tL", "BSSVZBVEUgS0VZLS0tLS", "QUklWQVRFIEtFWS0tLS0t", // of PEM
+	"P\x00R\x00I\x00V\x00A\x00T\x00E", "UABSAEkAVgBBAFQAR", "AAUgBJAFYAQQBUAE", "QAFIASQBWAEEAVABF", // of PEM in UTF-16
 }
 
 // HoldsKey reports whether a text holds a private key or the beginning of one.
@@ -66,9 +46,9 @@ func LooksLikeKey(s string) bool {
 		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return len(w) >= 32 && isRandom(w, 24) })
 }
 
-// isRandom reports whether a word has at least n characters of base64, or more hexadecimal digits
-// than a digest. In base64 upper case, lower case and digits take turns after 2.2 characters on
-// average, and in names after more. The words of a path are looked at one by one.
+// isRandom reports whether a word, or a name in a path, has n characters of base64, where upper
+// case, lower case and digits alternate more often than in names, or is longer in hexadecimal than
+// a digest.
 func isRandom(w string, n int) bool {
 	return longHex.MatchString(w) || slices.ContainsFunc(strings.Split(w, "/"), func(name string) bool {
 		return len(name) >= n && len(name) < 3*len(piece.FindAllString(name, -1)) &&
@@ -79,13 +59,8 @@ func isRandom(w string, n int) bool {
 // Text makes text from outside safe for one line of a log: it replaces control characters and
 // whatever looks like a private key or a part of one, and cuts the rest to n characters.
 func Text(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s[:min(len(s), 8*160)])
-	s = pemText.ReplaceAllString(strings.Join(strings.Fields(s), " "), "\x00")
+	fields := strings.FieldsFunc(s[:min(len(s), 8*160)], func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' })
+	s = pemText.ReplaceAllString(strings.ToValidUTF8(strings.Join(fields, " "), "\ufffd"), "\x00")
 	s = word.ReplaceAllStringFunc(s, func(w string) string {
 		if len(w) >= 16 && isRandom(w, 12) || HoldsKey(w) {
 			return "\x00"
