@@ -20,13 +20,10 @@ const (
 
 // NewClientFromEnv returns a client configured by the environment:
 //
-//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the
-//     signer's source: when the file is replaced, as by a rotation in another
-//     process, the client follows.
-//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and
-//     KALSHI_PRIVATE_KEY the text of either ([ParseCredentials] and
-//     [ParsePrivateKey] say what is accepted). KALSHI_API_KEY_ID is the key's ID
-//     if the text does not name it.
+//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the signer's source: when
+//     the file is replaced, as by a rotation in another process, the client follows.
+//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and KALSHI_PRIVATE_KEY the text of either
+//     (see [ParseCredentials]). KALSHI_API_KEY_ID is the key's ID if the text does not name it.
 //   - KALSHI_BASE_URL is optional; [WithBaseURL] wins over it.
 //
 // Blanks and quotes around the values are dropped. Errors name the variable.

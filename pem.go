@@ -96,7 +96,7 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	signer, ok := key.(crypto.Signer)
 	switch {
 	case err != nil:
-		return nil, invalid(field, "%s", parseFailure(der))
+		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
 	case !ok:
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
@@ -191,6 +191,7 @@ func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
 		{"ECPRIVATEKEY", reasonEC},
+		{"BgkqhkiG9w0BAQo", "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"},
 		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
 		{"PRIVATEKEY-----", reasonCut},
 		{"PUBLICKEY-----", reasonPublic},
@@ -226,27 +227,16 @@ func missingReason(data []byte, text string) string {
 	return "has no BEGIN PRIVATE KEY line: use " + hintWhole
 }
 
-func binaryForm(data []byte) (reason string) {
+// binaryForm returns why DER is no PEM, and "" for what is not DER.
+func binaryForm(data []byte) string {
 	var head struct{ Version int }
-	switch _, err := asn1.Unmarshal(data, &head); {
-	case err != nil:
+	if _, err := asn1.Unmarshal(data, &head); err != nil {
 		return ""
-	case head.Version == 3:
+	}
+	if head.Version == 3 {
 		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
 	}
 	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
-}
-
-// parseFailure returns why crypto/x509 did not parse the key.
-func parseFailure(der []byte) string {
-	const oidRSASSAPSS = "*\x86H\x86\xf7\r\x01\x01\n"
-	if bytes.Contains(der, []byte(oidRSASSAPSS)) {
-		return "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
-	}
-	if _, err := asn1.Unmarshal(der, new(asn1.RawValue)); err != nil {
-		return reasonCut
-	}
-	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
 }
 
 // keyTypeOf returns the type of a public key, and an error for one that the service does not accept.
