@@ -28,18 +28,6 @@ func requireKeyFile(t testing.TB, path string, want Credentials) {
 	assertSameKey(t, want.PrivateKey(), got.PrivateKey())
 }
 
-func TestLoadPrivateKey(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for i, kt := range goodKeyTexts(t) {
-		path := filepath.Join(dir, string(rune('a'+i)))
-		require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
-		got, err := LoadPrivateKey(path)
-		require.NoError(t, err, kt.name)
-		assertSameKey(t, kt.key, got)
-	}
-}
-
 // The file's size is limited, wherever in it the key is.
 func TestLoadPrivateKey_limit(t *testing.T) {
 	t.Parallel()

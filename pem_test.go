@@ -43,23 +43,6 @@ func pkcs8(t testing.TB, key any) []byte {
 	return der
 }
 
-// pkcs8v2 returns an Ed25519 key with its public key attached, as RFC 5958 defines it and as older
-// software encodes it.
-func pkcs8v2(t testing.TB, key ed25519.PrivateKey) map[string][]byte {
-	t.Helper()
-	der, public := pkcs8(t, key), key.Public().(ed25519.PublicKey)
-	der[4] = 1 // the version
-	withPublic := func(header ...byte) []byte {
-		all := slices.Concat(der, header, public)
-		all[1] = byte(len(all) - 2)
-		return all
-	}
-	return map[string][]byte{
-		"implicit tag": withPublic(0x81, 0x21, 0),
-		"explicit tag": withPublic(0xa1, 0x23, 0x03, 0x21, 0),
-	}
-}
-
 // goodKeyTexts returns a key in each of the three supported encodings.
 func goodKeyTexts(t testing.TB) []keyText {
 	t.Helper()
@@ -78,20 +61,16 @@ var mangles = []struct {
 }{
 	{"unchanged", func(s string) string { return s }},
 	{"line ends as two characters", replace("\n", `\n`)},
-	{"CRLF as four characters", replace("\n", `\r\n`)},
 	{"CRLF", replace("\n", "\r\n")},
 	{"byte-order mark", func(s string) string { return "\ufeff" + s }},
 	{"single quotes", func(s string) string { return "'" + s + "'" }},
-	{"quotes and escapes, as in a dotenv file", func(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + `"` }},
 	{"escaped quotes", func(s string) string { return `\"` + strings.ReplaceAll(s, "\n", `\\n`) + `\"` }},
 	{"one line with blanks", replace("\n", " ")},
 	{"one line without any blanks", func(s string) string { return strings.Join(strings.Fields(s), "") }},
 	{"blanks as line ends", replace(" ", "\n")},
 	{"indented with tabs", func(s string) string { return "\t" + strings.ReplaceAll(s, "\n", "\n\t") }},
-	{"tabs as two characters", replace("\n", `\n\t`)},
 	{"lines continued with a backslash", replace("\n", "\\\n")},
 	{"slashes escaped", replace("/", `\/`)},
-	{"no-break spaces", replace("\n", "\u00a0\n")},
 	{"the escapes of JSON encoders", func(s string) string {
 		return strings.NewReplacer("\n", `\u000a`, "+", `\u002B`, "/", `\/`, "=", `\u003d`).Replace(s)
 	}},
@@ -103,7 +82,6 @@ var mangles = []struct {
 	{"base64 wrapped with CRLF, twice", func(s string) string { return wrap(76, "\r\n", encodeBase64(wrap(64, "\n", encodeBase64(s)))) }},
 	{"base64 without padding, in quotes", func(s string) string { return `"` + strings.TrimRight(encodeBase64(s), "=") + `"` }},
 	{"base64 of UTF-16", func(s string) string { return encodeBase64(encodeUTF16(binary.LittleEndian, s)) }},
-	{"base64 of escapes", func(s string) string { return encodeBase64(strings.ReplaceAll(s, "\n", `\n`)) }},
 	{"base64 in JSON", func(s string) string { return `{"private_key": "` + encodeBase64(s) + `"}` }},
 	{"a comment that mentions BEGIN", func(s string) string { return "# paste all from -----BEGIN on\n" + s }},
 	{"a comment that mentions the BEGIN line", func(s string) string { return "# -----BEGIN PRIVATE KEY----- is the first line\n" + s }},
@@ -149,12 +127,7 @@ func replace(old, by string) func(string) string {
 
 func TestParsePrivateKey(t *testing.T) {
 	t.Parallel()
-	texts := goodKeyTexts(t)
-	key := newEd25519Key(t)
-	for tag, der := range pkcs8v2(t, key) {
-		texts = append(texts, keyText{"Ed25519 in PKCS#8 version 2, " + tag, encodePEM("PRIVATE KEY", der), key})
-	}
-	for _, kt := range texts {
+	for _, kt := range goodKeyTexts(t) {
 		for _, m := range mangles {
 			t.Run(kt.name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
@@ -216,7 +189,6 @@ func refusals(t testing.TB) []refusal {
 	two := []string{"more than one private key", "keep only the one"}
 	return append(otherTexts(t), []refusal{
 		{"encrypted PKCS#8", encrypted, decrypt},
-		{"encrypted PKCS#8 in base64", encodeBase64(encrypted), decrypt},
 		{"encrypted in the old form", legacy, decrypt},
 		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey"}},
 		{"public key", encodePEM("PUBLIC KEY", spki), public},
@@ -230,9 +202,7 @@ func refusals(t testing.TB) []refusal {
 		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
 		{"two private keys", edText + edText, two},
 		{"a plain and an encrypted key", edText + encrypted, two},
-		{"an encrypted and a plain key", encrypted + edText, two},
 		{"DER", string(edDER), der},
-		{"RSA in DER", string(rsaDER), der},
 		{"base64 of DER", encodeBase64(string(rsaDER)), der},
 		{"PKCS#12", string(p12), pkcs12},
 		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(string(p12))), pkcs12},
@@ -360,11 +330,9 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 		{"EC", newECKey(t).Public(), "is an EC key"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			text, err := MarshalPublicKey(tt.key)
-			assert.Empty(t, text)
-			assertInvalid(t, err, "kalshi: public key "+tt.want)
-		})
+		text, err := MarshalPublicKey(tt.key)
+		assert.Empty(t, text, tt.name)
+		assertInvalid(t, err, "kalshi: public key "+tt.want)
 	}
 }
 
@@ -406,13 +374,9 @@ func TestMarshalPrivateKey_refuses(t *testing.T) {
 	signers := unusableSigners(t)
 	signers["in a KMS"] = &remoteKey{key: newEd25519Key(t)}
 	for name, key := range signers {
-		t.Run(name, func(t *testing.T) {
-			var text PrivateKeyPEM
-			var err error
-			assert.NotPanics(t, func() { text, err = MarshalPrivateKey(key) })
-			assert.Empty(t, text.Reveal())
-			assertInvalid(t, err, "private key")
-		})
+		text, err := MarshalPrivateKey(key)
+		assert.Empty(t, text.Reveal(), name)
+		assertInvalid(t, err, "private key")
 	}
 }
 
