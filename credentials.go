@@ -124,10 +124,7 @@ func (c Credentials) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", c.KeyID()), slog.String("key_type", string(c.KeyType())))
 }
 
-var (
-	errNoCredentials      = invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
-	errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
-)
+var errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
 
 // MarshalText always fails, and with it JSON, XML and text encoders.
 func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCredentials }
@@ -153,7 +150,7 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 // credential returns what c holds, or an empty one and an error for the zero value.
 func (c Credentials) credential() (*credential, error) {
 	if c.get == nil {
-		return new(credential), errNoCredentials
+		return new(credential), invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
 	}
 	return (*c.get)(), nil
 }
@@ -182,8 +179,6 @@ func (c *credential) fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-const maxKeyIDLength = 128
-
 // checkKeyID rejects an ID that is empty, is a private key, cannot stand in a header, or is a
 // placeholder or a list.
 func checkKeyID(field, keyID string) error {
@@ -196,8 +191,8 @@ func checkKeyID(field, keyID string) error {
 		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
 	case strings.ContainsAny(keyID, `<>,;"'\`):
 		return invalid(field, `has one of the characters < > , ; " ' \: give the ID alone`)
-	case len(keyID) > maxKeyIDLength:
-		return invalid(field, "has over %d characters: copy it again", maxKeyIDLength)
+	case len(keyID) > 128:
+		return invalid(field, "has over 128 characters: copy it again")
 	}
 	return nil
 }

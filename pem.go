@@ -52,10 +52,7 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	if _, err := keyTypeOf("public key", pub); err != nil {
 		return "", err
 	}
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return "", invalid("public key", "cannot be encoded: %v", err)
-	}
+	der, _ := x509.MarshalPKIXPublicKey(pub) // its type was checked
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 

@@ -28,8 +28,7 @@ var (
 // marks are the bytes before the secret of a key, as they are, in hexadecimal and in base64.
 var marks = []string{
 	"\x06\x03+ep\x04\"\x04 ", "06032b6570042204", "06032B6570042204", "BQYDK2VwBCIE", // of Ed25519 in DER
-	"\x02\x01\x000\r\x06\t*\x86H\x86\xf7", "020100300d06092a86", "020100300D06092A86", "IBADANBgkqhkiG9", // of RSA in PKCS#8
-	"\x02\x01\x00\x02\x82\x01", "020100028201", "IBAAKCA", // of RSA in PKCS#1
+	"\x02\x01\x00\x02\x82\x01", "020100028201", "IBAAKCA", "IBADANBgkqhkiG9", // of RSA, the last in PKCS#8
 	"50524956415445204b4559", "50524956415445204B4559", "UFJJVkFURSBLRVktLS0tL", "BSSVZBVEUgS0VZLS0tLS", "QUklWQVRFIEtFWS0tLS0t", // of PEM
 	"P\x00R\x00I\x00V\x00A\x00T\x00E", "UABSAEkAVgBBAFQAR", "AAUgBJAFYAQQBUAE", "QAFIASQBWAEEAVABF", // of PEM in UTF-16
 }
