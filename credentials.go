@@ -21,10 +21,10 @@ const (
 	envPrivateKey = "KALSHI_PRIVATE_KEY"
 )
 
-// Credentials are an API key: its ID and its private half. A [KeySource] returns
-// them, and a [Store] saves them. They print and log as key ID and type; encoding
-// them is an error: use [Credentials.Text]. The zero value holds no key. Values
-// may be copied and are safe for concurrent use if the key is.
+// Credentials are an API key: its ID and its private half. A [KeySource] returns them, and a
+// [Store] saves them. They print and log as key ID and type; encoding them is an error: use
+// [Credentials.Text]. The zero value holds no key. Values may be copied and are safe for concurrent
+// use if the key is.
 type Credentials struct {
 	get *func() *credential // as in PrivateKeyPEM
 }
@@ -37,8 +37,8 @@ type credential struct {
 	opts    crypto.SignerOpts // for the key type
 }
 
-// NewCredentials returns the credentials of a key ID and the private key that
-// belongs to it. It accepts what [NewSigner] accepts.
+// NewCredentials returns the credentials of a key ID and the private key that belongs to it. It
+// accepts what [NewSigner] accepts.
 func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -47,13 +47,16 @@ func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 	return cred.public(), nil
 }
 
-// ParseCredentials reads the text of a [KeyFile] or a JSON object
-// {"KALSHI_API_KEY_ID": …, "KALSHI_PRIVATE_KEY": …}, in all the forms that
-// [ParsePrivateKey] tolerates. Any other input is a [*ValidationError], which
-// never quotes the input.
+// ParseCredentials reads the text of a [KeyFile] or a JSON object {"KALSHI_API_KEY_ID": …,
+// "KALSHI_PRIVATE_KEY": …}, in all the forms that [ParsePrivateKey] tolerates. Any other input is a
+// [*ValidationError], which never quotes the input.
 func ParseCredentials(text []byte) (Credentials, error) {
-	const field = "credentials text"
-	keyID, key, err := parseKeyText(field, text)
+	keyID, key, err := parseKeyText("credentials text", text)
+	return withKeyID("credentials text", keyID, key, err)
+}
+
+// withKeyID returns the credentials of a text that has to name the key's ID.
+func withKeyID(field, keyID string, key crypto.Signer, err error) (Credentials, error) {
 	if err == nil && keyID == "" {
 		err = invalid(field, "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
 	}
@@ -63,8 +66,8 @@ func ParseCredentials(text []byte) (Credentials, error) {
 	return NewCredentials(keyID, key)
 }
 
-// keyIDText finds the ID in a line of a key file or a member of a JSON object.
-// The text may have lost its line ends.
+// keyIDText finds the ID in a line of a key file or a member of a JSON object. The text may have
+// lost its line ends.
 var keyIDText = regexp.MustCompile(`(?m)(?:^|[{,-])[ \t"'{,]*(?:export[ \t]+)?` + envKeyID +
 	`["']?[ \t]*[=:][ \t]*["']?(.*?)(?:["']|-----|[ \t](?:export[ \t]+)?` + envPrivateKey + `\b|$)`)
 
@@ -73,15 +76,11 @@ func parseKeyText(field string, text []byte) (keyID string, key crypto.Signer, e
 	if key, err = parsePrivateKey(field, text); err != nil {
 		return "", nil, err
 	}
-	found := keyIDText.FindStringSubmatch(plainText(text))
-	if found == nil {
-		return "", key, nil
+	if found := keyIDText.FindStringSubmatch(plainText(text)); found != nil {
+		keyID = strings.TrimSpace(found[1])
+		err = checkKeyID(field+": "+envKeyID, keyID)
 	}
-	keyID = strings.TrimSpace(found[1])
-	if err := checkKeyID(field+": "+envKeyID, keyID); err != nil {
-		return "", nil, err
-	}
-	return keyID, key, nil
+	return keyID, key, err
 }
 
 // KeyID returns the key's ID, or "" for the zero value.
@@ -90,21 +89,19 @@ func (c Credentials) KeyID() string { return c.value().keyID }
 // KeyType returns the key's type, or "" for the zero value.
 func (c Credentials) KeyType() KeyType { return c.value().keyType }
 
-// PrivateKey returns the private key, or nil for the zero value. A key in memory
-// prints itself: keep it out of logs.
+// PrivateKey returns the private key, or nil for the zero value. A key in memory prints itself: keep
+// it out of logs.
 func (c Credentials) PrivateKey() crypto.Signer { return c.value().key }
 
-// Fingerprint identifies the key pair without revealing it: "SHA256:" and the
-// unpadded base64 of the SHA-256 of the public key in the form
-// SubjectPublicKeyInfo. It has the form of ssh-keygen -l, but not its value.
-// It is "" for the zero value. This prints the same, with padding:
+// Fingerprint identifies the key pair without revealing it: "SHA256:" and the unpadded base64 of
+// the SHA-256 of the public key as SubjectPublicKeyInfo, or "" for the zero value. It has the form
+// of ssh-keygen -l, but not its value. This prints the same, with padding:
 //
 //	openssl pkey -in key.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64
 func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
 
-// Text returns the text of a [KeyFile] with the key, which [ParseCredentials]
-// and [ParsePrivateKey] read. For a key that is not in memory, and for the zero
-// value, it returns a [*ValidationError].
+// Text returns the text of a [KeyFile] with the key, which [ParseCredentials] and [ParsePrivateKey]
+// read. For a key that is not in memory, and for the zero value, it returns a [*ValidationError].
 func (c Credentials) Text() (PrivateKeyPEM, error) {
 	cred, err := c.credential()
 	if err != nil {
@@ -127,10 +124,7 @@ func (c Credentials) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", c.KeyID()), slog.String("key_type", string(c.KeyType())))
 }
 
-var (
-	errNoCredentials      = invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
-	errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
-)
+var errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
 
 // MarshalText always fails, and with it JSON, XML and text encoders.
 func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCredentials }
@@ -153,11 +147,10 @@ func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 	return &credential{keyID, keyType, key, opts}, nil
 }
 
-// credential returns what c holds, or an empty one and an error for the zero
-// value.
+// credential returns what c holds, or an empty one and an error for the zero value.
 func (c Credentials) credential() (*credential, error) {
 	if c.get == nil {
-		return new(credential), errNoCredentials
+		return new(credential), invalid("credentials", "are empty: make them with NewCredentials or ParseCredentials")
 	}
 	return (*c.get)(), nil
 }
@@ -181,18 +174,13 @@ func (c *credential) fingerprint() string {
 	if c.key == nil {
 		return ""
 	}
-	der, err := x509.MarshalPKIXPublicKey(c.key.Public())
-	if err != nil {
-		return "" // its type was checked
-	}
+	der, _ := x509.MarshalPKIXPublicKey(c.key.Public()) // its type was checked
 	sum := sha256.Sum256(der)
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-const maxKeyIDLength = 128
-
-// checkKeyID rejects an ID that is empty, is a private key, cannot stand in a
-// header, or is a placeholder or a list.
+// checkKeyID rejects an ID that is empty, is a private key, cannot stand in a header, or is a
+// placeholder or a list.
 func checkKeyID(field, keyID string) error {
 	switch {
 	case keyID == "":
@@ -203,8 +191,8 @@ func checkKeyID(field, keyID string) error {
 		return invalid(field, "has blanks, control or non-ASCII characters: copy it again")
 	case strings.ContainsAny(keyID, `<>,;"'\`):
 		return invalid(field, `has one of the characters < > , ; " ' \: give the ID alone`)
-	case len(keyID) > maxKeyIDLength:
-		return invalid(field, "has over %d characters: copy it again", maxKeyIDLength)
+	case len(keyID) > 128:
+		return invalid(field, "has over 128 characters: copy it again")
 	}
 	return nil
 }

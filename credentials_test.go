@@ -25,8 +25,7 @@ func newTestCredentials(t testing.TB, keyID string, key crypto.Signer) Credentia
 	return c
 }
 
-// credentialsTexts are texts with an ID and a key, in the forms that people
-// have them in.
+// credentialsTexts are texts with an ID and a key, in the forms that people have them in.
 func credentialsTexts(t testing.TB, keyID string, key crypto.Signer) map[string]string {
 	t.Helper()
 	pemText := encodePEM("PRIVATE KEY", pkcs8(t, key))
@@ -140,10 +139,9 @@ func TestNewCredentials_keyID(t *testing.T) {
 			assertNoEcho(t, id, err)
 		}
 	}
-	for name, bad := range unusableSigners(t) {
+	for _, bad := range unusableSigners(t) {
 		_, err := NewCredentials(testKeyID, bad)
 		assertInvalid(t, err, "kalshi: private key ")
-		_ = name
 	}
 }
 

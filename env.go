@@ -20,13 +20,10 @@ const (
 
 // NewClientFromEnv returns a client configured by the environment:
 //
-//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the
-//     signer's source: when the file is replaced, as by a rotation in another
-//     process, the client follows.
-//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and
-//     KALSHI_PRIVATE_KEY the text of either ([ParseCredentials] and
-//     [ParsePrivateKey] say what is accepted). KALSHI_API_KEY_ID is the key's ID
-//     if the text does not name it.
+//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the signer's source: when
+//     the file is replaced, as by a rotation in another process, the client follows.
+//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and KALSHI_PRIVATE_KEY the text of either
+//     (see [ParseCredentials]). KALSHI_API_KEY_ID is the key's ID if the text does not name it.
 //   - KALSHI_BASE_URL is optional; [WithBaseURL] wins over it.
 //
 // Blanks and quotes around the values are dropped. Errors name the variable.
@@ -50,8 +47,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	return client, err
 }
 
-// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile],
-// and follows the file.
+// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile], and follows the
+// file.
 func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	signer, err := NewSignerFromSource(context.Background(), KeyFile(path).Load)
 	if err != nil {
@@ -60,8 +57,8 @@ func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	return NewClient(signer, opts...)
 }
 
-// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if
-// it is ignored because the key's text names another ID.
+// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if it is ignored
+// because the key's text names another ID.
 func signerFromEnv() (signer *Signer, ignored string, err error) {
 	keyID, text, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
 	var named string
@@ -87,8 +84,7 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 		if err := checkKeyID(envKeyID, keyID); err != nil {
 			return nil, "", err
 		}
-		signer, err = NewSigner(keyID, key)
-		return signer, "", err
+		named, path = keyID, "" // a plain PEM file is read once
 	case keyID != named:
 		ignored = redact.Text(keyID, maxID)
 	}
@@ -100,24 +96,22 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 	return signer, ignored, err
 }
 
-// env returns a variable without the blanks and quotes around it: the env files
-// of Docker keep those.
+// env returns a variable without the blanks and quotes around it: the env files of Docker keep
+// those.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// notSet returns an error for the first variable, or for the one whose value is
-// in a variable that others use in its place.
+// notSet returns an error for the first variable, or for one whose value is in a variable that
+// others use.
 func notSet(hint string, names ...string) error {
-	for _, used := range [...]struct{ other, name string }{
-		{"KALSHI_API_KEY", envKeyID},
-		{"KALSHI_KEY_ID", envKeyID},
-		{"KALSHI_ACCESS_KEY", envKeyID},
-		{"KALSHI_PRIVATE_KEY_B64", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_BASE64", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_PEM", envPrivateKey},
-		{"KALSHI_PRIVATE_KEY_FILE", envPrivateKeyPath},
-	} {
-		if slices.Contains(names, used.name) && env(used.other) != "" {
-			return invalid(used.name, "is not set, but %s is: rename it to %s", used.other, used.name)
+	for _, name := range names {
+		for _, other := range map[string][]string{
+			envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
+			envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
+			envPrivateKeyPath: {envPrivateKey + "_FILE"},
+		}[name] {
+			if env(other) != "" {
+				return invalid(name, "is not set, but %s is: rename it to %s", other, name)
+			}
 		}
 	}
 	return invalid(names[0], "is not set: %s", hint)

@@ -122,8 +122,8 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	assert.ErrorContains(t, err, envPrivateKeyPath)
 }
 
-// The ID beside the key wins over the variable, whatever that says, and the
-// client follows a key file.
+// The ID beside the key wins over the variable, whatever that says, and the client follows a key
+// file.
 func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the environment
 	key := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
 	path := writeFile(t, "bot.key", envKeyID+"="+testKeyID+"\n"+key)
@@ -171,8 +171,8 @@ func TestNewClientFromKeyFile(t *testing.T) { // not parallel: it sets the envir
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
 
-// The caller's slice may have room behind its end, and be used by another
-// goroutine for another client.
+// The caller's slice may have room behind its end, and be used by another goroutine for another
+// client.
 func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel: it sets the environment
 	text := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
 	environ{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: testBaseURL}.set(t)

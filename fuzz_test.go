@@ -59,8 +59,7 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
-// An accepted list has non-nil APIKeys. The error of a rejected one quotes
-// nothing of the body.
+// An accepted list has non-nil APIKeys. The error of a rejected one quotes nothing of the body.
 func FuzzDecodeList(f *testing.F) {
 	for _, body := range []string{
 		``, `null`, `{}`, `[]`, `{"api_keys":null}`, `{"api_keys":[]}`, `{"api_keys":[null]}`, `{"API_KEYS":[{}]}`,
@@ -99,8 +98,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, err
 }
 
-// Whatever the key ID, even one chosen by an attacker, a delete reaches exactly
-// one key, and the signature covers the path that is sent.
+// Whatever the key ID, even one chosen by an attacker, a delete reaches exactly one key, and the
+// signature covers the path that is sent.
 func FuzzKeyIDPath(f *testing.F) {
 	for _, id := range []string{
 		testKeyID, "", ".", "..", "...", "../..", "a/../b", `..\..`, "%2e%2e", "..%2f", "%", "%zz", "?", "a?b#c", "a b", "a+b",

@@ -7,7 +7,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,39 +22,29 @@ const maxKeyFileSize = 1 << 20 // 1 MiB
 //
 //	KALSHI_API_KEY_ID=<id>
 //
-// and below it the private key as PEM text, so that a single rename replaces
-// both. Programs that read PEM files, such as OpenSSL, ignore the line. A KeyFile
-// is a [Store], and [KeyFile.Load] is a [KeySource]. Let only one process rotate
-// the key in a file; any number can load it.
+// and below it the private key as PEM text, so that a single rename replaces both. Programs that
+// read PEM files ignore the line. A KeyFile is a [Store], and [KeyFile.Load] is a [KeySource]. Let
+// only one process rotate the key in a file; any number can load it.
 type KeyFile string
 
-// Load reads the key from the file. It follows symbolic links and ignores the
-// context. If the file cannot be read, the error wraps an [*fs.PathError]. If the
-// file is over 1 MiB, or lacks the ID or a key that [ParsePrivateKey] accepts, the
-// error is a [*ValidationError].
+// Load reads the key from the file. It follows symbolic links and ignores the context. If the file
+// cannot be read, the error wraps an [*fs.PathError]. If it is over 1 MiB, or lacks the ID or a key
+// that [ParsePrivateKey] accepts, the error is a [*ValidationError].
 func (f KeyFile) Load(_ context.Context) (Credentials, error) {
-	const field = "key file"
+	field := "key file"
 	keyID, key, err := loadKeyFile(field, string(f))
-	if err == nil && keyID == "" {
-		err = invalid(field+" "+string(f), "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
-	}
-	if err != nil {
-		return Credentials{}, err
-	}
-	return NewCredentials(keyID, key)
+	return withKeyID(field+" "+string(f), keyID, key, err)
 }
 
-// Save makes or replaces the file in one step. The new file has the old one's
-// owner, group, mode and, on Linux, access ACL; Save fails if it cannot set them.
-// If there is no old file, only the owner may read the new one. On Windows the
-// folder decides. A file with the rights of its target replaces a symbolic link.
-// A file that is mounted by itself cannot be replaced: mount its folder.
+// Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
+// and, on Linux, access ACL; Save fails if it cannot set them. If there is no old file, only the
+// owner may read the new one; on Windows the folder decides. A file with the rights of its target
+// replaces a symbolic link. A file that is mounted by itself cannot be replaced: mount its folder.
 //
-// Save ignores the context, because a key that is not saved may be lost. If it
-// fails, the old file is as it was and no other stays. If the process is killed,
-// one may stay that holds the new key: its name begins with the file's and ends
-// in .tmp. If the system refuses, the error wraps an [*fs.PathError]; for a key
-// that is not in memory it is a [*ValidationError].
+// Save ignores the context, because a key that is not saved may be lost. If it fails, the old file
+// is as it was and no other stays. If the process is killed, one may stay that holds the new key:
+// its name begins with the file's and ends in .tmp. If the system refuses, the error wraps an
+// [*fs.PathError]; for a key that is not in memory it is a [*ValidationError].
 func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	if err := checkPath("key file", string(f)); err != nil {
 		return err
@@ -64,15 +53,11 @@ func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	if err != nil {
 		return err
 	}
-	again, err := ParseCredentials([]byte(text.Reveal()))
-	if err != nil || again.KeyID() != c.KeyID() || again.Fingerprint() != c.Fingerprint() {
-		return invalid("credentials", "do not load again from their text: is the private key whole?")
-	}
 	return pathError("save the key file", string(f), atomicfile.Replace(string(f), []byte(text.Reveal())))
 }
 
-// Check reports whether Save would work: it makes a temporary file as Save would,
-// and removes it. [Client.RotateAPIKey] asks it before it creates a key.
+// Check reports whether Save would work: it makes a temporary file as Save would, and removes it.
+// [Client.RotateAPIKey] asks it before it creates a key.
 func (f KeyFile) Check(_ context.Context) error {
 	if err := checkPath("key file", string(f)); err != nil {
 		return err
@@ -80,26 +65,20 @@ func (f KeyFile) Check(_ context.Context) error {
 	return pathError("check the key file", string(f), atomicfile.Check(string(f), make([]byte, 7<<10))) // as long as a key can be
 }
 
-// LoadPrivateKey reads the private key from a file of at most 1 MiB, a PEM file
-// or a [KeyFile]. If the file cannot be read, the error wraps an [*fs.PathError];
-// if it lacks a key that [ParsePrivateKey] accepts, it is a [*ValidationError].
+// LoadPrivateKey reads the private key from a PEM file or a [KeyFile]. Errors are those of
+// [KeyFile.Load].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
 	_, key, err := loadKeyFile("private key file", path)
 	return key, err
 }
 
-// loadKeyFile reads a private key from a file, and its ID if the file names
-// one. Errors call the path by the name in field.
+// loadKeyFile reads a private key from a file, and its ID if the file names one. Errors call the
+// path by the name in field.
 func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error) {
 	if err := checkPath(field, path); err != nil {
 		return "", nil, err
 	}
-	f, err := atomicfile.Open(path)
-	if err != nil {
-		return "", nil, pathError(field, path, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFileSize+1))
+	text, err := atomicfile.Read(path, maxKeyFileSize+1)
 	if err != nil {
 		return "", nil, pathError(field, path, err)
 	}
@@ -109,8 +88,8 @@ func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error
 	return parseKeyText(field+" "+path, text)
 }
 
-// checkPath rejects a path that is empty or, by mistake, a key, which errors
-// about the file would quote.
+// checkPath rejects a path that is empty or, by mistake, a key, which errors about the file would
+// quote.
 func checkPath(field, path string) error {
 	switch {
 	case path == "":

@@ -2,7 +2,6 @@ package kalshi
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -29,18 +28,6 @@ func requireKeyFile(t testing.TB, path string, want Credentials) {
 	assertSameKey(t, want.PrivateKey(), got.PrivateKey())
 }
 
-func TestLoadPrivateKey(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for i, kt := range goodKeyTexts(t) {
-		path := filepath.Join(dir, string(rune('a'+i)))
-		require.NoError(t, os.WriteFile(path, []byte(kt.text), 0o600))
-		got, err := LoadPrivateKey(path)
-		require.NoError(t, err, kt.name)
-		assertSameKey(t, kt.key, got)
-	}
-}
-
 // The file's size is limited, wherever in it the key is.
 func TestLoadPrivateKey_limit(t *testing.T) {
 	t.Parallel()
@@ -56,8 +43,8 @@ func TestLoadPrivateKey_limit(t *testing.T) {
 	assertInvalid(t, err, "kalshi: key file ", "large.pem", "over 1 MiB")
 }
 
-// A likely mistake: the key instead of the name of its file. The operating
-// system's error would quote it.
+// A likely mistake: the key instead of the name of its file. The operating system's error would
+// quote it.
 func TestLoadPrivateKey_keyText(t *testing.T) {
 	t.Parallel()
 	for _, kt := range goodKeyTexts(t) {
@@ -102,8 +89,8 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// A rename needs the new file in the same folder, which a bare name does not
-// show. An ended context does not stop the saving.
+// A rename needs the new file in the same folder, which a bare name does not show. An ended context
+// does not stop the saving.
 func TestKeyFile_Save_bareName(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
@@ -142,18 +129,16 @@ func TestKeyFile_Load_refuses(t *testing.T) {
 	assert.ErrorContains(t, err, "kalshi: "+envPrivateKeyPath+": open ")
 }
 
-// Nothing is touched for credentials that would not load again.
+// Nothing is touched for credentials that have no text.
 func TestKeyFile_Save_refuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "bot.key")
 	good := credentials(t, "id", newEd25519Key(t))
 	require.NoError(t, KeyFile(path).Save(t.Context(), good))
-	mixed := append(newEd25519Key(t)[:ed25519.SeedSize:ed25519.SeedSize], newEd25519Key(t).Public().(ed25519.PublicKey)...)
 	for name, c := range map[string]Credentials{
-		"zero value":              {},
-		"a key not in memory":     credentials(t, "id", &remoteKey{key: newEd25519Key(t)}),
-		"halves of two key pairs": credentials(t, "id", mixed),
+		"zero value":          {},
+		"a key not in memory": credentials(t, "id", &remoteKey{key: newEd25519Key(t)}),
 	} {
 		assertInvalid(t, KeyFile(path).Save(t.Context(), c))
 		requireKeyFile(t, path, good)
@@ -224,9 +209,8 @@ func TestClient_GenerateAPIKeyToFile_exists(t *testing.T) {
 	assert.Zero(t, mock.GetTotalCallCount())
 }
 
-// A key that a key file cannot keep: its private half was masked on the way, or
-// its ID has a line end. The key exists, so the response comes back in the error,
-// and nothing is saved or deleted.
+// A key that a key file cannot keep: its private half was masked on the way, or its ID has a line
+// end. The key exists, so the response comes back in the error, and nothing is saved or deleted.
 func TestClient_GenerateAPIKeyToFile_unusable(t *testing.T) {
 	t.Parallel()
 	good := generatedKey(t).PrivateKey.Reveal()
@@ -254,8 +238,8 @@ func assertNotSaved(t *testing.T, err error, id string) *GenerateAPIKeyResponse 
 	return notSaved.Response
 }
 
-// The folder disappears while the key is made: the key is deleted again, or
-// handed back when that fails.
+// The folder disappears while the key is made: the key is deleted again, or handed back when that
+// fails.
 func TestClient_GenerateAPIKeyToFile_cannotSave(t *testing.T) {
 	for _, faults := range [][]kalshitest.Fault{
 		nil,

@@ -16,8 +16,10 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
@@ -28,25 +30,21 @@ const (
 	maxDER     = 6 << 10 // RSA with 8192 bits takes 4.7 KiB
 )
 
-// ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key
-// in PEM form, PKCS#1 or PKCS#8. It tolerates what environment variables,
-// editors and secret stores do to PEM text: \n as two characters and the other
-// escapes of JSON, CRLF line ends, a byte-order mark, UTF-16, quotes, a single
-// line with or without blanks, indentation, text around the block, and base64
-// of it all, once or twice.
+// ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
+// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: \n as
+// two characters and the other escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single
+// line with or without blanks, indentation, text around the block, and base64 of it all, once or
+// twice. Any other input is a [*ValidationError], which says what is wrong, how to fix it, and
+// never quotes the input.
 //
-// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types
-// show their secrets when printed: keep them out of logs.
-//
-// Any other input is a [*ValidationError], which says what is wrong, how to
-// fix it, and never quotes the input.
+// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
+// when printed: keep them out of logs.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
 
-// MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key
-// as PEM "PUBLIC KEY", the form that [CreateAPIKeyRequest] takes. For any
-// other key it returns a [*ValidationError].
+// MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key as PEM "PUBLIC KEY",
+// the form that [CreateAPIKeyRequest] takes. For any other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	if _, private := pub.(crypto.Signer); private {
 		return "", invalid("public key", "is a private key: pass its Public()")
@@ -54,22 +52,16 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 	if _, err := keyTypeOf("public key", pub); err != nil {
 		return "", err
 	}
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return "", invalid("public key", "cannot be encoded: %v", err)
-	}
+	der, _ := x509.MarshalPKIXPublicKey(pub) // its type was checked
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as
-// PEM "PRIVATE KEY" (PKCS#8). For a key that is not in memory, such as one in
-// a KMS or an HSM, it returns a [*ValidationError].
+// MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as PEM "PRIVATE KEY"
+// (PKCS#8). For a key that is not in memory, such as one in a KMS or an HSM, it returns a
+// [*ValidationError].
 func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
-	}
-	if pointer, ok := key.(*ed25519.PrivateKey); ok {
-		key = *pointer
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -78,8 +70,8 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
 
-// isKeyText reports whether a string that should be a file name or a key ID is
-// in fact a private key or a part of one, in whatever form.
+// isKeyText reports whether a string that should be a file name or a key ID is in fact a private
+// key or a part of one, in whatever form.
 func isKeyText(name string) bool {
 	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
 	return !isUUID && redact.LooksLikeKey(name)
@@ -88,24 +80,21 @@ func isKeyText(name string) bool {
 // parsePrivateKey is ParsePrivateKey with the name that errors give the text.
 func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	der, reason := privateDER(data)
-	if reason != "" {
+	switch {
+	case reason != "":
 		return nil, invalid(field, "%s", reason)
-	}
-	if len(der) > maxDER { // parsing takes quadratic time, and the service may have sent the key
+	case len(der) > maxDER: // parsing takes quadratic time, and the service may have sent the key
 		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
-	// Labels are often wrong, and "PRIVATE KEY" does not give the type: try
-	// both encodings.
-	var key any
-	key, err := x509.ParsePKCS1PrivateKey(der)
-	if err != nil {
-		key, err = x509.ParsePKCS8PrivateKey(der)
-	}
-	if err != nil {
-		return nil, invalid(field, "%s", parseFailure(der))
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
+		key, err = rsaKey, nil
 	}
 	signer, ok := key.(crypto.Signer)
-	if !ok {
+	switch {
+	case err != nil:
+		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
+	case !ok:
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
 	if _, err := keyTypeOf(field, signer.Public()); err != nil {
@@ -115,34 +104,48 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 }
 
 var (
-	// A block's label and body, which may have headers. The text may mention
-	// BEGIN lines: a block has none inside.
+	// A block's label and body, which may have headers. The text may mention BEGIN lines: a block has
+	// none inside.
 	pemBlock = regexp.MustCompile(`-----BEGIN([^-]*)-----((?:-?[^-])*)-----END`)
 	// The base64 of a text, whose lines may be wrapped.
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
+	escape     = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
+	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
+	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
 
-// plainText undoes what editors, shells and secret stores do to a text with a
-// key: UTF-16, escapes, and base64 of it all or of the key, once or twice.
+// plainText undoes what editors, shells and secret stores do to a text with a key: UTF-16, escapes,
+// and base64 of it all or of the key, once or twice.
 func plainText(data []byte) string {
-	text := redact.Unescape(string(data))
+	text := unescape(data)
 	for range 2 {
 		if pemBlock.MatchString(text) {
 			break
 		}
 		text = base64Text.ReplaceAllStringFunc(text, func(run string) string {
-			decoded := redact.Unescape(redact.Base64(strings.Map(dropNoise, run)))
-			if strings.ContainsFunc(decoded, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
-				return run // it is no text
+			if decoded := unescape(decodeBase64(run)); utf8.ValidString(decoded) {
+				return decoded
 			}
-			return decoded
+			return run
 		})
 	}
 	return text
 }
 
-// dropNoise is for strings.Map. It drops the characters that shells, dotenv
-// files and editors insert into a PEM body.
+func unescape(data []byte) string {
+	return escape.ReplaceAllStringFunc(ascii.Replace(string(data)), func(match string) string {
+		char, _ := strconv.Unquote(`"\` + strings.TrimLeft(match, `\`) + `"`)
+		return char // none for a backslash alone
+	})
+}
+
+// decodeBase64 decodes as far as it goes.
+func decodeBase64(s string) []byte {
+	decoded, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Map(dropNoise, s), "="))
+	return decoded
+}
+
+// dropNoise is for strings.Map: it drops what shells, dotenv files and editors put into a PEM body.
 func dropNoise(r rune) rune {
 	if unicode.IsSpace(r) || strings.ContainsRune("\"'`\ufeff", r) {
 		return -1
@@ -158,26 +161,20 @@ const (
 	reasonPublic = "is a public key: use the private key"
 )
 
-// privateDER returns the DER bytes of the only private key in a text, or the
-// reason why it cannot.
+// privateDER returns the DER bytes of the only private key in a text, or why it cannot.
 func privateDER(data []byte) (der []byte, reason string) {
 	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
 		label, body := strings.Map(dropNoise, block[1]), strings.Map(dropNoise, block[2])
-		if !strings.HasSuffix(label, "PRIVATEKEY") {
-			continue
-		}
 		next, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(body, "="))
-		why := otherForm(label + body)
-		if why == "" && (err != nil || len(next) == 0 || next[0] != 0x30) { // an ASN.1 sequence
-			why = reasonCut // or the text only mentions BEGIN and END
-		}
+		why, isDER := otherForm(label+body), err == nil && bytes.HasPrefix(next, []byte{0x30}) // an ASN.1 sequence
 		switch {
-		case reason == reasonCut || der == nil && reason == "":
-			der, reason = next, why
-		case why != reasonCut:
+		case !strings.HasSuffix(label, "PRIVATEKEY") || why == "" && !isDER:
+			continue // another block, or a text that mentions the lines
+		case der != nil || reason != "":
 			return nil, "holds more than one private key: keep only the one that belongs to the key ID"
 		}
+		der, reason = next, why
 	}
 	if der == nil && reason == "" {
 		reason = missingReason(data, text)
@@ -185,12 +182,13 @@ func privateDER(data []byte) (der []byte, reason string) {
 	return der, reason
 }
 
-// otherForm returns why a text, without blanks and quotes, is not a private key
-// that can be parsed. It returns "" if it does not know the form.
+// otherForm returns why a text without blanks and quotes is no private key that can be parsed, or ""
+// if it does not know the form.
 func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
 		{"ECPRIVATEKEY", reasonEC},
+		{"BgkqhkiG9w0BAQo", "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"},
 		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
 		{"PRIVATEKEY-----", reasonCut},
 		{"PUBLICKEY-----", reasonPublic},
@@ -210,11 +208,11 @@ func otherForm(text string) string {
 	return ""
 }
 
-// missingReason returns why a plain text has no block with a private key; data
-// is the text as it was given.
+// missingReason returns why a plain text has no block with a private key; data is the text as it
+// was given.
 func missingReason(data []byte, text string) string {
 	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
-	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm([]byte(redact.Base64(text))))
+	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm(decodeBase64(text)))
 	switch {
 	case reason != "":
 		return reason
@@ -226,7 +224,8 @@ func missingReason(data []byte, text string) string {
 	return "has no BEGIN PRIVATE KEY line: use " + hintWhole
 }
 
-func binaryForm(data []byte) (reason string) {
+// binaryForm returns why DER is no PEM, and "" for what is not DER.
+func binaryForm(data []byte) string {
 	var head struct{ Version int }
 	if _, err := asn1.Unmarshal(data, &head); err != nil {
 		return ""
@@ -237,56 +236,29 @@ func binaryForm(data []byte) (reason string) {
 	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
 }
 
-// parseFailure returns why crypto/x509 did not parse the key.
-func parseFailure(der []byte) string {
-	const oidRSASSAPSS = "*\x86H\x86\xf7\r\x01\x01\n"
-	if _, err := x509.ParseECPrivateKey(der); err == nil {
-		return reasonEC
-	}
-	if bytes.Contains(der, []byte(oidRSASSAPSS)) {
-		return "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"
-	}
-	if _, err := asn1.Unmarshal(der, new(asn1.RawValue)); err != nil {
-		return reasonCut
-	}
-	return "is neither a valid RSA nor a valid Ed25519 key: " + hintGenerate
-}
-
-// keyTypeOf returns the type of a public key, and an error for keys that the
-// service does not accept.
+// keyTypeOf returns the type of a public key, and an error for one that the service does not accept.
 func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
-		if pub == nil || pub.N == nil {
-			return "", invalid(field, "is an RSA key without a modulus: parse or generate it again")
+		if pub == nil || pub.N == nil || pub.E < 3 || pub.E%2 == 0 {
+			return "", invalid(field, "is no RSA key: it needs a modulus, and an exponent that is odd and at least 3")
 		}
 		if bits := pub.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 			return "", invalid(field, "has %d bits, and RSA needs at least %d and at most %d: %s", bits, minRSABits, maxRSABits, hintGenerate)
 		}
-		if pub.E < 3 || pub.E%2 == 0 {
-			return "", invalid(field, "has the RSA exponent %d, which has to be odd and at least 3: %s", pub.E, hintGenerate)
-		}
 		return KeyTypeRSA, nil
 	case ed25519.PublicKey:
-		if len(pub) != ed25519.PublicKeySize {
-			return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(pub), ed25519.PublicKeySize)
-		}
 		return KeyTypeEd25519, nil
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
-	default:
-		return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 	}
+	return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 }
 
-// checkSigner is keyTypeOf for a private key. It first rejects keys whose
-// Public method would panic.
+// checkSigner is keyTypeOf for a private key, whose Public method may panic.
 func checkSigner(field string, key crypto.Signer) (KeyType, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return "", invalid(field, "is nil: use ParsePrivateKey, or the key of a KMS or an HSM")
-	}
-	if pointer, ok := key.(*ed25519.PrivateKey); ok {
-		key = *pointer
 	}
 	if key, ok := key.(ed25519.PrivateKey); ok && len(key) != ed25519.PrivateKeySize {
 		return "", invalid(field, "is an Ed25519 key of %d bytes and not %d: parse or generate it again", len(key), ed25519.PrivateKeySize)
@@ -300,9 +272,8 @@ func samePublicKey(a, b crypto.Signer) bool {
 	return ok && public.Equal(b.Public())
 }
 
-// checkPublicKeyPEM accepts only a single PEM block with a public key that the
-// service accepts. Most importantly, it rejects private keys, which must never
-// be sent.
+// checkPublicKeyPEM accepts only a single PEM block with a public key that the service accepts, and
+// above all no private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
 	switch {

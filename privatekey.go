@@ -10,16 +10,13 @@ import (
 	"log/slog"
 )
 
-// PrivateKeyPEM is the PEM text of a private key. It prints as [REDACTED].
-// Encoding it as text, JSON, XML or gob is an error, because a silently
-// redacted copy would lose a key that can never be fetched again. Use
-// [PrivateKeyPEM.Reveal] to get the text. The zero value holds no key. Values
-// may be copied and are safe for concurrent use.
+// PrivateKeyPEM is the PEM text of a private key. It prints as [REDACTED]. Encoding it as text,
+// JSON, XML or gob is an error, because a silently redacted copy would lose a key that can never be
+// fetched again: use [PrivateKeyPEM.Reveal]. The zero value holds no key. Values may be copied and
+// are safe for concurrent use.
 type PrivateKeyPEM struct {
-	// A pointer to a function that returns the text. fmt prints a nested
-	// pointer as an address, even where it ignores methods (unexported fields,
-	// %p). Printers that follow pointers, such as those of assertion
-	// libraries, cannot look into a function.
+	// fmt prints a nested pointer as an address, even where it ignores methods (unexported fields,
+	// %p). Assertion libraries follow pointers, but cannot look into a function.
 	reveal *func() string
 }
 
@@ -31,8 +28,7 @@ func newPrivateKeyPEM(text string) PrivateKeyPEM {
 	return PrivateKeyPEM{&reveal}
 }
 
-// Reveal returns the PEM text, or "" if there is none. Keep it out of logs and
-// errors.
+// Reveal returns the PEM text, or "" if there is none. Keep it out of logs and errors.
 func (k PrivateKeyPEM) Reveal() string {
 	if k.reveal == nil {
 		return ""
@@ -45,9 +41,8 @@ func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
 	return ParsePrivateKey([]byte(k.Reveal()))
 }
 
-// UnmarshalText stores a copy of text, so that JSON and similar formats decode
-// into a PrivateKeyPEM. It never fails: use [PrivateKeyPEM.Parse] to check
-// that the text is a key.
+// UnmarshalText stores a copy of text, so that JSON and similar formats decode into a
+// PrivateKeyPEM. It never fails: use [PrivateKeyPEM.Parse] to check that the text is a key.
 func (k *PrivateKeyPEM) UnmarshalText(text []byte) error {
 	*k = newPrivateKeyPEM(string(text))
 	return nil

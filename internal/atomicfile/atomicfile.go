@@ -1,10 +1,11 @@
-// Package atomicfile replaces files so that they are whole, synced and owned as
-// before. If the system refuses, errors wrap an [*fs.PathError].
+// Package atomicfile replaces files so that they are whole, synced and owned as before. If the
+// system refuses, errors wrap an [*fs.PathError].
 package atomicfile
 
 import (
 	"cmp"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,15 +13,22 @@ import (
 	"syscall"
 )
 
-// Open opens a file for reading.
-func Open(path string) (f *os.File, err error) {
-	err = retry(func() error { f, err = os.Open(path); return err })
-	return f, err
+// Read reads up to n bytes of a file.
+func Read(path string, n int64) (data []byte, err error) {
+	err = retry(func() error {
+		f, err := os.Open(path)
+		if err == nil {
+			data, err = io.ReadAll(io.LimitReader(f, n))
+			_ = f.Close()
+		}
+		return err
+	})
+	return data, err
 }
 
-// Replace writes data to a new file beside path and renames it to path. The new
-// file has the rights of the old one, or of the target of a symbolic link. If
-// Replace fails, the old file is as it was and no other one stays.
+// Replace writes data to a new file beside path and renames it to path. The new file has the rights
+// of the old one, or of the target of a symbolic link. If Replace fails, the old file is as it was
+// and no other one stays.
 func Replace(path string, data []byte) error {
 	return withNew(path, data, func(name string) error {
 		err := os.Rename(name, path)
@@ -42,8 +50,7 @@ func Check(path string, data []byte) error {
 	return withNew(path, data, os.Remove)
 }
 
-// withNew makes the file that is to replace the one at path, and has a function
-// move or remove it.
+// withNew makes the file that is to replace the one at path, and has a function move or remove it.
 func withNew(path string, data []byte, move func(name string) error) error {
 	old, err := os.Stat(path)
 	if err == nil && !old.Mode().IsRegular() {
@@ -66,8 +73,8 @@ func withNew(path string, data []byte, move func(name string) error) error {
 	return nil
 }
 
-// isMountPoint reports whether something is mounted at path itself, as far as
-// Linux tells. Nothing can be renamed to such a path.
+// isMountPoint reports whether something is mounted at path itself, as far as Linux tells. Nothing
+// can be renamed to such a path.
 func isMountPoint(path string) bool {
 	dir, _ := filepath.Abs(filepath.Dir(path))
 	dir, _ = filepath.EvalSymlinks(dir)

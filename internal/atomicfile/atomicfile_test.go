@@ -11,40 +11,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireOnly requires that a folder holds one file, with that text.
-func requireOnly(t *testing.T, path, text string) {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(path))
-	require.NoError(t, err)
-	require.Len(t, entries, 1)
-	got, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, text, string(got))
-}
-
+// The old file stays until the new one has its name, and no other does.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	for _, text := range []string{"new", "and a longer one", ""} {
 		require.NoError(t, Replace(path, []byte(text)))
-		requireOnly(t, path, text)
-		require.NoError(t, Check(path, make([]byte, 100)))
-		requireOnly(t, path, text)
-	}
-}
-
-func TestReplace_fails(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	for _, bad := range []string{filepath.Dir(path), filepath.Join(path, "file")} {
-		for _, err := range []error{Replace(bad, []byte("new")), Check(bad, []byte("new"))} {
-			assert.ErrorAs(t, err, new(*fs.PathError), bad)
+		for _, bad := range []string{filepath.Dir(path), filepath.Join(path, "file")} {
+			for _, err := range []error{Replace(bad, []byte("bad")), Check(bad, []byte("bad"))} {
+				assert.ErrorAs(t, err, new(*fs.PathError), bad)
+			}
 		}
+		require.NoError(t, Check(path, make([]byte, 100)))
+		require.ErrorIs(t, withNew(path, []byte("bad"), func(string) error { return fs.ErrInvalid }), fs.ErrInvalid)
+		got, err := Read(path, 10)
+		require.NoError(t, err)
+		require.Equal(t, text[:min(10, len(text))], string(got))
+		entries, err := os.ReadDir(filepath.Dir(path))
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
 	}
-	err := withNew(path, []byte("new"), func(string) error { return fs.ErrInvalid })
-	require.ErrorIs(t, err, fs.ErrInvalid)
-	requireOnly(t, path, "old")
 }
 
 func TestIsMountPoint(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// takeRights gives f the owner, mode and access ACL of the old file at path, if
-// there is one. At no point can anybody read f who could not read the old file.
+// takeRights gives f the owner, mode and access ACL of the old file at path, if there is one. At no
+// point can anybody read f who could not read the old file.
 func takeRights(f *os.File, path string, old fs.FileInfo) error {
 	if old == nil {
 		return nil
