@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -20,8 +21,14 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// Limits, users and mounts hold for a whole process, so each is set in one of its own.
+// Limits, users and mounts hold for a whole process, so each is set in one of
+// its own.
 func init() {
+	children["load as nobody"] = func(args []string) {
+		becomeNobody()
+		_, err := kalshi.KeyFile(args[0]).Load(context.Background())
+		must(err)
+	}
 	children["save and fail"] = saveAndFail
 	children["save until killed"] = saveUntilKilled
 }
@@ -50,7 +57,8 @@ func becomeNobody() {
 	must(syscall.Setuid(nobody))
 }
 
-// needsRoot returns a folder that every user may enter, as those of t.TempDir may not be.
+// needsRoot returns a folder that every user may enter, as those of t.TempDir
+// may not be.
 func needsRoot(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -61,6 +69,31 @@ func needsRoot(t *testing.T) (dir string) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	return dir
+}
+
+// A rotation by root leaves the key file to those who may read it.
+func TestFiles_saveKeepsReaders(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string][]string{
+		"mode 0644": {"chmod", "0644"},
+		"ACL":       {"setfacl", "-m", fmt.Sprintf("u:%d:r", nobody)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(needsRoot(t), "bot.key")
+			require.NoError(t, save(path, "old"))
+			load := func() error { return childCommand(t, "load as nobody", path).Run() }
+			require.Error(t, load())
+			out, err := exec.CommandContext(t.Context(), prepare[0], append(prepare[1:], path)...).CombinedOutput()
+			if errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "not supported") {
+				t.Skip("needs setfacl, and a file system with ACLs")
+			}
+			require.NoError(t, err, "%s", out)
+			require.NoError(t, load())
+			require.NoError(t, save(path, "new"))
+			require.NoError(t, load())
+		})
+	}
 }
 
 // A rotation by root leaves the file to its owner, through a link too.

@@ -26,7 +26,8 @@ func TestRotation_provenByError(t *testing.T) {
 	}{
 		{"insufficient scope", forbiddenBody, 403, false, true},
 		{"restricted to a sub-account", "this API key is restricted to a single sub-account and cannot access this endpoint", 403, false, true},
-		{"forbidden without a word", "", 403, false, true},
+		{"forbidden without a word", "", 403, false, false},
+		{"a gateway's words", "API has been moved", 401, false, false},
 		{"a gateway's page", "<html>Request blocked</html>", 403, false, false},
 		{"a 401 of another kind", `{"error":{"code":"subaccount_restricted"}}`, 401, false, true},
 		{"unknown key", unknownKeyBody, 401, false, false},
@@ -142,4 +143,18 @@ func TestRotation_newKeyUnknownAtDelete(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While nobody's key is known, nothing proves that the old one is gone.
+func TestRotation_outageAtDelete(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		run := newRotationRun(t)
+		run.at(kalshi.StageDelete, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {
+			return respond(req, 401, unknownKeyBody)
+		})
+		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+		_ = requireFails(t, err, kalshi.StageDelete)
+		keys, _ := run.keys()
+		assert.Equal(t, "old new", keys)
+	})
 }

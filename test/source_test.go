@@ -461,7 +461,7 @@ func TestSource_lagsBehindARotation(t *testing.T) {
 		got, err := rotate(t.Context(), client)
 		require.NoError(t, err)
 		err = signer.Reload(t.Context())
-		assert.ErrorContains(t, err, "it gave the key "+x.KeyID+", which a rotation has replaced: does its cache lag behind?")
+		assert.ErrorContains(t, err, "it gave the key "+x.KeyID+", which was replaced: does its cache lag behind?")
 		time.Sleep(time.Second)
 		x.Inject(kalshitest.Fault{Status: 401, Body: unknownKeyBody})
 		_, err = client.GetAPIKeys(t.Context())
