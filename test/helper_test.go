@@ -271,6 +271,7 @@ func kindOf(err error) string {
 		{"RateLimit", isA[*kalshi.RateLimitError](err)},
 		{"Server", isA[*kalshi.ServerError](err)},
 		{"API", isA[*kalshi.APIError](err)},
+		{"NotSent", isA[*kalshi.NotSentError](err)},
 		{"Transport", isA[*url.Error](err)},
 	} {
 		if kind.is {

@@ -73,7 +73,7 @@ func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) 
 // that exists.
 func (l *ledger) created(t testing.TB, name string, err error) {
 	t.Helper()
-	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[l.result(t, err, "Unknown", "NotFound")])
+	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[l.result(t, err, "Unknown", "NotFound", "NotSent")])
 }
 
 func (l *ledger) deleted(t testing.TB, name string, err error) {
