@@ -230,10 +230,14 @@ func (l *requestLog) add(req *http.Request) int {
 	path, _, _ := strings.Cut(req.URL.RequestURI(), "?")
 	sent := sentRequest{
 		method: req.Method, url: req.URL.String(), path: path, header: req.Header.Clone(),
-		length: req.ContentLength, resendable: req.GetBody != nil, at: time.Now(),
+		length: req.ContentLength, at: time.Now(),
 	}
 	if req.Body != nil {
 		sent.body, _ = io.ReadAll(req.Body)
+	}
+	if req.GetBody != nil {
+		_, err := req.GetBody()
+		sent.resendable = err == nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

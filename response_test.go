@@ -159,7 +159,7 @@ func TestReadBody(t *testing.T) {
 func TestDecodeNothing(t *testing.T) {
 	t.Parallel()
 	for body, ok := range map[string]bool{
-		"": true, " \n": true, "{}": true, "null": true, `{"deleted":true}`: true,
+		"": true, "\n": true, "{}": true, "null": true, `{"deleted":true}`: true,
 		`{"error":"no"}`: false, `{"error":{}}`: false, `{"code":"not_found"}`: false, `{"msg":"no"}`: false,
 		"false": false, `"no"`: false, "[]": false, "<html>": false, `{"deleted":`: false,
 	} {

@@ -456,6 +456,9 @@ func TestClient_HTTPClient_emptyHeaders(t *testing.T) {
 	log.only(t).assertSigned(t, publicKey(client))
 	assert.Len(t, log.only(t).header, 3)
 	assert.Empty(t, resp.Request.Header.Get(headerSignature), "the response shows the caller's request")
+	_, err = client.HTTPClient().Do(resp.Request.Clone(t.Context())) // for the next page, say
+	require.NoError(t, err)
+	log.requests[1].assertSigned(t, publicKey(client))
 }
 
 // A Location that is no URL stays a response.
@@ -562,6 +565,12 @@ func TestSigner_Recover(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, expiredBody, string(body), "the body stays readable")
+
+	next := credentials(t, "next", newEd25519Key(t))
+	signer.source = &source{load: func(context.Context) (Credentials, error) { return next, nil }}
+	assert.True(t, signer.Recover(t.Context(), refused(respond(401, unknownKeyBody))), "the source has another key")
+	assert.Equal(t, "next", signer.KeyID())
+	signer.source = nil
 
 	resp = refused(respond(401, unknownKeyBody))
 	require.NoError(t, signer.Replace(credentials(t, otherKeyID, newEd25519Key(t))))

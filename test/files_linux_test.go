@@ -112,7 +112,7 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 			require.NoError(t, err)
 			stat, ok := info.Sys().(*syscall.Stat_t)
 			require.True(t, ok)
-			assert.Equal(t, owner, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
+			assert.Equal(t, owner[:], []uint32{stat.Uid, stat.Gid}, "owner and group")
 			assert.Equal(t, 0o650|fs.ModeSetgid, info.Mode())
 		}
 	}
