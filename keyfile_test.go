@@ -233,7 +233,7 @@ func assertNotSaved(t *testing.T, err error, id string) *GenerateAPIKeyResponse 
 	notSaved, ok := errors.AsType[*NotSavedError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, id, notSaved.Response.ID)
-	assertNoEcho(t, notSaved.Response.PrivateKey.Reveal(), errors.New(fmt.Sprintf("%v %+v", err, notSaved)))
+	assertNoEcho(t, notSaved.Response.PrivateKey.Reveal(), fmt.Errorf("%w %s", err, fmt.Sprintf("%+v", notSaved)))
 	assert.NotContains(t, err.Error(), "\n")
 	return notSaved.Response
 }

@@ -99,11 +99,11 @@ func TestFiles_saveKeepsReaders(t *testing.T) {
 // A rotation by root leaves the file to its owner, through a link too.
 func TestFiles_saveKeepsOwner(t *testing.T) {
 	t.Parallel()
-	for _, owner := range [][2]uint32{{nobody, 65533}, {nobody, 0}, {0, 65533}} {
+	for _, want := range [][2]uint32{{nobody, 65533}, {nobody, 0}, {0, 65533}} {
 		dir := needsRoot(t)
 		path, link := filepath.Join(dir, "bot.key"), filepath.Join(dir, "link")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		require.NoError(t, os.Chown(path, int(owner[0]), int(owner[1])))
+		require.NoError(t, os.Chown(path, int(want[0]), int(want[1])))
 		require.NoError(t, os.Chmod(path, 0o650|fs.ModeSetgid)) // a change of the owner clears setgid
 		require.NoError(t, os.Symlink(path, link))
 		for _, name := range []string{path, link} {
@@ -112,7 +112,7 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 			require.NoError(t, err)
 			stat, ok := info.Sys().(*syscall.Stat_t)
 			require.True(t, ok)
-			assert.Equal(t, owner[:], []uint32{stat.Uid, stat.Gid}, "owner and group")
+			assert.Equal(t, want, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
 			assert.Equal(t, 0o650|fs.ModeSetgid, info.Mode())
 		}
 	}
