@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -157,16 +158,18 @@ func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *htt
 	result.keyID = c.createdID(body)
 }
 
+// newKeyID finds the ID in the response of a create, which may be cut off: not one in another object,
+// unless that has other fields before it.
+var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
+
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
 // not the signing key's, which a caller might delete then.
 func (c *call) createdID(body []byte) string {
-	if !c.creates {
+	found := newKeyID.FindSubmatch(body)
+	if !c.creates || found == nil || string(found[1]) == c.auth.used.keyID {
 		return ""
 	}
-	if id := findKeyID(body); id != c.auth.used.keyID {
-		return id
-	}
-	return ""
+	return string(found[1])
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -123,26 +123,15 @@ type RateLimitError struct {
 // [*OutcomeUnknownError]: check for that first.
 type ServerError struct{ APIError }
 
-// Unwrap returns the embedded [*APIError].
-func (e *BadRequestError) Unwrap() error { return &e.APIError }
+// Each of them unwraps to the embedded [*APIError].
 
-// Unwrap returns the embedded [*APIError].
+func (e *BadRequestError) Unwrap() error   { return &e.APIError }
 func (e *UnauthorizedError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ForbiddenError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *NotFoundError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ConflictError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *RateLimitError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ServerError) Unwrap() error { return &e.APIError }
+func (e *ForbiddenError) Unwrap() error    { return &e.APIError }
+func (e *NotFoundError) Unwrap() error     { return &e.APIError }
+func (e *ConflictError) Unwrap() error     { return &e.APIError }
+func (e *RateLimitError) Unwrap() error    { return &e.APIError }
+func (e *ServerError) Unwrap() error       { return &e.APIError }
 
 const (
 	codeNotFound          = "not_found"
@@ -180,28 +169,15 @@ func (e *UnauthorizedError) Error() string {
 		hint = "check the local clock"
 	case e.ClockSkew.Abs() <= skewTolerance:
 		hint = "the clocks agree: the request took too long to arrive"
+	case e.ClockSkew < 0:
+		hint = "the local clock is " + e.ClockSkew.Abs().Round(time.Second).String() + " ahead"
 	default:
-		side := "behind"
-		if e.ClockSkew < 0 {
-			side = "ahead"
-		}
-		hint = fmt.Sprintf("the local clock is %s %s", inUnits(e.ClockSkew.Abs()), side)
-		if e.ClockSkew.Abs() > maxSkew {
-			hint += ", beyond what is corrected"
-		}
+		hint = "the local clock is " + e.ClockSkew.Round(time.Second).String() + " behind"
+	}
+	if e.Code == codeTimestampExpired && e.ClockSkew.Abs() > maxSkew {
+		hint += ", beyond what is corrected"
 	}
 	return e.textWith(hint)
-}
-
-// inUnits returns d in days or hours if there are two or more of them, and otherwise in seconds.
-func inUnits(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%.0f days", d.Hours()/24)
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%.0f hours", d.Hours())
-	}
-	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }
 
 // A ValidationError is bad input, rejected before any network I/O.
@@ -210,7 +186,6 @@ type ValidationError struct {
 	Reason string // what is wrong with it and what to do; it never quotes a key
 }
 
-// Error returns the field and the reason.
 func (e *ValidationError) Error() string {
 	return redact.Truncate("kalshi: "+redact.Text(e.Field, maxText)+" "+e.Reason, maxError)
 }
@@ -228,13 +203,11 @@ type InvalidResponseError struct {
 	Err        error  // what is wrong with the body
 }
 
-// Error returns the method, path, status and what is wrong with the body.
 func (e *InvalidResponseError) Error() string {
 	return fmt.Sprintf("kalshi: %s %s: the %d response cannot be understood: %s",
 		e.Method, redact.Truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
-// Unwrap returns Err.
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
 // A NotSentError says that a request with a body certainly was not sent: it could not be signed,
@@ -245,12 +218,10 @@ type NotSentError struct {
 	Err error // what happened
 }
 
-// Error says what happened.
 func (e *NotSentError) Error() string {
 	return redact.Truncate("kalshi: not sent: "+innerMessage(e.Err), maxError)
 }
 
-// Unwrap returns Err.
 func (e *NotSentError) Unwrap() error { return e.Err }
 
 // Timeout reports whether Err is a time-out.
@@ -263,7 +234,6 @@ type NotSavedError struct {
 	Err      error                   // what happened
 }
 
-// Error names the key, says what happened and what to do.
 func (e *NotSavedError) Error() string {
 	id := ""
 	if e.Response != nil {
@@ -272,7 +242,6 @@ func (e *NotSavedError) Error() string {
 	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s", id, innerMessage(e.Err)), 2*maxError)
 }
 
-// Unwrap returns Err.
 func (e *NotSavedError) Unwrap() error { return e.Err }
 
 // An OutcomeUnknownError says that a key may or may not have been created: the request may have
@@ -291,7 +260,6 @@ type OutcomeUnknownError struct {
 	Err       error  // what happened
 }
 
-// Error says what happened and what to do.
 func (e *OutcomeUnknownError) Error() string {
 	id := ""
 	if e.KeyID != "" {
@@ -301,7 +269,6 @@ func (e *OutcomeUnknownError) Error() string {
 		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 
-// Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
 // A rewordedError has a text of its own. errors.Is and errors.As find the errors behind it;
