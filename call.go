@@ -85,10 +85,11 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 // pause records an attempt and waits for the next one.
 func (c *call) pause(ctx context.Context, result *attemptResult, next decision) error {
 	c.client.reporter.retry(ctx, c, next.wait, result.err)
-	c.state.record(result, next)
-	if next.wait == 0 {
+	c.state.unknown = c.state.unknown || result.outcome == outcomeUnknown
+	if !next.counted {
 		return nil
 	}
+	c.state.retries++
 	if err := sleep(ctx, next.wait); err != nil {
 		return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
 	}

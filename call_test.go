@@ -60,7 +60,6 @@ func TestClient_send_any2xx(t *testing.T) {
 // the escaped one and has no query.
 func TestClient_send_failure(t *testing.T) {
 	t.Parallel()
-	const hint = " (FCMSubtraderID is for FCM members only: leave it out for other accounts)"
 	body := nestedBody("c", "m", "d")
 	forEachCall(t, func(t *testing.T, call apiCall) {
 		client, mock := newTestClient(t)
@@ -72,8 +71,6 @@ func TestClient_send_failure(t *testing.T) {
 	})
 	client, mock := newTestClient(t)
 	respondWith(mock, respond(403, ""))
-	_, err := client.GetAPIKeys(t.Context(), ForSubtrader("user1_desk2"))
-	assert.EqualError(t, err, "kalshi: GET /some/base/v2/api_keys: 403 Forbidden"+hint)
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 

@@ -296,9 +296,6 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// withHint adds to an error's text what to do.
-func withHint(err error, hint string) error { return reword(innerMessage(err)+" ("+hint+")", err) }
-
 // redactHTTPError rewords an error of net/http that quotes a key which a server has sent in the
 // wrong place.
 func redactHTTPError(err error) error {

@@ -81,13 +81,6 @@ func decide(op *operation, state retryState, result *attemptResult, policy retry
 	return decision{wait: wait, counted: true}
 }
 
-func (s *retryState) record(result *attemptResult, next decision) {
-	s.unknown = s.unknown || result.outcome == outcomeUnknown
-	if next.counted {
-		s.retries++
-	}
-}
-
 // classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may
 // succeed.
 func classifyStatus(status int) (result outcome, retryable bool) {
