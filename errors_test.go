@@ -19,22 +19,22 @@ import (
 
 func TestAPIError_Error(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		err  APIError
-		want string
-	}{
-		{APIError{}, "0"},
-		{APIError{StatusCode: 400, Code: "bad_request", Message: "bad", Details: "no number"}, "400 bad_request: bad: no number"},
-		{APIError{StatusCode: 400, Code: "invalid", Message: "invalid", Details: "invalid"}, "400 invalid"},
-		{APIError{StatusCode: 409, Code: "c", Message: "m", Details: "m"}, "409 c: m"},
-		{APIError{StatusCode: 429, Message: "too many requests"}, "429 Too Many Requests: too many requests"},
-		{APIError{StatusCode: 599}, "599"},
-		{APIError{StatusCode: 301}, "301 Moved Permanently (redirects are not followed: check the base URL)"},
-	}
-	for _, tt := range tests {
-		assert.EqualError(t, &tt.err, "kalshi: "+tt.want)
-		tt.err.Method, tt.err.Path = "DELETE", "/api_keys/x"
-		assert.EqualError(t, &tt.err, "kalshi: DELETE /api_keys/x: "+tt.want)
+	const attestation = "Your location attestation for API trading is missing or expired. Please verify your location and retry."
+	for want, err := range map[string]APIError{
+		"0":                               {},
+		"400 bad_request: bad: no number": {StatusCode: 400, Code: "bad_request", Message: "bad", Details: "no number"},
+		"400 invalid":                     {StatusCode: 400, Code: "invalid", Message: "invalid", Details: "invalid"},
+		"409 c: m":                        {StatusCode: 409, Code: "c", Message: "m", Details: "m"},
+		"403 " + attestation:              {StatusCode: 403, Code: strings.ReplaceAll(attestation, " ", "_"), Message: attestation},
+		"429 Too Many Requests: too many requests": {StatusCode: 429, Message: "too many requests"},
+		"599":              {StatusCode: 599},
+		"304 Not Modified": {StatusCode: 304},
+		"301 Moved Permanently (redirects are not followed: check the base URL)": {StatusCode: 301},
+		"502 Bad Gateway (the page of a gateway, not the service's response)":    {StatusCode: 502, Body: []byte("\n<html>")},
+	} {
+		assert.EqualError(t, &err, "kalshi: "+want)
+		err.Method, err.Path = "DELETE", "/api_keys/x"
+		assert.EqualError(t, &err, "kalshi: DELETE /api_keys/x: "+want)
 	}
 }
 
@@ -150,31 +150,27 @@ func TestErrors_areShort(t *testing.T) {
 	}
 }
 
-// Up to three candidates are listed. If there are more, the text gives their
-// number.
+// The text says what there is now and what to do. Up to three candidates are listed.
 func TestRotationError_Error(t *testing.T) {
 	t.Parallel()
 	unknown := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "my\nbot", KeyID: "id\x1b", Err: io.EOF}
-	err := &RotationError{Stage: StageCreate, OldKeyID: "old", Err: unknown}
-	const head = "kalshi: rotate key old: create: the old key still signs"
-	assert.EqualError(t, err, head+"; a new one of the same name may exist: EOF")
-	err.NewKeyID = "id\x1b"
-	assert.EqualError(t, err, head+"; delete the new key id: EOF")
-	err.Candidates = []string{"k1", "k2", "k3"}
-	assert.EqualError(t, err, head+"; delete if nobody holds it: k1, k2, k3: EOF")
-	err.Candidates = append(err.Candidates, "k4")
-	assert.EqualError(t, err, head+"; one of 4 new keys may be the lost one, such as k1, k2, k3: EOF")
-	assert.ErrorIs(t, err, io.EOF)
-}
-
-// The service's words are cut so that a hint after them still fits.
-func TestAPIError_Error_cutsTheWords(t *testing.T) {
-	t.Parallel()
-	err := &APIError{StatusCode: 400, Message: strings.Repeat("x", 200), Method: "GET", Path: "/" + strings.Repeat("p", 200)}
-	head := "kalshi: GET /" + strings.Repeat("p", 78) + "…: "
-	got := err.textWith("the hint")
-	assert.True(t, strings.HasPrefix(got, head+"400 Bad Request: xxx"), got)
-	assert.True(t, strings.HasSuffix(got, "x… (the hint)"), got)
+	const old = "the old key still signs; "
+	four := []string{"k1", "k2", "k3", "k4"}
+	for want, err := range map[string]RotationError{
+		"inspect: no key was made":                                                     {Stage: StageInspect, Err: io.EOF},
+		"create: " + old + "no key was made":                                           {Stage: StageCreate, Err: io.EOF},
+		"create: " + old + "a new one of the same name may exist":                      {Stage: StageCreate, Err: unknown},
+		"create: " + old + "delete the new key id":                                     {Stage: StageCreate, NewKeyID: "id\x1b", Err: unknown},
+		"create: " + old + "delete if nobody holds it: k1, k2, k3":                     {Stage: StageCreate, Candidates: four[:3], Err: unknown},
+		"create: " + old + "one of 4 new keys may be the lost one, such as k1, k2, k3": {Stage: StageCreate, Candidates: four, Err: unknown},
+		"verify: " + old + "the new key was deleted again":                             {Stage: StageVerify, Err: io.EOF},
+		"save: " + old + "save the new key new or delete it":                           {Stage: StageSave, NewKeyID: "new", Err: io.EOF},
+		"delete: the new key new signs and is saved; delete the old one":               {Stage: StageDelete, NewKeyID: "new", Err: io.EOF},
+	} {
+		err.OldKeyID = "old"
+		assert.EqualError(t, &err, "kalshi: rotate key old: "+want+": EOF")
+		assert.ErrorIs(t, &err, io.EOF)
+	}
 }
 
 // A key in the part of a response that net/http quotes is cut out; plain words

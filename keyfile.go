@@ -31,9 +31,8 @@ type KeyFile string
 // cannot be read, the error wraps an [*fs.PathError]. If it is over 1 MiB, or lacks the ID or a key
 // that [ParsePrivateKey] accepts, the error is a [*ValidationError].
 func (f KeyFile) Load(_ context.Context) (Credentials, error) {
-	field := "key file"
-	keyID, key, err := loadKeyFile(field, string(f))
-	return withKeyID(field+" "+string(f), keyID, key, err)
+	keyID, key, err := loadKeyFile("key file", string(f))
+	return withKeyID("key file "+string(f), keyID, key, err)
 }
 
 // Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
@@ -91,10 +90,10 @@ func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error
 // checkPath rejects a path that is empty or, by mistake, a key, which errors about the file would
 // quote.
 func checkPath(field, path string) error {
-	switch {
-	case path == "":
+	if path == "" {
 		return invalid(field, "is empty: name the file for the private key")
-	case isKeyText(path):
+	}
+	if isKeyText(path) {
 		return invalid(field, "is the text of a key: use the name of its file")
 	}
 	return nil
@@ -106,22 +105,24 @@ func pathError(what, path string, err error) error {
 		return nil
 	}
 	isFolder := func(path string) bool { info, err := os.Stat(path); return err == nil && info.IsDir() }
-	missing, hint := errors.Is(err, fs.ErrNotExist), ""
-	switch refused, _ := errors.AsType[*fs.PathError](err); {
-	case errors.Is(err, fs.ErrExist):
-		hint = ": name a new file; existing ones are never overwritten"
-	case isFolder(path):
-		hint = ": name a file in this folder"
-	case missing && strings.HasPrefix(path, "~/"):
-		hint = ": only a shell expands ~: write $HOME" + path[1:] + " in a shell, or the full path"
-	case missing && !isFolder(filepath.Dir(path)):
-		hint = ": make its folder first, or correct the path"
-	case errors.Is(err, syscall.EROFS):
-		hint = ": mount its folder so that it can be written to"
-	case errors.Is(err, syscall.EBUSY):
-		hint = ": a file that is mounted by itself cannot be replaced: mount its folder"
-	case errors.Is(err, fs.ErrPermission) && refused != nil && refused.Path != path: // but that of a new file
-		hint = ": run it as the file's owner, or as root, with a folder that can be written to"
+	missing := errors.Is(err, fs.ErrNotExist)
+	refused, ok := errors.AsType[*fs.PathError](err)
+	refusedNew := ok && refused.Path != path && errors.Is(err, fs.ErrPermission) // of the file beside it
+	for _, cause := range []struct {
+		found bool
+		hint  string
+	}{
+		{errors.Is(err, fs.ErrExist), "name a new file; existing ones are never overwritten"},
+		{isFolder(path), "name a file in this folder"},
+		{missing && strings.HasPrefix(path, "~/"), "only a shell expands ~: write the full path"},
+		{missing && !isFolder(filepath.Dir(path)), "make its folder first, or correct the path"},
+		{errors.Is(err, syscall.EROFS), "mount its folder so that it can be written to"},
+		{errors.Is(err, syscall.EBUSY), "a file that is mounted by itself cannot be replaced: mount its folder"},
+		{refusedNew, "run it as the file's owner, or as root, with a folder that can be written to"},
+	} {
+		if cause.found {
+			return fmt.Errorf("kalshi: %s: %w: %s", what, err, cause.hint)
+		}
 	}
-	return fmt.Errorf("kalshi: %s: %w%s", what, err, hint)
+	return fmt.Errorf("kalshi: %s: %w", what, err)
 }

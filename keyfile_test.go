@@ -162,7 +162,7 @@ func TestKeyFile_badPath(t *testing.T) {
 		dir:                               ": name a file in this folder",
 		filepath.Join(dir, "none", "key"): ": make its folder first, or correct the path",
 		filepath.Join(file, "key"):        "", // the system's own error
-		"~/none/key":                      ": only a shell expands ~: write $HOME/none/key in a shell, or the full path",
+		"~/none/key":                      ": only a shell expands ~: write the full path",
 	} {
 		f := KeyFile(path)
 		_, loadErr := f.Load(t.Context())

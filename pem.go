@@ -31,11 +31,10 @@ const (
 )
 
 // ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
-// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: \n as
-// two characters and the other escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single
-// line with or without blanks, indentation, text around the block, and base64 of it all, once or
-// twice. Any other input is a [*ValidationError], which says what is wrong, how to fix it, and
-// never quotes the input.
+// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: the
+// escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single line with or without blanks,
+// indentation, text around the block, and base64 of it all, once or twice. Any other input is a
+// [*ValidationError], which says what is wrong, how to fix it, and never quotes the input.
 //
 // The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
 // when printed: keep them out of logs.
@@ -53,7 +52,11 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 		return "", err
 	}
 	der, _ := x509.MarshalPKIXPublicKey(pub) // its type was checked
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+	return pemText("PUBLIC KEY", der), nil
+}
+
+func pemText(label string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
 }
 
 // MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as PEM "PRIVATE KEY"
@@ -67,7 +70,7 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if err != nil {
 		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
 	}
-	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
+	return newPrivateKeyPEM(pemText("PRIVATE KEY", der)), nil
 }
 
 // isKeyText reports whether a string that should be a file name or a key ID is in fact a private
@@ -84,7 +87,7 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	case reason != "":
 		return nil, invalid(field, "%s", reason)
 	case len(der) > maxDER: // parsing takes quadratic time, and the service may have sent the key
-		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
+		return nil, invalid(field, "is too long: RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
@@ -97,7 +100,7 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	case !ok:
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
-	if _, err := keyTypeOf(field, signer.Public()); err != nil {
+	if _, err = keyTypeOf(field, signer.Public()); err != nil {
 		return nil, err
 	}
 	return signer, nil
@@ -227,10 +230,10 @@ func missingReason(data []byte, text string) string {
 // binaryForm returns why DER is no PEM, and "" for what is not DER.
 func binaryForm(data []byte) string {
 	var head struct{ Version int }
-	if _, err := asn1.Unmarshal(data, &head); err != nil {
+	switch _, err := asn1.Unmarshal(data, &head); {
+	case err != nil:
 		return ""
-	}
-	if head.Version == 3 {
+	case head.Version == 3:
 		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
 	}
 	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
@@ -276,19 +279,16 @@ func samePublicKey(a, b crypto.Signer) bool {
 // above all no private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
-	switch {
-	case text == "":
+	if text == "" {
 		return invalid(field, "is empty: %s", hint)
-	case strings.Contains(text, redact.PrivateKeyMark):
+	}
+	if strings.Contains(text, redact.PrivateKeyMark) {
 		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	}
-	block, rest := pem.Decode([]byte(text))
-	switch {
-	case block == nil || block.Type != "PUBLIC KEY" || len(block.Headers) > 0:
-		return invalid(field, "is not a PEM block \"PUBLIC KEY\": %s", hint)
-	case !strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN PUBLIC KEY-----"),
-		strings.Count(text, "-----BEGIN") > 1, len(bytes.TrimSpace(rest)) > 0:
-		return invalid(field, "has text around its PEM block: %s", hint)
+	withoutBlanks := func(s string) string { return strings.Join(strings.Fields(s), "") }
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || withoutBlanks(text) != withoutBlanks(pemText("PUBLIC KEY", block.Bytes)) {
+		return invalid(field, "is not a PEM block \"PUBLIC KEY\" alone: %s", hint)
 	}
 	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
