@@ -52,17 +52,16 @@ func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKey
 // A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists: see [ForSubtrader].
 type GetAPIKeysOption struct{ subtrader string }
 
-// ForSubtrader lists only the keys that are bound to a subtrader of an FCM member. An empty ID is
-// rejected, since it would list all keys.
+// ForSubtrader lists only the keys bound to a subtrader of an FCM member. An empty ID is rejected.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
 // CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys.
 // Documented for accounts of the Premier or Market Maker usage level; others get a
 // [*ForbiddenError].
 //
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError].
-// Check for this first: it can wrap any other error. Documented errors beside it:
-// [*BadRequestError], [*UnauthorizedError], [*ForbiddenError], [*ConflictError].
+// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]:
+// check for this first. Documented errors beside it: [*BadRequestError], [*UnauthorizedError],
+// [*ForbiddenError], [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -83,10 +82,8 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 // private key. It is returned this once and can never be fetched again. To save it to disk before
 // returning, use [Client.GenerateAPIKeyToFile].
 //
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: the
-// private key is lost, and the key should be deleted. Check for this first: it can wrap any other
-// error. Documented errors beside it: [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
-// [*ConflictError].
+// Errors are those of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost,
+// and the key should be deleted.
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -142,12 +143,12 @@ func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *htt
 	if err == nil || json.Valid(body) {
 		err = c.decode(body)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		err = withContext(req.Context(), redactHTTPError(err))
+		result.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), err}
+		result.outcome, result.retryable = outcomeUnknown, true
+		result.keyID = c.createdID(body)
 	}
-	result.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), redactHTTPError(err))}
-	result.outcome, result.retryable = outcomeUnknown, true
-	result.keyID = c.createdID(body)
 }
 
 // handleFailure classifies any other status. Body read errors are ignored: the status is enough.
@@ -216,7 +217,7 @@ func callError(req *http.Request, err error) error {
 // isClosed reports whether the server, or something between, has closed the connection; often one
 // that had been idle for long.
 func isClosed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+	is := func(target error) bool { return errors.Is(err, target) }
+	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, is) ||
 		strings.Contains(err.Error(), "server closed idle connection")
 }

@@ -23,8 +23,7 @@ const (
 
 // Credentials are an API key: its ID and its private half. A [KeySource] returns them, and a
 // [Store] saves them. They print and log as key ID and type; encoding them is an error: use
-// [Credentials.Text]. The zero value holds no key. Values may be copied and are safe for concurrent
-// use if the key is.
+// [Credentials.Text]. The zero value holds no key. They are safe for concurrent use if the key is.
 type Credentials struct {
 	get *func() *credential // as in PrivateKeyPEM
 }
@@ -114,7 +113,6 @@ func (c Credentials) Text() (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
 }
 
-// String returns the key ID and type.
 func (c Credentials) String() string {
 	return fmt.Sprintf("kalshi.Credentials{KeyID: %q, KeyType: %q}", c.KeyID(), c.KeyType())
 }

@@ -25,9 +25,8 @@ import (
 //	errors.As(err, &notFound) // a 404
 //	errors.As(err, &apiErr)   // any status
 //
-// Code, Message and Details are what the service sent, as far as the body is understood, without
-// control characters and cut to a readable length. The codes are not a closed set (observed):
-// switch on the error's type, not on its code.
+// Code, Message and Details are what the service sent, as far as the body is understood, made safe
+// for one line. The codes are not a closed set (observed): switch on the error's type.
 type APIError struct {
 	StatusCode int    // the HTTP status, 3xx included: redirects are not followed
 	Code       string // the service's short name for the error, such as "not_found"
@@ -38,7 +37,6 @@ type APIError struct {
 	Body       []byte // the response's, at most 64 KiB; nil if it seems to hold a private key
 }
 
-// Error returns the method, path, status and the service's own words.
 func (e *APIError) Error() string {
 	switch {
 	case e.StatusCode/100 == 3 && e.StatusCode != http.StatusNotModified:
@@ -83,10 +81,8 @@ type BadRequestError struct{ APIError }
 // reports it: a wrong signature, an unknown key ID, or clocks that differ.
 type UnauthorizedError struct {
 	APIError
-	KeyID string // the key that signed, from the request's header; "" if it is not known
-	// ClockSkew is the service's clock (the Date header, in whole seconds, and Age) minus the local
-	// clock when the response arrived; 0 if it has no date.
-	ClockSkew time.Duration
+	KeyID     string        // the key that signed, from the request's header; "" if it is not known
+	ClockSkew time.Duration // the service's clock (Date and Age) minus the local one at receipt; 0 if there is no date
 
 	dated bool   // the response has a date
 	host  string // that the request went to
@@ -99,13 +95,9 @@ type ForbiddenError struct{ APIError }
 // A NotFoundError is a 404: there is no such key, or no such endpoint at the base URL.
 type NotFoundError struct{ APIError }
 
-// Error adds to [APIError.Error] what to check if the response is not the service's own.
 func (e *NotFoundError) Error() string {
-	switch {
-	case e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage():
+	if e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage() {
 		return e.APIError.Error()
-	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
-		return e.textWith("not in the service's form: check the base URL's host")
 	}
 	return e.textWith("check the base URL: it must end in /trade-api/v2")
 }
@@ -151,7 +143,6 @@ func (e *UnauthorizedError) lacksHeaders() bool {
 	return strings.HasPrefix(e.Code, "signature_is_missing") || strings.HasPrefix(e.Code, "token_authentication")
 }
 
-// Error adds to [APIError.Error] the cause and what to check.
 func (e *UnauthorizedError) Error() string {
 	var hint string
 	switch {
@@ -211,9 +202,9 @@ func (e *InvalidResponseError) Error() string {
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
 // A NotSentError says that a request with a body certainly was not sent: it could not be signed,
-// its context had ended before, or it got no connection. Sending it again is safe. It is in the
-// error of an order through [Client.HTTPClient], and of a call that creates a key. An error without
-// it leaves open whether the request was processed.
+// its context had ended before, or it got no connection. Sending it again is safe. Orders through
+// [Client.HTTPClient] and calls that create a key return it within their error. An error without it
+// leaves open whether the request was processed.
 type NotSentError struct {
 	Err error // what happened
 }
@@ -249,10 +240,8 @@ func (e *NotSavedError) Unwrap() error { return e.Err }
 // second key. List the keys, and delete the one whose private half nobody holds.
 //
 // It can happen in normal operation: the service may close an idle connection just as the next
-// request is sent. The text then says that the connection was closed.
-//
-// Check for it before the other types, since it may wrap one of them; only a [*RotationError] wraps
-// it.
+// request is sent. Check for it before the other types, since it may wrap one of them; only a
+// [*RotationError] wraps it.
 type OutcomeUnknownError struct {
 	Operation string // the method that was called, such as "GenerateAPIKey"
 	KeyName   string // the name that was asked for

@@ -93,11 +93,11 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
 		key, err = rsaKey, nil
 	}
-	signer, ok := key.(crypto.Signer)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
-	case !ok:
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
 	if _, err = keyTypeOf(field, signer.Public()); err != nil {
@@ -159,7 +159,6 @@ func dropNoise(r rune) rune {
 const (
 	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
 	hintWhole    = "the whole PEM text, from the BEGIN line to the END line"
-	reasonCut    = "is cut off or damaged: copy " + hintWhole
 	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
 	reasonPublic = "is a public key: use the private key"
 )
@@ -193,7 +192,7 @@ func otherForm(text string) string {
 		{"ECPRIVATEKEY", reasonEC},
 		{"BgkqhkiG9w0BAQo", "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"},
 		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
-		{"PRIVATEKEY-----", reasonCut},
+		{"PRIVATEKEY-----", "is cut off or damaged: copy " + hintWhole},
 		{"PUBLICKEY-----", reasonPublic},
 		{"ssh-rsaAAAA", reasonPublic},
 		{"ssh-ed25519AAAA", reasonPublic},
