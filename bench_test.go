@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -256,18 +255,4 @@ func TestAllocations(t *testing.T) {
 			assert.LessOrEqual(t, sdk, baseline, "%s %s: allocations, and those by hand", keyType, c.name)
 		}
 	}
-}
-
-// A client is little more than what it was given.
-func TestNewClient_memory(t *testing.T) { // not parallel: it counts all that is allocated
-	const clients = 100
-	signer := newTestSigner(t, newEd25519Key(t))
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range clients {
-		_, err := NewClient(signer)
-		require.NoError(t, err)
-	}
-	runtime.ReadMemStats(&after)
-	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/clients, uint64(8<<10))
 }

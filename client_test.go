@@ -179,9 +179,3 @@ func TestClient_defaultTransport(t *testing.T) { // not parallel: it changes htt
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, 2, httpmock.GetTotalCallCount())
 }
-
-// Only a client that NewClient returned can send; another one prints.
-func TestClient_zeroValue(t *testing.T) {
-	t.Parallel()
-	assert.NotContains(t, fmt.Sprint(new(Client)), "PANIC")
-}
