@@ -168,11 +168,8 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 
 // createKey makes the call that op names. It validates nothing. The ID that out gets is at id.
 func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }, id *string) error {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return fmt.Errorf("kalshi: %s: encode the request: %w", op.name, err)
-	}
-	op.method, op.body, op.creates = http.MethodPost, body, true
+	op.method, op.creates = http.MethodPost, true
+	op.body, _ = json.Marshal(req) // no field can fail
 	call := c.newCall(op)
 	call.decode = func(body []byte) error {
 		err := out.decode(body)

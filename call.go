@@ -127,17 +127,20 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 		return result
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode/100 == 2 {
-		c.handleSuccess(&result, req, resp)
-	} else {
-		c.handleFailure(&result, req, resp)
-	}
+	c.read(&result, req, resp)
 	return result
 }
 
-// handleSuccess decodes a 2xx. Complete JSON is accepted even if the transfer then failed: a
-// private key must not be lost.
-func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *http.Response) {
+// read decodes a 2xx and classifies any other status. Complete JSON is accepted even if the transfer
+// then failed: a private key must not be lost.
+func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response) {
+	if resp.StatusCode/100 != 2 {
+		body := readErrorBody(resp) // as far as it goes: the status is enough
+		result.err, result.keyID = statusError(req, resp, body, result.received), c.createdID(body)
+		result.outcome, result.retryable = classifyStatus(resp.StatusCode)
+		result.retryAfter = retryAfter(resp.Header, result.received)
+		return
+	}
 	body, err := readBody(resp, maxBody)
 	body = bytes.TrimRight(bytes.TrimPrefix(body, []byte("\ufeff")), "\x00")
 	if err == nil || json.Valid(body) {
@@ -145,19 +148,9 @@ func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *htt
 	}
 	if err != nil {
 		err = withContext(req.Context(), redactHTTPError(err))
-		result.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), err}
+		result.err, result.keyID = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), err}, c.createdID(body)
 		result.outcome, result.retryable = outcomeUnknown, true
-		result.keyID = c.createdID(body)
 	}
-}
-
-// handleFailure classifies any other status. Body read errors are ignored: the status is enough.
-func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *http.Response) {
-	body := readErrorBody(resp)
-	result.err = statusError(req, resp, body, result.received)
-	result.outcome, result.retryable = classifyStatus(resp.StatusCode)
-	result.retryAfter = retryAfter(resp.Header, result.received)
-	result.keyID = c.createdID(body)
 }
 
 // newKeyID finds the ID in the response of a create, which may be cut off: not one in another object,

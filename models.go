@@ -3,6 +3,7 @@ package kalshi
 // Requests, responses and the types of their fields.
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"strings"
@@ -145,31 +146,25 @@ func (r GenerateAPIKeyResponse) LogValue() slog.Value {
 	return slog.GroupValue(logID("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }
 
-// validateKeyFields checks the fields that both requests share. It leaves to the service what may
-// change: which scopes exist, how they combine, and how many sub-accounts there are.
-func validateKeyFields(name string, scopes []Scope, subaccount *int, fcmSubtraderID string) error {
+// validate checks the fields that both requests share. It leaves to the service what may change:
+// which scopes exist, how they combine, and how many sub-accounts there are.
+func (r *GenerateAPIKeyRequest) validate() error {
 	switch {
-	case name == "":
+	case r.Name == "":
 		return invalid("Name", "is empty: name the key after its user, such as \"bot\"")
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(r.Name):
 		return invalid("Name", "is not valid UTF-8: use plain text")
-	case scopes != nil && len(scopes) == 0:
+	case r.Scopes != nil && len(r.Scopes) == 0:
 		return invalid("Scopes", "is an empty list: name at least one scope, or use nil for full access")
-	case subaccount != nil && *subaccount < 0:
+	case r.Subaccount != nil && *r.Subaccount < 0:
 		return invalid("Subaccount", "is negative: use 0 to 63 (0 is the primary account), or nil for no restriction")
-	case subaccount != nil && fcmSubtraderID != "":
+	case r.Subaccount != nil && r.FCMSubtraderID != "":
 		return invalid("Subaccount", "excludes FCMSubtraderID: set only one of them")
 	}
 	return nil
 }
 
 func (r *CreateAPIKeyRequest) validate() error {
-	if err := validateKeyFields(r.Name, r.Scopes, r.Subaccount, r.FCMSubtraderID); err != nil {
-		return err
-	}
-	return checkPublicKeyPEM(r.PublicKey)
-}
-
-func (r *GenerateAPIKeyRequest) validate() error {
-	return validateKeyFields(r.Name, r.Scopes, r.Subaccount, r.FCMSubtraderID)
+	shared := GenerateAPIKeyRequest{Name: r.Name, Scopes: r.Scopes, Subaccount: r.Subaccount, FCMSubtraderID: r.FCMSubtraderID}
+	return cmp.Or(shared.validate(), checkPublicKeyPEM(r.PublicKey))
 }
