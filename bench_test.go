@@ -26,8 +26,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A baseline makes the same calls by hand, as a careful engineer would for one
-// program: no retries, limits or typed errors.
+// A baseline makes the same calls by hand, as a careful engineer would for one program: no retries,
+// limits or typed errors.
 type baseline struct {
 	hc      *http.Client
 	baseURL string
@@ -95,8 +95,8 @@ type benchCase struct {
 	sdk, baseline func() error
 }
 
-// benchCases pairs the calls of apiCalls, calls to other endpoints through
-// HTTPClient, and signing alone, with the same by hand.
+// benchCases pairs the calls of apiCalls, calls to other endpoints through HTTPClient, and signing
+// alone, with the same by hand.
 func benchCases(client *Client, f *baseline) (cases []benchCase) {
 	ctx := context.Background()
 	byHand := map[string]func(method, path string) error{
@@ -143,8 +143,7 @@ func benchCases(client *Client, f *baseline) (cases []benchCase) {
 		benchCase{"signing", func() error { return client.signer.SignRequest(signed) }, signByHand})
 }
 
-// canned responds as the service does, without its work, with a list of that
-// many keys.
+// canned responds as the service does, without its work, with a list of that many keys.
 func canned(keys int) http.HandlerFunc {
 	list := make([]APIKey, keys)
 	for i := range list {

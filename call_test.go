@@ -56,8 +56,8 @@ func TestClient_send_any2xx(t *testing.T) {
 	})
 }
 
-// A failure carries what was sent and all that the service says; the path is
-// the escaped one and has no query.
+// A failure carries what was sent and all that the service says; the path is the escaped one and
+// has no query.
 func TestClient_send_failure(t *testing.T) {
 	t.Parallel()
 	body := nestedBody("c", "m", "d")
@@ -74,8 +74,8 @@ func TestClient_send_failure(t *testing.T) {
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 
-// A transport that has read the body of a create may have sent it, whatever its
-// error says, so the create is not retried.
+// A transport that has read the body of a create may have sent it, whatever its error says, so the
+// create is not retried.
 func TestCallError(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("connection\nrefused: %w", syscall.ECONNREFUSED)}
@@ -92,8 +92,8 @@ func TestCallError(t *testing.T) {
 	})
 }
 
-// The error of a context that has ended is found whatever a transport makes of
-// it, with its cause, and whether it ended before the call or during it.
+// The error of a context that has ended is found whatever a transport makes of it, with its cause,
+// and whether it ended before the call or during it.
 func TestCallError_context(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the bot stops")
@@ -119,8 +119,8 @@ func TestCallError_context(t *testing.T) {
 	})
 }
 
-// A user who reads why the outcome of a create is unknown need not be alarmed
-// when the server just closed a connection that had been idle.
+// A user who reads why the outcome of a create is unknown need not be alarmed when the server just
+// closed a connection that had been idle.
 func TestCallError_connectionClosed(t *testing.T) {
 	t.Parallel()
 	for cause, closed := range map[error]bool{

@@ -50,8 +50,8 @@ func TestNotFoundError_Error(t *testing.T) {
 	assert.EqualError(t, err, head+"Not Found (the page of a gateway, not the service's response)")
 }
 
-// The hint names the cause that the service reports. The clock is blamed only if
-// the service names no other cause.
+// The hint names the cause that the service reports. The clock is blamed only if the service names
+// no other cause.
 func TestUnauthorizedError_Error(t *testing.T) {
 	t.Parallel()
 	const (
@@ -85,8 +85,8 @@ func TestUnauthorizedError_Error(t *testing.T) {
 	}
 }
 
-// The zero value of every error type prints. Only pointers implement error, so a
-// value type is no valid target of errors.As.
+// The zero value of every error type prints. Only pointers implement error, so a value type is no
+// valid target of errors.As.
 func TestErrors_zeroValues(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -104,8 +104,8 @@ func TestErrors_zeroValues(t *testing.T) {
 	}
 }
 
-// No error may fill a log, whatever the service sends and the caller asks for,
-// and none loses its hint to what stands before it.
+// No error may fill a log, whatever the service sends and the caller asks for, and none loses its
+// hint to what stands before it.
 func TestErrors_areShort(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü\u202e", 1000)
@@ -167,8 +167,7 @@ func TestRotationError_Error(t *testing.T) {
 	}
 }
 
-// A key in the part of a response that net/http quotes is cut out; plain words
-// and paths stay.
+// A key in the part of a response that net/http quotes is cut out; plain words and paths stay.
 func TestRedactHTTPError(t *testing.T) {
 	t.Parallel()
 	assert.NoError(t, redactHTTPError(nil))

@@ -354,21 +354,6 @@ func unusableSigners(t testing.TB) map[string]crypto.Signer {
 	}
 }
 
-func TestMarshalPrivateKey(t *testing.T) {
-	t.Parallel()
-	for _, want := range []crypto.Signer{testRSAKey(), newEd25519Key(t)} {
-		text, err := MarshalPrivateKey(want)
-		require.NoError(t, err)
-		block, rest := pem.Decode([]byte(text.Reveal()))
-		require.NotNil(t, block)
-		assert.Equal(t, "PRIVATE KEY", block.Type)
-		assert.Empty(t, rest)
-		got, err := text.Parse()
-		require.NoError(t, err)
-		assertSameKey(t, want, got)
-	}
-}
-
 func TestMarshalPrivateKey_refuses(t *testing.T) {
 	t.Parallel()
 	signers := unusableSigners(t)

@@ -85,8 +85,8 @@ func TestDecide(t *testing.T) {
 // fullJitter waits as long as jitter may.
 func fullJitter(ceiling time.Duration) time.Duration { return ceiling }
 
-// How long the wait is: the longer one of backoff and Retry-After, at most
-// 30 s, and never past the deadline.
+// How long the wait is: the longer one of backoff and Retry-After, at most 30 s, and never past the
+// deadline.
 func TestDecide_wait(t *testing.T) {
 	t.Parallel()
 	const forever = time.Duration(math.MaxInt64)
@@ -162,8 +162,8 @@ func TestClient_do_jitter(t *testing.T) {
 	})
 }
 
-// Without time for another attempt the error is the service's, which says more
-// than "deadline exceeded".
+// Without time for another attempt the error is the service's, which says more than "deadline
+// exceeded".
 func TestClient_do_deadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
@@ -201,8 +201,8 @@ func TestClient_do_cancelledWhileWaiting(t *testing.T) {
 // drop loses the connection before a response arrives.
 func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
 
-// A delete that finds the key gone has succeeded if an earlier attempt may
-// have removed it, and only then.
+// A delete that finds the key gone has succeeded if an earlier attempt may have removed it, and
+// only then.
 func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	t.Parallel()
 	var (
@@ -246,8 +246,7 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	assert.Equal(t, "NotFound", kindOf(err), "this is for deletes alone")
 }
 
-// A context that ends while there is no connection yet leaves no doubt about a
-// create.
+// A context that ends while there is no connection yet leaves no doubt about a create.
 func TestClient_send_cancelledWhileDialing(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("shutting down")
@@ -266,8 +265,7 @@ func TestClient_send_cancelledWhileDialing(t *testing.T) {
 	})
 }
 
-// Once an attempt counts as not sent, a transport that still holds its body can
-// no longer send it.
+// Once an attempt counts as not sent, a transport that still holds its body can no longer send it.
 func TestClient_send_sealsTheBody(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t, WithMaxRetries(1))
