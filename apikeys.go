@@ -156,7 +156,8 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if key := list.find(signedWith.keyID); key != nil {
 		return key, nil
 	}
-	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", redact.Text(signedWith.keyID, maxID))
+	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now",
+		redact.Text(signedWith.keyID, maxID))
 }
 
 func (r *GetAPIKeysResponse) find(id string) *APIKey {

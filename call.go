@@ -153,8 +153,7 @@ func (c *call) read(result *attemptResult, req *http.Request, resp *http.Respons
 	}
 }
 
-// newKeyID finds the ID in the response of a create, which may be cut off: not one in another object,
-// unless that has other fields before it.
+// newKeyID finds the ID in the response of a create, which may be cut off.
 var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
@@ -207,8 +206,7 @@ func callError(req *http.Request, err error) error {
 	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
 }
 
-// isClosed reports whether the server, or something between, has closed the connection; often one
-// that had been idle for long.
+// isClosed reports whether the connection was closed, often one that had been idle for long.
 func isClosed(err error) bool {
 	is := func(target error) bool { return errors.Is(err, target) }
 	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, is) ||

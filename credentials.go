@@ -36,8 +36,7 @@ type credential struct {
 	opts    crypto.SignerOpts // for the key type
 }
 
-// NewCredentials returns the credentials of a key ID and the private key that belongs to it. It
-// accepts what [NewSigner] accepts.
+// NewCredentials returns a private key with its ID. It accepts what [NewSigner] accepts.
 func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -177,8 +176,7 @@ func (c *credential) fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// checkKeyID rejects an ID that is empty, is a private key, cannot stand in a header, or is a
-// placeholder or a list.
+// checkKeyID rejects a private key, a placeholder, a list, and what cannot stand in a header.
 func checkKeyID(field, keyID string) error {
 	switch {
 	case keyID == "":

@@ -70,8 +70,7 @@ func (e *APIError) textWith(hint string) string {
 	return head + redact.Truncate(words, maxError-len(head)-len(hint)) + hint
 }
 
-// isPage reports whether the body is a gateway's page: none of the service's errors begins with a
-// tag.
+// isPage reports whether the body is a gateway's page: no error of the service begins with a tag.
 func (e *APIError) isPage() bool { return bytes.HasPrefix(bytes.TrimSpace(e.Body), []byte("<")) }
 
 // A BadRequestError is a 400: the service rejected the request's input.
@@ -132,8 +131,7 @@ const (
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
 )
 
-// aboutKey reports whether the key is to blame: an unknown ID, or a private key that does not
-// belong to it.
+// aboutKey reports whether the ID is unknown, or the private key does not belong to it.
 func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
 }
@@ -149,7 +147,8 @@ func (e *UnauthorizedError) Error() string {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) + ": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
+		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) +
+			": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
 	case e.isPage():
 		return e.APIError.Error()
 	case e.lacksHeaders():
@@ -230,7 +229,8 @@ func (e *NotSavedError) Error() string {
 	if e.Response != nil {
 		id = " " + redact.Text(e.Response.ID, maxID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s", id, innerMessage(e.Err)), 2*maxError)
+	const text = "kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s"
+	return redact.Truncate(fmt.Sprintf(text, id, innerMessage(e.Err)), 2*maxError)
 }
 
 func (e *NotSavedError) Unwrap() error { return e.Err }
@@ -285,8 +285,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// redactHTTPError rewords an error of net/http that quotes a key which a server has sent in the
-// wrong place.
+// redactHTTPError rewords an error of net/http that quotes a key from a malformed response.
 func redactHTTPError(err error) error {
 	if err != nil && redact.HoldsKey(err.Error()) {
 		return reword(innerMessage(err), err)
@@ -303,8 +302,7 @@ func withContext(ctx context.Context, err error) error {
 	return err
 }
 
-// innerMessage is the text of an error inside another one, without the prefix that the outer one
-// has.
+// innerMessage is the text of an error inside another one, without the prefix.
 func innerMessage(err error) string {
 	if err == nil {
 		return "unknown"

@@ -68,13 +68,12 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
+		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey are in memory", key)
 	}
 	return newPrivateKeyPEM(pemText("PRIVATE KEY", der)), nil
 }
 
-// isKeyText reports whether a string that should be a file name or a key ID is in fact a private
-// key or a part of one, in whatever form.
+// isKeyText reports whether what should be a file name or a key ID is a private key or a part of one.
 func isKeyText(name string) bool {
 	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
 	return !isUUID && redact.LooksLikeKey(name)
@@ -184,8 +183,7 @@ func privateDER(data []byte) (der []byte, reason string) {
 	return der, reason
 }
 
-// otherForm returns why a text without blanks and quotes is no private key that can be parsed, or ""
-// if it does not know the form.
+// otherForm returns why a text without blanks and quotes is no private key, or "" for other forms.
 func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
@@ -210,8 +208,7 @@ func otherForm(text string) string {
 	return ""
 }
 
-// missingReason returns why a plain text has no block with a private key; data is the text as it
-// was given.
+// missingReason returns why a plain text, given as data, has no block with a private key.
 func missingReason(data []byte, text string) string {
 	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
 	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm(decodeBase64(text)))
