@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,8 +25,8 @@ const (
 
 // GetAPIKeys lists the account's keys: GET /api_keys.
 //
-// Documented errors: [*UnauthorizedError], [*ServerError]; see the package documentation for those
-// that any call may return. A key restricted to a sub-account may not list: 403 (documented).
+// Documented errors: [*UnauthorizedError], [*ServerError]; any call may return those of the package
+// documentation. A key restricted to a sub-account may not list: 403 (documented).
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
 	list, _, err := c.list(ctx, opts...)
 	return list, err
@@ -35,17 +35,16 @@ func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*Get
 // list is GetAPIKeys, and returns the key that it was signed with, too.
 func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, *credential, error) {
 	op := operation{name: "GetAPIKeys", method: http.MethodGet, path: pathAPIKeys}
-	var subtrader string
 	for _, opt := range opts {
-		if subtrader = opt.subtrader; subtrader == "" {
+		if opt.subtrader == "" {
 			return nil, nil, invalid("subtrader ID", "is empty: leave the option out to list all keys")
 		}
-		op.query = url.Values{"fcm_subtrader_id": {subtrader}}.Encode()
+		op.query = url.Values{"fcm_subtrader_id": {opt.subtrader}}.Encode()
 	}
 	list, call := new(GetAPIKeysResponse), c.newCall(op)
 	call.decode = list.decode
 	if err := call.run(ctx); err != nil {
-		return nil, nil, hintSubtrader(err, subtrader)
+		return nil, nil, err
 	}
 	return list, call.auth.used, nil
 }
@@ -53,26 +52,16 @@ func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKey
 // A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists: see [ForSubtrader].
 type GetAPIKeysOption struct{ subtrader string }
 
-// ForSubtrader lists only the keys that are bound to a subtrader of an FCM member. An empty ID is
-// rejected, since it would list all keys.
+// ForSubtrader lists only the keys bound to a subtrader of an FCM member. An empty ID is rejected.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
-
-// hintSubtrader adds to a 403 a hint on the FCM subtrader, if the call named one.
-func hintSubtrader(err error, subtrader string) error {
-	forbidden, ok := errors.AsType[*ForbiddenError](err)
-	if ok && subtrader != "" && !forbidden.isPage() && !strings.HasPrefix(forbidden.Code, "insufficient_scope") {
-		return withHint(err, "FCMSubtraderID is for FCM members only: leave it out for other accounts")
-	}
-	return err
-}
 
 // CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys.
 // Documented for accounts of the Premier or Market Maker usage level; others get a
 // [*ForbiddenError].
 //
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError].
-// Check for this first: it can wrap any other error. Documented errors beside it:
-// [*BadRequestError], [*UnauthorizedError], [*ForbiddenError], [*ConflictError].
+// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]:
+// check for this first. Documented errors beside it: [*BadRequestError], [*UnauthorizedError],
+// [*ForbiddenError], [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -80,11 +69,11 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 	out := new(CreateAPIKeyResponse)
 	op := operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}
 	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
-		forbidden, ok := errors.AsType[*ForbiddenError](err)
-		if ok && req.FCMSubtraderID == "" && forbidden.Code == "forbidden" {
-			return nil, withHint(err, "registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others")
+		if forbidden, ok := errors.AsType[*ForbiddenError](err); ok && req.FCMSubtraderID == "" && forbidden.Code == "forbidden" {
+			hint := "registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others"
+			return nil, reword(innerMessage(err)+" ("+hint+")", err)
 		}
-		return nil, hintSubtrader(err, req.FCMSubtraderID)
+		return nil, err
 	}
 	return out, nil
 }
@@ -93,10 +82,8 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 // private key. It is returned this once and can never be fetched again. To save it to disk before
 // returning, use [Client.GenerateAPIKeyToFile].
 //
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: the
-// private key is lost, and the key should be deleted. Check for this first: it can wrap any other
-// error. Documented errors beside it: [*BadRequestError], [*UnauthorizedError], [*ForbiddenError],
-// [*ConflictError].
+// Errors are those of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost,
+// and the key should be deleted.
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	if err := req.validate(); err != nil {
 		return nil, err
@@ -106,7 +93,7 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	// response, which may be a key.
 	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
 	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
-		return nil, hintSubtrader(err, req.FCMSubtraderID)
+		return nil, err
 	}
 	return out, nil
 }
@@ -131,38 +118,36 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		return nil, pathError("create the key file", path, err)
 	}
 	_ = f.Close() // Windows neither replaces nor removes an open file
+	key, err := c.generateInto(ctx, req, KeyFile(path))
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return key, err
+}
+
+func (c *Client) generateInto(ctx context.Context, req GenerateAPIKeyRequest, file KeyFile) (*GenerateAPIKeyResponse, error) {
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
-		return nil, withRemoval(err, path)
+		return nil, err
 	}
 	creds, err := key.Credentials()
 	if err != nil { // masked on the way, perhaps: only the caller can tell
-		return nil, &NotSavedError{key, withRemoval(err, path)}
+		return nil, &NotSavedError{key, err}
 	}
-	if err := KeyFile(path).Save(ctx, creds); err != nil {
-		err = withRemoval(err, path)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
-		defer cancel()
-		if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
-			return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
-		}
-		return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
+	if err = file.Save(ctx, creds); err == nil {
+		return key, nil
 	}
-	return key, nil
-}
-
-// withRemoval removes an empty file because of an error, and returns that.
-func withRemoval(err error, path string) error {
-	if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-		return reword(innerMessage(err)+"; the empty file stays: "+innerMessage(removeErr), err, removeErr)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
+	defer cancel()
+	if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
+		return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
 	}
-	return err
+	return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 }
 
 // CurrentAPIKey returns the key that the client signs with, as the account's list shows it. With
 // [APIKey.Missing] it is a bot's check at start-up that the key has the scopes it needs. It is an
-// error if the key is not listed; the other errors are those of [Client.GetAPIKeys]. A key
-// restricted to a sub-account may not list: 403 (documented).
+// error if the key is not listed; the other errors are those of [Client.GetAPIKeys].
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	list, signedWith, err := c.list(ctx)
 	if err != nil {
@@ -171,25 +156,21 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if key := list.find(signedWith.keyID); key != nil {
 		return key, nil
 	}
-	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", redact.Text(signedWith.keyID, maxID))
+	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now",
+		redact.Text(signedWith.keyID, maxID))
 }
 
 func (r *GetAPIKeysResponse) find(id string) *APIKey {
-	for i := range r.APIKeys {
-		if r.APIKeys[i].ID == id {
-			return &r.APIKeys[i]
-		}
+	if i := slices.IndexFunc(r.APIKeys, func(key APIKey) bool { return key.ID == id }); i >= 0 {
+		return &r.APIKeys[i]
 	}
 	return nil
 }
 
 // createKey makes the call that op names. It validates nothing. The ID that out gets is at id.
 func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }, id *string) error {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return fmt.Errorf("kalshi: %s: encode the request: %w", op.name, err)
-	}
-	op.method, op.body, op.creates = http.MethodPost, body, true
+	op.method, op.creates = http.MethodPost, true
+	op.body, _ = json.Marshal(req) // no field can fail
 	call := c.newCall(op)
 	call.decode = func(body []byte) error {
 		err := out.decode(body)
@@ -208,39 +189,27 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out inter
 // tell then whether there was one. Documented errors beside it: [*BadRequestError],
 // [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
-	call, err := c.newDelete(apiKeyID)
-	if err != nil {
-		return err
-	}
-	call.settled = func(err error) bool {
-		if !call.state.unknown {
-			return false
-		}
-		// A key that deleted itself gets the 401 of an unknown key.
-		own, ok := errors.AsType[*UnauthorizedError](err)
-		return isGone(err) || ok && own.Details == detailsUnknownKey && apiKeyID == call.auth.used.keyID
-	}
-	return call.run(ctx)
+	return c.deleteKey(ctx, apiKeyID, true)
 }
 
 // takeBack deletes a key that was made just now: a 404 may mean that it is not visible everywhere
 // yet, whatever came before.
 func (c *Client) takeBack(ctx context.Context, apiKeyID string) error {
-	call, err := c.newDelete(apiKeyID)
-	if err != nil {
-		return err
-	}
-	return call.run(ctx)
+	return c.deleteKey(ctx, apiKeyID, false)
 }
 
-func (c *Client) newDelete(apiKeyID string) (*call, error) {
-	path, err := keyPath(apiKeyID)
-	if err != nil {
-		return nil, err
+func (c *Client) deleteKey(ctx context.Context, apiKeyID string, old bool) error {
+	if err := checkDeletable(apiKeyID); err != nil {
+		return err
 	}
-	call := c.newCall(operation{name: "DeleteAPIKey", method: http.MethodDelete, path: path})
+	call := c.newCall(operation{name: "DeleteAPIKey", method: http.MethodDelete, path: pathAPIKeys + "/" + url.PathEscape(apiKeyID)})
 	call.decode = decodeNothing
-	return call, nil
+	call.settled = func(err error) bool {
+		// A key that deleted itself gets the 401 of an unknown key.
+		own, ok := errors.AsType[*UnauthorizedError](err)
+		return old && call.state.unknown && (isGone(err) || ok && own.Details == detailsUnknownKey && apiKeyID == call.auth.used.keyID)
+	}
+	return call.run(ctx)
 }
 
 // isGone reports whether err is the service's word that a key does not exist; a 404 of a gateway is
@@ -250,18 +219,18 @@ func isGone(err error) bool {
 	return ok && notFound.Code == codeNotFound
 }
 
-// keyPath returns the escaped path of one key. It rejects IDs that are private keys or could reach
-// another path.
-func keyPath(apiKeyID string) (string, error) {
+// checkDeletable rejects IDs that are private keys or could reach another path.
+func checkDeletable(apiKeyID string) error {
+	const field = "API key ID"
 	switch {
 	case apiKeyID == "":
-		return "", invalid("API key ID", "is empty: GetAPIKeys lists the IDs")
+		return invalid(field, "is empty: GetAPIKeys lists the IDs")
 	case apiKeyID == "." || apiKeyID == "..":
-		return "", invalid("API key ID", "is a dot segment, which would reach another path: GetAPIKeys lists the IDs")
+		return invalid(field, "is a dot segment, which would reach another path: GetAPIKeys lists the IDs")
 	case isKeyText(apiKeyID):
-		return "", invalid("API key ID", "is a private key: give the ID that belongs to it")
+		return invalid(field, "is a private key: give the ID that belongs to it")
 	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
-		return "", invalid("API key ID", "has control characters: copy it again")
+		return invalid(field, "has control characters: copy it again")
 	}
-	return pathAPIKeys + "/" + url.PathEscape(apiKeyID), nil
+	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -84,10 +86,11 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 // pause records an attempt and waits for the next one.
 func (c *call) pause(ctx context.Context, result *attemptResult, next decision) error {
 	c.client.reporter.retry(ctx, c, next.wait, result.err)
-	c.state.record(result, next)
-	if next.wait == 0 {
+	c.state.unknown = c.state.unknown || result.outcome == outcomeUnknown
+	if !next.counted {
 		return nil
 	}
+	c.state.retries++
 	if err := sleep(ctx, next.wait); err != nil {
 		return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
 	}
@@ -124,49 +127,43 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 		return result
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode/100 == 2 {
-		c.handleSuccess(&result, req, resp)
-	} else {
-		c.handleFailure(&result, req, resp)
-	}
+	c.read(&result, req, resp)
 	return result
 }
 
-// handleSuccess decodes a 2xx. Complete JSON is accepted even if the transfer then failed: a
-// private key must not be lost.
-func (c *call) handleSuccess(result *attemptResult, req *http.Request, resp *http.Response) {
+// read decodes a 2xx and classifies any other status. Complete JSON is accepted even if the transfer
+// then failed: a private key must not be lost.
+func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response) {
+	if resp.StatusCode/100 != 2 {
+		body := readErrorBody(resp) // as far as it goes: the status is enough
+		result.err, result.keyID = statusError(req, resp, body, result.received), c.createdID(body)
+		result.outcome, result.retryable = classifyStatus(resp.StatusCode)
+		result.retryAfter = retryAfter(resp.Header, result.received)
+		return
+	}
 	body, err := readBody(resp, maxBody)
 	body = bytes.TrimRight(bytes.TrimPrefix(body, []byte("\ufeff")), "\x00")
 	if err == nil || json.Valid(body) {
 		err = c.decode(body)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		err = withContext(req.Context(), redactHTTPError(err))
+		result.err, result.keyID = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), err}, c.createdID(body)
+		result.outcome, result.retryable = outcomeUnknown, true
 	}
-	result.err = &InvalidResponseError{resp.StatusCode, req.Method, req.URL.EscapedPath(), withContext(req.Context(), redactHTTPError(err))}
-	result.outcome, result.retryable = outcomeUnknown, true
-	result.keyID = c.createdID(body)
 }
 
-// handleFailure classifies any other status. Body read errors are ignored: the status is enough.
-func (c *call) handleFailure(result *attemptResult, req *http.Request, resp *http.Response) {
-	body := readErrorBody(resp)
-	result.err = statusError(req, resp, body, result.received)
-	result.outcome, result.retryable = classifyStatus(resp.StatusCode)
-	result.retryAfter = retryAfter(resp.Header, result.received)
-	result.keyID = c.createdID(body)
-}
+// newKeyID finds the ID in the response of a create, which may be cut off.
+var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
 // not the signing key's, which a caller might delete then.
 func (c *call) createdID(body []byte) string {
-	if !c.creates {
+	found := newKeyID.FindSubmatch(body)
+	if !c.creates || found == nil || string(found[1]) == c.auth.used.keyID {
 		return ""
 	}
-	if id := findKeyID(body); id != c.auth.used.keyID {
-		return id
-	}
-	return ""
+	return string(found[1])
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -209,10 +206,9 @@ func callError(req *http.Request, err error) error {
 	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
 }
 
-// isClosed reports whether the server, or something between, has closed the connection; often one
-// that had been idle for long.
+// isClosed reports whether the connection was closed, often one that had been idle for long.
 func isClosed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+	is := func(target error) bool { return errors.Is(err, target) }
+	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, is) ||
 		strings.Contains(err.Error(), "server closed idle connection")
 }

@@ -24,11 +24,7 @@ const (
 	ExternalDemoBaseURL       = "https://external-api.demo.kalshi.co/trade-api/v2"
 )
 
-const (
-	version           = "0.3.0"
-	defaultMaxRetries = 2
-	defaultTimeout    = 30 * time.Second
-)
+const version = "0.3.0"
 
 // A Client calls the API. It is safe for concurrent use: make one with [NewClient] or
 // [NewClientFromEnv] and share it. Printing a Client shows its base URL and key ID, never its key.
@@ -52,8 +48,8 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	}
 	c := &Client{
 		signer:     signer,
-		httpClient: &http.Client{Timeout: defaultTimeout},
-		maxRetries: defaultMaxRetries,
+		httpClient: &http.Client{Timeout: 30 * time.Second},
+		maxRetries: 2,
 		header: http.Header{
 			"Accept":     {"application/json"},
 			"User-Agent": {fmt.Sprintf("kalshi-go/%s (%s; %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
@@ -61,9 +57,6 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 		jitter: rand.N[time.Duration],
 	}
 	for _, opt := range opts {
-		if opt == nil {
-			return nil, invalid("option", "is nil: leave it out")
-		}
 		if err := opt(c); err != nil {
 			return nil, err
 		}
@@ -93,27 +86,23 @@ func (c *Client) Signer() *Signer { return c.signer }
 // external one. A library that dials with an [*http.Client], such as coder/websocket, takes
 // [Client.HTTPClient]; for others sign with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
-	scheme, host := "wss", c.baseURL.Host
-	if c.baseURL.Scheme == "http" {
-		scheme = "ws"
+	host := c.baseURL.Host
+	switch lowerASCII(c.baseURL.Hostname()) {
+	case "external-api.kalshi.com":
+		host = "external-api-ws.kalshi.com"
+	case "external-api.demo.kalshi.co":
+		host = "external-api-ws.demo.kalshi.co"
 	}
-	hostname := lowerASCII(c.baseURL.Hostname())
-	if sockets := socketHosts(hostname); sockets != nil && sockets[0] != hostname {
-		host = sockets[1] // the base URL's is no shared one
-	}
-	return scheme + "://" + host + WebSocketPath
+	return "ws" + strings.TrimPrefix(c.baseURL.Scheme, "http") + "://" + host + WebSocketPath
 }
 
-// socketHosts are the documented WebSocket hosts of the environment that an API host belongs to:
-// for predictions, shared and dedicated, and for margin.
-func socketHosts(host string) []string {
-	switch host {
-	case "api.elections.kalshi.com", "external-api.kalshi.com":
-		return []string{"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"}
-	case "demo-api.kalshi.co", "external-api.demo.kalshi.co":
-		return []string{"demo-api.kalshi.co", "external-api-ws.demo.kalshi.co", "external-api-margin-ws.demo.kalshi.co"}
-	}
-	return nil
+// socketHosts are the documented WebSocket hosts of an API host's environment, beside that host
+// itself.
+var socketHosts = map[string][]string{
+	"api.elections.kalshi.com":    {"external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"},
+	"external-api.kalshi.com":     {"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"},
+	"demo-api.kalshi.co":          {"external-api-ws.demo.kalshi.co", "external-api-margin-ws.demo.kalshi.co"},
+	"external-api.demo.kalshi.co": {"demo-api.kalshi.co", "external-api-ws.demo.kalshi.co", "external-api-margin-ws.demo.kalshi.co"},
 }
 
 // wrongHosts are names that people write and that are no API hosts (observed), with the right ones.
@@ -125,7 +114,6 @@ var wrongHosts = map[string]string{
 	"demo-api.elections.kalshi.com": DemoBaseURL,
 }
 
-// String returns the base URL, key ID and type.
 func (c *Client) String() string {
 	return fmt.Sprintf("kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.Signer())
 }
@@ -147,38 +135,36 @@ func WithBaseURL(rawURL string) Option {
 
 func (c *Client) setBaseURL(field, rawURL string) error {
 	u, err := url.Parse(rawURL)
-	switch {
-	case rawURL == "" || err != nil:
+	if rawURL == "" || err != nil {
 		return invalid(field, "is empty or no URL: give one such as %s", DemoBaseURL)
-	case u.User != nil:
-		return invalid(field, "holds a user or password: leave them out, the API key is all there is")
-	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "":
-		return invalid(field, "lacks https:// and a host: give one such as %s", DemoBaseURL)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return invalid(field, "is not https: use it, since private keys cross it; http is for loopback only")
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(rawURL, "#"):
-		return invalid(field, "has a query or fragment: leave off what follows the path")
 	}
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	host := lowerASCII(u.Hostname())
-	if right, wrong := wrongHosts[host]; wrong {
+	right, wrong := wrongHosts[host]
+	switch {
+	case u.User != nil:
+		return invalid(field, "holds a user or password: leave them out, the API key is all there is")
+	case u.Scheme != "https" && u.Scheme != "http", host == "":
+		return invalid(field, "lacks https:// and a host: give one such as %s", DemoBaseURL)
+	case u.Scheme == "http" && !isLoopback(host):
+		return invalid(field, "is not https: use it, since private keys cross it; http is for loopback only")
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(rawURL, "#"):
+		return invalid(field, "has a query or fragment: leave off what follows the path")
+	case wrong:
 		return invalid(field, "has the host %s, which is no host of the API: use %s", host, right)
-	}
-	if u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")) {
+	case u.Path == "" && (strings.HasSuffix(host, ".kalshi.com") || strings.HasSuffix(host, ".kalshi.co")):
 		return invalid(field, "has no path: add /trade-api/v2")
 	}
 	c.baseURL, c.base, c.origins = u, u.String(), []string{origin(u.Scheme, u.Host)}
-	for _, socket := range socketHosts(host) {
-		if socket != host {
-			c.origins = append(c.origins, origin("wss", socket))
-		}
+	for _, socket := range socketHosts[host] {
+		c.origins = append(c.origins, origin("wss", socket))
 	}
 	return nil
 }
 
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // WithHTTPClient sets the HTTP client to send with. It is used as it is at the time of each call,
@@ -188,11 +174,16 @@ func isLoopback(host string) bool {
 // A transport that retries must not repeat a POST, which could make a second key after a lost
 // response, and one with an http.Client inside must not follow redirects.
 func WithHTTPClient(hc *http.Client) Option {
+	return option(hc == nil, "HTTP client", "is nil: leave the option out for the default one", func(c *Client) { c.httpClient = hc })
+}
+
+// option returns an Option that sets what is not bad.
+func option(bad bool, field, reason string, set func(*Client)) Option {
 	return func(c *Client) error {
-		if hc == nil {
-			return invalid("HTTP client", "is nil: leave the option out for the default one")
+		if bad {
+			return invalid(field, "%s", reason)
 		}
-		c.httpClient = hc
+		set(c)
 		return nil
 	}
 }
@@ -200,13 +191,7 @@ func WithHTTPClient(hc *http.Client) Option {
 // WithMaxRetries sets how many more attempts a call may make, where a retry can help and cannot
 // make a second key. The default is 2; 0 turns retries off.
 func WithMaxRetries(n int) Option {
-	return func(c *Client) error {
-		if n < 0 {
-			return invalid("max retries", "is negative: 0 turns retries off")
-		}
-		c.maxRetries = n
-		return nil
-	}
+	return option(n < 0, "max retries", "is negative: 0 turns retries off", func(c *Client) { c.maxRetries = n })
 }
 
 // WithLogger has the client log what it does beyond sending, so that an operator sees what was
@@ -225,24 +210,16 @@ func WithMaxRetries(n int) Option {
 // Changes of the clock and the key are logged once for each client, in their order, at the client's
 // next attempt. A handler that blocks holds up the call that logs.
 func WithLogger(logger *slog.Logger) Option {
-	return func(c *Client) error {
-		if logger == nil {
-			return invalid("logger", "is nil: leave the option out to log nothing")
-		}
+	return option(logger == nil, "logger", "is nil: leave the option out to log nothing", func(c *Client) {
 		c.signer.changes.mu.Lock()
 		defer c.signer.changes.mu.Unlock()
 		c.reporter = &reporter{log: logger, seen: c.signer.changes.last}
-		return nil
-	}
+	})
 }
 
 // WithUserAgent sets the User-Agent header, in place of kalshi-go's own.
 func WithUserAgent(ua string) Option {
-	return func(c *Client) error {
-		if ua == "" || strings.ContainsFunc(ua, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return invalid("user agent", "is empty or has control or non-ASCII characters: use one such as my-bot/1.0")
-		}
-		c.header.Set("User-Agent", ua)
-		return nil
-	}
+	bad := ua == "" || strings.ContainsFunc(ua, func(r rune) bool { return r < ' ' || r > '~' })
+	return option(bad, "user agent", "is empty or has control or non-ASCII characters: use one such as my-bot/1.0",
+		func(c *Client) { c.header.Set("User-Agent", ua) })
 }

@@ -130,8 +130,8 @@ func TestClient_WebSocketURL(t *testing.T) {
 	}
 }
 
-// The caller's client is used as it is, except that its CheckRedirect is neither
-// called nor changed.
+// The caller's client is used as it is, except that its CheckRedirect is neither called nor
+// changed.
 func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -178,10 +178,4 @@ func TestClient_defaultTransport(t *testing.T) { // not parallel: it changes htt
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, 2, httpmock.GetTotalCallCount())
-}
-
-// Only a client that NewClient returned can send; another one prints.
-func TestClient_zeroValue(t *testing.T) {
-	t.Parallel()
-	assert.NotContains(t, fmt.Sprint(new(Client)), "PANIC")
 }

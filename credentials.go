@@ -23,8 +23,7 @@ const (
 
 // Credentials are an API key: its ID and its private half. A [KeySource] returns them, and a
 // [Store] saves them. They print and log as key ID and type; encoding them is an error: use
-// [Credentials.Text]. The zero value holds no key. Values may be copied and are safe for concurrent
-// use if the key is.
+// [Credentials.Text]. The zero value holds no key. They are safe for concurrent use if the key is.
 type Credentials struct {
 	get *func() *credential // as in PrivateKeyPEM
 }
@@ -37,8 +36,7 @@ type credential struct {
 	opts    crypto.SignerOpts // for the key type
 }
 
-// NewCredentials returns the credentials of a key ID and the private key that belongs to it. It
-// accepts what [NewSigner] accepts.
+// NewCredentials returns a private key with its ID. It accepts what [NewSigner] accepts.
 func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -114,7 +112,6 @@ func (c Credentials) Text() (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
 }
 
-// String returns the key ID and type.
 func (c Credentials) String() string {
 	return fmt.Sprintf("kalshi.Credentials{KeyID: %q, KeyType: %q}", c.KeyID(), c.KeyType())
 }
@@ -179,8 +176,7 @@ func (c *credential) fingerprint() string {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// checkKeyID rejects an ID that is empty, is a private key, cannot stand in a header, or is a
-// placeholder or a list.
+// checkKeyID rejects a private key, a placeholder, a list, and what cannot stand in a header.
 func checkKeyID(field, keyID string) error {
 	switch {
 	case keyID == "":

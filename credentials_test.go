@@ -1,29 +1,17 @@
 package kalshi
 
 import (
-	"bytes"
 	"crypto"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/gob"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func newTestCredentials(t testing.TB, keyID string, key crypto.Signer) Credentials {
-	t.Helper()
-	c, err := NewCredentials(keyID, key)
-	require.NoError(t, err)
-	return c
-}
 
 // credentialsTexts are texts with an ID and a key, in the forms that people have them in.
 func credentialsTexts(t testing.TB, keyID string, key crypto.Signer) map[string]string {
@@ -149,7 +137,7 @@ func TestNewCredentials_keyID(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	for keyType, key := range testKeys(t) {
-		for _, c := range []Credentials{newTestCredentials(t, testKeyID, key), newTestCredentials(t, testKeyID, &remoteKey{key: key})} {
+		for _, c := range []Credentials{credentials(t, testKeyID, key), credentials(t, testKeyID, &remoteKey{key: key})} {
 			assert.Equal(t, keyType, c.KeyType())
 			assert.Equal(t, key.Public(), c.PrivateKey().Public())
 			assert.Equal(t, fmt.Sprintf(`kalshi.Credentials{KeyID: %q, KeyType: %q}`, testKeyID, keyType), fmt.Sprint(c))
@@ -160,10 +148,10 @@ func TestCredentials(t *testing.T) {
 				assert.Equal(t, "SHA256:"+base64.RawStdEncoding.EncodeToString([]byte(digest)), c.Fingerprint())
 			}
 		}
-		text, err := newTestCredentials(t, testKeyID, key).Text()
+		text, err := credentials(t, testKeyID, key).Text()
 		require.NoError(t, err)
 		assert.Equal(t, envKeyID+"="+testKeyID+"\n"+encodePEM("PRIVATE KEY", pkcs8(t, key)), text.Reveal())
-		_, err = newTestCredentials(t, testKeyID, &remoteKey{key: key}).Text()
+		_, err = credentials(t, testKeyID, &remoteKey{key: key}).Text()
 		assertInvalid(t, err, "kalshi: private key of type *kalshi.remoteKey cannot be encoded")
 	}
 	var zero Credentials
@@ -171,42 +159,11 @@ func TestCredentials(t *testing.T) {
 	assertInvalid(t, err, "kalshi: credentials are empty")
 	assert.Empty(t, zero.KeyID()+string(zero.KeyType())+zero.Fingerprint())
 	assert.Nil(t, zero.PrivateKey())
+	_, err = zero.MarshalText()
+	assert.ErrorContains(t, err, "refusing to encode credentials: call Text")
+	_, err = PrivateKeyPEM{}.MarshalBinary()
+	assert.ErrorContains(t, err, "refusing to encode a private key: call Reveal")
 	assert.Equal(t, `kalshi.Credentials{KeyID: "", KeyType: ""}`, fmt.Sprint(zero))
-}
-
-// No verb of fmt and no encoder shows the key, wherever the credentials are.
-func TestCredentials_secret(t *testing.T) {
-	t.Parallel()
-	type holder struct {
-		Exported   Credentials
-		unexported Credentials
-	}
-	for _, key := range testKeys(t) {
-		c := newTestCredentials(t, testKeyID, key)
-		der := string(pkcs8(t, key))
-		secret := fmt.Sprintf("%s\n%x\n%X\n%d\n%v", encodeBase64(der), der, der, []byte(der)[16:], key)
-		pem, err := c.Text()
-		require.NoError(t, err)
-		for _, v := range []any{c, &c, []Credentials{c}, map[string]*Credentials{"a": &c}, map[Credentials]int{c: 1}, holder{c, c}, &holder{c, c}, []any{&holder{c, c}}, pem, &pem, struct{ key PrivateKeyPEM }{pem}} {
-			for _, verb := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
-				for _, flags := range []string{"", "+", "#", " ", "# ", "9.2", "[1]"} {
-					assertNoEcho(t, secret, fmt.Errorf("%"+flags+string(verb), v)) //nolint:err113 // to try %w
-				}
-			}
-			var out bytes.Buffer
-			slog.New(slog.NewTextHandler(&out, nil)).Info("a", "key", v)
-			slog.New(slog.NewJSONHandler(&out, nil)).Info("a", "key", v)
-			assertNoEcho(t, secret, fmt.Errorf("%s", &out)) //nolint:err113
-		}
-		for _, encode := range []func(any) error{
-			func(v any) error { _, err := json.Marshal(v); return err },
-			func(v any) error { _, err := xml.Marshal(v); return err },
-			func(v any) error { return gob.NewEncoder(new(bytes.Buffer)).Encode(v) },
-		} {
-			assert.ErrorContains(t, encode(c), "refusing to encode credentials: call Text")
-			assert.ErrorContains(t, encode(pem), "refusing to encode a private key: call Reveal")
-		}
-	}
 }
 
 // What is accepted loads again from its text, and what is refused is not quoted.

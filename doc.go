@@ -32,10 +32,10 @@
 // Calls are retried up to twice (see [WithMaxRetries]), with jittered exponential backoff, after a
 // 429, a transient 5xx, a lost connection or an unreadable response; so are GET and HEAD through
 // HTTPClient. A request that creates a key is retried only after a 429 or when none of it was sent, and
-// a bot's other requests never. Three kinds of 401 do not count as retries and are retried for every
-// request, since the service has not processed it: the timestamp was out of bounds (the request is
-// signed again by the service's clock, if that differs by at most 24 hours), the key was replaced
-// while the request was under way, or the signer's [KeySource] has another key.
+// a bot's other requests never. Three kinds of 401 do not count and are retried for every request,
+// since the service has not processed it: the timestamp was out of bounds (the request is signed again
+// by the service's clock, if that differs by at most 24 hours), the key was replaced meanwhile, or the
+// signer's [KeySource] has another one.
 //
 // # Secrets
 //
@@ -43,7 +43,7 @@
 // logs or encodes its secret. Keys that [ParsePrivateKey] returns are the standard library's and do not
 // hide themselves. The package logs nothing without [WithLogger]. It requires https except on loopback,
 // and never follows redirects, since Go would send the signature headers on to any host. (Under
-// GOOS=js the browser decides about redirects.)
+// GOOS=js the browser decides.)
 //
 // # What is known
 //

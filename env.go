@@ -81,16 +81,17 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 	case named == "" && keyID == "":
 		return nil, "", notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
 	case named == "":
-		if err := checkKeyID(envKeyID, keyID); err != nil {
-			return nil, "", err
-		}
 		named, path = keyID, "" // a plain PEM file is read once
+		err = checkKeyID(envKeyID, keyID)
 	case keyID != named:
 		ignored = redact.Text(keyID, maxID)
 	}
-	if path != "" {
+	switch {
+	case err != nil:
+		return nil, "", err
+	case path != "":
 		signer, err = NewSignerFromSource(context.Background(), KeyFile(path).Load)
-	} else {
+	default:
 		signer, err = NewSigner(named, key)
 	}
 	return signer, ignored, err
@@ -100,15 +101,17 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 // those.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// notSet returns an error for the first variable, or for one whose value is in a variable that
-// others use.
+// otherNames are variables that other programs use for the same.
+var otherNames = map[string][]string{
+	envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
+	envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
+	envPrivateKeyPath: {envPrivateKey + "_FILE"},
+}
+
+// notSet returns an error for the first variable, or for one whose value is under another name.
 func notSet(hint string, names ...string) error {
 	for _, name := range names {
-		for _, other := range map[string][]string{
-			envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
-			envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
-			envPrivateKeyPath: {envPrivateKey + "_FILE"},
-		}[name] {
+		for _, other := range otherNames[name] {
 			if env(other) != "" {
 				return invalid(name, "is not set, but %s is: rename it to %s", other, name)
 			}

@@ -146,7 +146,7 @@ func TestNewClientFromKeyFile(t *testing.T) { // not parallel: it sets the envir
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "bot.key")
 		save := func(keyID string) Credentials {
-			c := newTestCredentials(t, keyID, newEd25519Key(t))
+			c := credentials(t, keyID, newEd25519Key(t))
 			require.NoError(t, KeyFile(path).Save(t.Context(), c))
 			return c
 		}

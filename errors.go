@@ -25,9 +25,8 @@ import (
 //	errors.As(err, &notFound) // a 404
 //	errors.As(err, &apiErr)   // any status
 //
-// Code, Message and Details are what the service sent, as far as the body is understood, without
-// control characters and cut to a readable length. The codes are not a closed set (observed):
-// switch on the error's type, not on its code.
+// Code, Message and Details are what the service sent, as far as the body is understood, made safe
+// for one line. The codes are not a closed set (observed): switch on the error's type.
 type APIError struct {
 	StatusCode int    // the HTTP status, 3xx included: redirects are not followed
 	Code       string // the service's short name for the error, such as "not_found"
@@ -38,7 +37,6 @@ type APIError struct {
 	Body       []byte // the response's, at most 64 KiB; nil if it seems to hold a private key
 }
 
-// Error returns the method, path, status and the service's own words.
 func (e *APIError) Error() string {
 	switch {
 	case e.StatusCode/100 == 3 && e.StatusCode != http.StatusNotModified:
@@ -72,8 +70,7 @@ func (e *APIError) textWith(hint string) string {
 	return head + redact.Truncate(words, maxError-len(head)-len(hint)) + hint
 }
 
-// isPage reports whether the body is a gateway's page: none of the service's errors begins with a
-// tag.
+// isPage reports whether the body is a gateway's page: no error of the service begins with a tag.
 func (e *APIError) isPage() bool { return bytes.HasPrefix(bytes.TrimSpace(e.Body), []byte("<")) }
 
 // A BadRequestError is a 400: the service rejected the request's input.
@@ -83,10 +80,8 @@ type BadRequestError struct{ APIError }
 // reports it: a wrong signature, an unknown key ID, or clocks that differ.
 type UnauthorizedError struct {
 	APIError
-	KeyID string // the key that signed, from the request's header; "" if it is not known
-	// ClockSkew is the service's clock (the Date header, in whole seconds, and Age) minus the local
-	// clock when the response arrived; 0 if it has no date.
-	ClockSkew time.Duration
+	KeyID     string        // the key that signed, from the request's header; "" if it is not known
+	ClockSkew time.Duration // the service's clock (Date and Age) minus the local one at receipt; 0 if there is no date
 
 	dated bool   // the response has a date
 	host  string // that the request went to
@@ -99,13 +94,9 @@ type ForbiddenError struct{ APIError }
 // A NotFoundError is a 404: there is no such key, or no such endpoint at the base URL.
 type NotFoundError struct{ APIError }
 
-// Error adds to [APIError.Error] what to check if the response is not the service's own.
 func (e *NotFoundError) Error() string {
-	switch {
-	case e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage():
+	if e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage() {
 		return e.APIError.Error()
-	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
-		return e.textWith("not in the service's form: check the base URL's host")
 	}
 	return e.textWith("check the base URL: it must end in /trade-api/v2")
 }
@@ -123,26 +114,15 @@ type RateLimitError struct {
 // [*OutcomeUnknownError]: check for that first.
 type ServerError struct{ APIError }
 
-// Unwrap returns the embedded [*APIError].
-func (e *BadRequestError) Unwrap() error { return &e.APIError }
+// Each of them unwraps to the embedded [*APIError].
 
-// Unwrap returns the embedded [*APIError].
+func (e *BadRequestError) Unwrap() error   { return &e.APIError }
 func (e *UnauthorizedError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ForbiddenError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *NotFoundError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ConflictError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *RateLimitError) Unwrap() error { return &e.APIError }
-
-// Unwrap returns the embedded [*APIError].
-func (e *ServerError) Unwrap() error { return &e.APIError }
+func (e *ForbiddenError) Unwrap() error    { return &e.APIError }
+func (e *NotFoundError) Unwrap() error     { return &e.APIError }
+func (e *ConflictError) Unwrap() error     { return &e.APIError }
+func (e *RateLimitError) Unwrap() error    { return &e.APIError }
+func (e *ServerError) Unwrap() error       { return &e.APIError }
 
 const (
 	codeNotFound          = "not_found"
@@ -151,8 +131,7 @@ const (
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
 )
 
-// aboutKey reports whether the key is to blame: an unknown ID, or a private key that does not
-// belong to it.
+// aboutKey reports whether the ID is unknown, or the private key does not belong to it.
 func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
 }
@@ -162,14 +141,14 @@ func (e *UnauthorizedError) lacksHeaders() bool {
 	return strings.HasPrefix(e.Code, "signature_is_missing") || strings.HasPrefix(e.Code, "token_authentication")
 }
 
-// Error adds to [APIError.Error] the cause and what to check.
 func (e *UnauthorizedError) Error() string {
 	var hint string
 	switch {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) + ": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
+		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) +
+			": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
 	case e.isPage():
 		return e.APIError.Error()
 	case e.lacksHeaders():
@@ -180,28 +159,15 @@ func (e *UnauthorizedError) Error() string {
 		hint = "check the local clock"
 	case e.ClockSkew.Abs() <= skewTolerance:
 		hint = "the clocks agree: the request took too long to arrive"
+	case e.ClockSkew < 0:
+		hint = "the local clock is " + e.ClockSkew.Abs().Round(time.Second).String() + " ahead"
 	default:
-		side := "behind"
-		if e.ClockSkew < 0 {
-			side = "ahead"
-		}
-		hint = fmt.Sprintf("the local clock is %s %s", inUnits(e.ClockSkew.Abs()), side)
-		if e.ClockSkew.Abs() > maxSkew {
-			hint += ", beyond what is corrected"
-		}
+		hint = "the local clock is " + e.ClockSkew.Round(time.Second).String() + " behind"
+	}
+	if e.Code == codeTimestampExpired && e.ClockSkew.Abs() > maxSkew {
+		hint += ", beyond what is corrected"
 	}
 	return e.textWith(hint)
-}
-
-// inUnits returns d in days or hours if there are two or more of them, and otherwise in seconds.
-func inUnits(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%.0f days", d.Hours()/24)
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%.0f hours", d.Hours())
-	}
-	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }
 
 // A ValidationError is bad input, rejected before any network I/O.
@@ -210,7 +176,6 @@ type ValidationError struct {
 	Reason string // what is wrong with it and what to do; it never quotes a key
 }
 
-// Error returns the field and the reason.
 func (e *ValidationError) Error() string {
 	return redact.Truncate("kalshi: "+redact.Text(e.Field, maxText)+" "+e.Reason, maxError)
 }
@@ -228,29 +193,25 @@ type InvalidResponseError struct {
 	Err        error  // what is wrong with the body
 }
 
-// Error returns the method, path, status and what is wrong with the body.
 func (e *InvalidResponseError) Error() string {
 	return fmt.Sprintf("kalshi: %s %s: the %d response cannot be understood: %s",
 		e.Method, redact.Truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
-// Unwrap returns Err.
 func (e *InvalidResponseError) Unwrap() error { return e.Err }
 
 // A NotSentError says that a request with a body certainly was not sent: it could not be signed,
-// its context had ended before, or it got no connection. Sending it again is safe. It is in the
-// error of an order through [Client.HTTPClient], and of a call that creates a key. An error without
-// it leaves open whether the request was processed.
+// its context had ended before, or it got no connection. Sending it again is safe. Orders through
+// [Client.HTTPClient] and calls that create a key return it within their error. An error without it
+// leaves open whether the request was processed.
 type NotSentError struct {
 	Err error // what happened
 }
 
-// Error says what happened.
 func (e *NotSentError) Error() string {
 	return redact.Truncate("kalshi: not sent: "+innerMessage(e.Err), maxError)
 }
 
-// Unwrap returns Err.
 func (e *NotSentError) Unwrap() error { return e.Err }
 
 // Timeout reports whether Err is a time-out.
@@ -263,16 +224,15 @@ type NotSavedError struct {
 	Err      error                   // what happened
 }
 
-// Error names the key, says what happened and what to do.
 func (e *NotSavedError) Error() string {
 	id := ""
 	if e.Response != nil {
 		id = " " + redact.Text(e.Response.ID, maxID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s", id, innerMessage(e.Err)), 2*maxError)
+	const text = "kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s"
+	return redact.Truncate(fmt.Sprintf(text, id, innerMessage(e.Err)), 2*maxError)
 }
 
-// Unwrap returns Err.
 func (e *NotSavedError) Unwrap() error { return e.Err }
 
 // An OutcomeUnknownError says that a key may or may not have been created: the request may have
@@ -280,10 +240,8 @@ func (e *NotSavedError) Unwrap() error { return e.Err }
 // second key. List the keys, and delete the one whose private half nobody holds.
 //
 // It can happen in normal operation: the service may close an idle connection just as the next
-// request is sent. The text then says that the connection was closed.
-//
-// Check for it before the other types, since it may wrap one of them; only a [*RotationError] wraps
-// it.
+// request is sent. Check for it before the other types, since it may wrap one of them; only a
+// [*RotationError] wraps it.
 type OutcomeUnknownError struct {
 	Operation string // the method that was called, such as "GenerateAPIKey"
 	KeyName   string // the name that was asked for
@@ -291,7 +249,6 @@ type OutcomeUnknownError struct {
 	Err       error  // what happened
 }
 
-// Error says what happened and what to do.
 func (e *OutcomeUnknownError) Error() string {
 	id := ""
 	if e.KeyID != "" {
@@ -301,7 +258,6 @@ func (e *OutcomeUnknownError) Error() string {
 		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 
-// Unwrap returns Err.
 func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
 
 // A rewordedError has a text of its own. errors.Is and errors.As find the errors behind it;
@@ -329,11 +285,7 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout()
 }
 
-// withHint adds to an error's text what to do.
-func withHint(err error, hint string) error { return reword(innerMessage(err)+" ("+hint+")", err) }
-
-// redactHTTPError rewords an error of net/http that quotes a key which a server has sent in the
-// wrong place.
+// redactHTTPError rewords an error of net/http that quotes a key from a malformed response.
 func redactHTTPError(err error) error {
 	if err != nil && redact.HoldsKey(err.Error()) {
 		return reword(innerMessage(err), err)
@@ -350,8 +302,7 @@ func withContext(ctx context.Context, err error) error {
 	return err
 }
 
-// innerMessage is the text of an error inside another one, without the prefix that the outer one
-// has.
+// innerMessage is the text of an error inside another one, without the prefix.
 func innerMessage(err error) string {
 	if err == nil {
 		return "unknown"

@@ -1,7 +1,7 @@
 package kalshi
 
-// The vocabulary of the tests: the four calls, kinds of errors, canned
-// responses, keys, clients and the check of a signature.
+// The vocabulary of the tests: the four calls, kinds of errors, canned responses, keys, clients and
+// the check of a signature.
 
 import (
 	"context"
@@ -41,15 +41,14 @@ import (
 )
 
 const (
-	// testBaseURL has a path of its own, so that a call whose path does not
-	// start from the base URL shows.
+	// testBaseURL has a path of its own, so that a call whose path does not start from the base URL
+	// shows.
 	testBaseURL = "https://exchange.test/some/base/v2"
 	testKeyID   = "11111111-2222-4333-8444-555555555555" // signs
 	otherKeyID  = "22222222-3333-4444-8555-666666666666" // is deleted
 )
 
-// TestMain gives the tests and Examples a temporary folder of their own, and
-// removes it.
+// TestMain gives the tests and Examples a temporary folder of their own, and removes it.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kalshi-go-test-")
 	if err != nil {
@@ -77,8 +76,8 @@ func (call apiCall) creates() bool { return call.method == http.MethodPost }
 // success responds as the service does.
 func (call apiCall) success() httpmock.Responder { return respond(call.status, call.body) }
 
-// lostKind is the kind of the error when the request may have been processed
-// and no response arrived.
+// lostKind is the kind of the error when the request may have been processed and no response
+// arrived.
 func (call apiCall) lostKind() string {
 	if call.creates() {
 		return "Unknown"
@@ -86,8 +85,7 @@ func (call apiCall) lostKind() string {
 	return "Transport"
 }
 
-// apiCalls are the four calls. New keys are named "bot"; the delete removes
-// otherKeyID.
+// apiCalls are the four calls. New keys are named "bot"; the delete removes otherKeyID.
 func apiCalls() []apiCall {
 	const generated = `{"api_key_id":"new","private_key":"text"}`
 	return []apiCall{
@@ -122,8 +120,7 @@ func forEachCall(t *testing.T, test func(t *testing.T, call apiCall)) {
 	}
 }
 
-// kindOf names the type of a call's error, in the order in which a caller
-// should check for them.
+// kindOf names the type of a call's error, in the order in which a caller should check for them.
 func kindOf(err error) string {
 	for _, kind := range []struct {
 		name string
@@ -215,8 +212,8 @@ type requestLog struct {
 	requests []sentRequest
 }
 
-// respondWith has a transport respond to one request after the other, to all
-// further ones by the last responder, and records them.
+// respondWith has a transport respond to one request after the other, to all further ones by the
+// last responder, and records them.
 func respondWith(mock *httpmock.MockTransport, responders ...httpmock.Responder) *requestLog {
 	log := new(requestLog)
 	mock.RegisterNoResponder(func(req *http.Request) (*http.Response, error) {
@@ -260,9 +257,8 @@ func (l *requestLog) only(t testing.TB) sentRequest {
 	return l.requests[0]
 }
 
-// assertSigned asserts that the headers sign the method and path, which are
-// written without a blank between them, with the key of testKeyID, and returns
-// when they say that was.
+// assertSigned asserts that the headers sign the method and path, which are written without a blank
+// between them, with the key of testKeyID, and returns when they say that was.
 func assertSigned(t testing.TB, public crypto.PublicKey, h http.Header, methodAndPath string) (at time.Time) {
 	t.Helper()
 	assert.Equal(t, testKeyID, h.Get("KALSHI-ACCESS-KEY"))
@@ -279,8 +275,8 @@ func (r sentRequest) assertSigned(t testing.TB, public crypto.PublicKey) {
 	assert.WithinDuration(t, r.at, assertSigned(t, public, r.header, r.method+r.path), time.Minute)
 }
 
-// assertVerifies checks a base64 signature with the standard library: for RSA
-// with PSS and a salt of 32 bytes, no other.
+// assertVerifies checks a base64 signature with the standard library: for RSA with PSS and a salt
+// of 32 bytes, no other.
 func assertVerifies(t testing.TB, public crypto.PublicKey, text, signature string) {
 	t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(signature)
@@ -337,8 +333,8 @@ func newTestSigner(t testing.TB, key crypto.Signer) *Signer {
 	return signer
 }
 
-// newTestClient returns a client at testBaseURL, with an Ed25519 key and no
-// wait between attempts, and the transport that responds to it.
+// newTestClient returns a client at testBaseURL, with an Ed25519 key and no wait between attempts,
+// and the transport that responds to it.
 func newTestClient(t testing.TB, opts ...Option) (*Client, *httpmock.MockTransport) {
 	t.Helper()
 	mock := httpmock.NewMockTransport()
@@ -352,9 +348,9 @@ func newTestClient(t testing.TB, opts ...Option) (*Client, *httpmock.MockTranspo
 // publicKey returns the public half of the key that the client signs with.
 func publicKey(c *Client) crypto.PublicKey { return c.signer.cred.Load().key.Public() }
 
-// newExchange starts a stand-in for the service that has the key that
-// apiCalls delete, and returns a client that signs with its first key, with no
-// wait between attempts. Both talk in memory, so that it runs in a bubble.
+// newExchange starts a stand-in for the service that has the key that apiCalls delete, and returns
+// a client that signs with its first key, with no wait between attempts. Both talk in memory, so
+// that it runs in a bubble.
 func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 	t.Helper()
 	listener := memnet.Listen()
@@ -372,8 +368,8 @@ func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 	return client, exchange
 }
 
-// intercept has a function send the client's requests in place of its
-// transport, which the function is handed.
+// intercept has a function send the client's requests in place of its transport, which the function
+// is handed.
 func intercept(c *Client, handle func(req *http.Request, send roundTripper) (*http.Response, error)) {
 	hc := *c.httpClient
 	send := hc.Transport.RoundTrip
@@ -403,8 +399,8 @@ func noJitter(time.Duration) time.Duration { return 0 }
 
 var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
 
-// assertNoEcho fails if an error contains 12 consecutive characters of the
-// input, or of the bytes that it encodes in hexadecimal.
+// assertNoEcho fails if an error contains 12 consecutive characters of the input, or of the bytes
+// that it encodes in hexadecimal.
 func assertNoEcho(t testing.TB, input string, err error) {
 	t.Helper()
 	if block, _ := pem.Decode([]byte(input)); block != nil {
@@ -467,8 +463,7 @@ func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
 	return &GenerateAPIKeyResponse{ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: text}
 }
 
-// A remoteKey hides a key as a KMS does, keeps what it was asked to sign and
-// fails on demand.
+// A remoteKey hides a key as a KMS does, keeps what it was asked to sign and fails on demand.
 type remoteKey struct {
 	key   crypto.Signer
 	err   error

@@ -31,20 +31,19 @@ type KeyFile string
 // cannot be read, the error wraps an [*fs.PathError]. If it is over 1 MiB, or lacks the ID or a key
 // that [ParsePrivateKey] accepts, the error is a [*ValidationError].
 func (f KeyFile) Load(_ context.Context) (Credentials, error) {
-	field := "key file"
-	keyID, key, err := loadKeyFile(field, string(f))
-	return withKeyID(field+" "+string(f), keyID, key, err)
+	keyID, key, err := loadKeyFile("key file", string(f))
+	return withKeyID("key file "+string(f), keyID, key, err)
 }
 
 // Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
 // and, on Linux, access ACL; Save fails if it cannot set them. If there is no old file, only the
-// owner may read the new one; on Windows the folder decides. A file with the rights of its target
-// replaces a symbolic link. A file that is mounted by itself cannot be replaced: mount its folder.
+// owner may read the new one; on Windows the folder decides. A symbolic link is replaced by a file
+// with the rights of its target. A file that is mounted by itself cannot be replaced: mount its folder.
 //
 // Save ignores the context, because a key that is not saved may be lost. If it fails, the old file
-// is as it was and no other stays. If the process is killed, one may stay that holds the new key:
-// its name begins with the file's and ends in .tmp. If the system refuses, the error wraps an
-// [*fs.PathError]; for a key that is not in memory it is a [*ValidationError].
+// is as it was and no other stays; if the process is killed, a file NAME.*.tmp with the new key may.
+// If the system refuses, the error wraps an [*fs.PathError]; for a key that is not in memory it is a
+// [*ValidationError].
 func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	if err := checkPath("key file", string(f)); err != nil {
 		return err
@@ -91,10 +90,10 @@ func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error
 // checkPath rejects a path that is empty or, by mistake, a key, which errors about the file would
 // quote.
 func checkPath(field, path string) error {
-	switch {
-	case path == "":
+	if path == "" {
 		return invalid(field, "is empty: name the file for the private key")
-	case isKeyText(path):
+	}
+	if isKeyText(path) {
 		return invalid(field, "is the text of a key: use the name of its file")
 	}
 	return nil
@@ -106,22 +105,24 @@ func pathError(what, path string, err error) error {
 		return nil
 	}
 	isFolder := func(path string) bool { info, err := os.Stat(path); return err == nil && info.IsDir() }
-	missing, hint := errors.Is(err, fs.ErrNotExist), ""
-	switch refused, _ := errors.AsType[*fs.PathError](err); {
-	case errors.Is(err, fs.ErrExist):
-		hint = ": name a new file; existing ones are never overwritten"
-	case isFolder(path):
-		hint = ": name a file in this folder"
-	case missing && strings.HasPrefix(path, "~/"):
-		hint = ": only a shell expands ~: write $HOME" + path[1:] + " in a shell, or the full path"
-	case missing && !isFolder(filepath.Dir(path)):
-		hint = ": make its folder first, or correct the path"
-	case errors.Is(err, syscall.EROFS):
-		hint = ": mount its folder so that it can be written to"
-	case errors.Is(err, syscall.EBUSY):
-		hint = ": a file that is mounted by itself cannot be replaced: mount its folder"
-	case errors.Is(err, fs.ErrPermission) && refused != nil && refused.Path != path: // but that of a new file
-		hint = ": run it as the file's owner, or as root, with a folder that can be written to"
+	missing := errors.Is(err, fs.ErrNotExist)
+	refused, ok := errors.AsType[*fs.PathError](err)
+	refusedNew := ok && refused.Path != path && errors.Is(err, fs.ErrPermission) // of the file beside it
+	for _, cause := range []struct {
+		found bool
+		hint  string
+	}{
+		{errors.Is(err, fs.ErrExist), "name a new file; existing ones are never overwritten"},
+		{isFolder(path), "name a file in this folder"},
+		{missing && strings.HasPrefix(path, "~/"), "only a shell expands ~: write the full path"},
+		{missing && !isFolder(filepath.Dir(path)), "make its folder first, or correct the path"},
+		{errors.Is(err, syscall.EROFS), "mount its folder so that it can be written to"},
+		{errors.Is(err, syscall.EBUSY), "a file that is mounted by itself cannot be replaced: mount its folder"},
+		{refusedNew, "run it as the file's owner, or as root, with a folder that can be written to"},
+	} {
+		if cause.found {
+			return fmt.Errorf("kalshi: %s: %w: %s", what, err, cause.hint)
+		}
 	}
-	return fmt.Errorf("kalshi: %s: %w%s", what, err, hint)
+	return fmt.Errorf("kalshi: %s: %w", what, err)
 }

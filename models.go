@@ -3,6 +3,7 @@ package kalshi
 // Requests, responses and the types of their fields.
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"strings"
@@ -10,14 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// A Scope is a right that an API key carries.
-//
-// The constants are the scopes documented in October 2026. The service adds scopes over time: lists
-// keep scopes that have no constant here, and requests may contain any text.
+// A Scope is a right that an API key carries. The service adds scopes over time: lists keep those
+// that have no constant here, and requests may contain any text.
 type Scope string
 
-// The documented scopes. [ScopeRead] and [ScopeWrite] are parents: they include their children. A
-// child may be granted alone; ScopeWrite requires ScopeRead.
+// The scopes documented in October 2026. [ScopeRead] and [ScopeWrite] are parents: they include
+// their children. A child may be granted alone; ScopeWrite requires ScopeRead.
 const (
 	ScopeRead                  Scope = "read"                      // parent of the read:: scopes
 	ScopeWrite                 Scope = "write"                     // parent of the write:: scopes
@@ -43,19 +42,16 @@ const (
 // An APIKey is an API key as listed by [Client.GetAPIKeys]. The service reports no key type,
 // creation time, expiry or last use.
 type APIKey struct {
-	ID     string  `json:"api_key_id"` // a UUID in practice
-	Name   string  `json:"name"`       // as given at creation; names need not be unique
-	Scopes []Scope `json:"scopes"`     // the key's rights as granted; see [APIKey.Missing]
-	// Subaccount is the sub-account, 0–63, that the key is restricted to. 0 is the primary account;
-	// nil means no restriction.
-	Subaccount     *int   `json:"subaccount,omitzero"`
-	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"` // the subtrader of an FCM member that the key is bound to, or empty
+	ID             string  `json:"api_key_id"`                // a UUID in practice
+	Name           string  `json:"name"`                      // as given at creation; names need not be unique
+	Scopes         []Scope `json:"scopes"`                    // the key's rights as granted; see [APIKey.Missing]
+	Subaccount     *int    `json:"subaccount,omitzero"`       // that it is restricted to: 0 is the primary account, nil no restriction
+	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"` // the subtrader of an FCM member that it is bound to, or empty
 }
 
 // Missing returns the scopes of want that the key does not have, in their order, or nil if it has
 // all of them. A parent scope includes its children: a key with [ScopeWrite] has [ScopeWriteTrade].
-// The parent is the part before "::", in scopes that have no constant here too. A nil key has no
-// scopes.
+// The parent is the part before "::". A nil key has no scopes.
 func (k *APIKey) Missing(want ...Scope) []Scope {
 	var missing []Scope
 	for _, scope := range want {
@@ -69,10 +65,8 @@ func (k *APIKey) Missing(want ...Scope) []Scope {
 
 // GetAPIKeysResponse is the response of [Client.GetAPIKeys].
 type GetAPIKeysResponse struct {
-	APIKeys []APIKey `json:"api_keys"` // all keys of the account, not nil; the service does not paginate
-	// RegionExpirationTS is the time at which the account's location attestation ends, in Unix
-	// seconds, or nil if it was never attested. See [GetAPIKeysResponse.RegionExpiration].
-	RegionExpirationTS *int64 `json:"api_key_region_expiration_ts,omitzero"`
+	APIKeys            []APIKey `json:"api_keys"`                              // all keys of the account, not nil
+	RegionExpirationTS *int64   `json:"api_key_region_expiration_ts,omitzero"` // in Unix seconds; see [GetAPIKeysResponse.RegionExpiration]
 }
 
 // RegionExpiration returns the time at which the account's location attestation ends, or false if
@@ -88,20 +82,16 @@ func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 
 // CreateAPIKeyRequest registers a public key; the private key stays with the caller. See
 // [Client.CreateAPIKey].
+//
+// Nil Scopes grant full access (documented). An empty non-nil list is rejected: the service would
+// read it as "no list" and grant full access. FCMSubtraderID is for FCM members only, excludes
+// Subaccount, and every REST endpoint rejects a key that is bound to a subtrader (documented).
 type CreateAPIKeyRequest struct {
-	Name string `json:"name"` // required
-	// PublicKey is required: one PEM block "PUBLIC KEY" with an RSA key of 2048 to 8192 bits or an
-	// Ed25519 key, as [MarshalPublicKey] returns it.
-	PublicKey string `json:"public_key"`
-	// Scopes are the key's rights; nil grants full access (documented). An empty non-nil list is
-	// rejected: the service would read it as "no list" and grant full access.
-	Scopes []Scope `json:"scopes,omitzero"`
-	// Subaccount restricts the key to one sub-account, 0–63; nil means no restriction. It cannot be
-	// combined with FCMSubtraderID.
-	Subaccount *int `json:"subaccount,omitzero"`
-	// FCMSubtraderID binds the key to a subtrader, "{user_id}_{suffix}". Only FCM members may set it,
-	// and every REST endpoint rejects a key that is bound to a subtrader (documented).
-	FCMSubtraderID string `json:"fcm_subtrader_id,omitzero"`
+	Name           string  `json:"name"`                      // required
+	PublicKey      string  `json:"public_key"`                // required: RSA or Ed25519, as [MarshalPublicKey] returns it
+	Scopes         []Scope `json:"scopes,omitzero"`           // the key's rights, or nil
+	Subaccount     *int    `json:"subaccount,omitzero"`       // 0–63, to restrict the key to one sub-account, or nil
+	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"` // "{user_id}_{suffix}", to bind the key to a subtrader, or empty
 }
 
 // CreateAPIKeyResponse is the response of [Client.CreateAPIKey].
@@ -122,11 +112,9 @@ type GenerateAPIKeyRequest struct {
 // GenerateAPIKeyResponse is the response of [Client.GenerateAPIKey]. It prints with its private key
 // redacted; encoding it, as JSON for example, fails.
 type GenerateAPIKeyResponse struct {
-	ID      string  `json:"api_key_id"` // the new key's
-	KeyType KeyType `json:"key_type"`   // the new key's algorithm
-	// PrivateKey is PKCS#1 for RSA and PKCS#8 for Ed25519 (documented). It is returned only once and
-	// can never be fetched again.
-	PrivateKey PrivateKeyPEM `json:"private_key"`
+	ID         string        `json:"api_key_id"`       // the new key's
+	KeyType    KeyType       `json:"key_type"`         // the new key's algorithm
+	PrivateKey PrivateKeyPEM `json:"private_key"`      // returned only once; PKCS#1 for RSA and PKCS#8 for Ed25519 (documented)
 	Warning    string        `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
 }
 
@@ -158,31 +146,25 @@ func (r GenerateAPIKeyResponse) LogValue() slog.Value {
 	return slog.GroupValue(logID("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }
 
-// validateKeyFields checks the fields that both requests share. It leaves to the service what may
-// change: which scopes exist, how they combine, and how many sub-accounts there are.
-func validateKeyFields(name string, scopes []Scope, subaccount *int, fcmSubtraderID string) error {
+// validate checks the fields that both requests share. It leaves to the service what may change:
+// which scopes exist, how they combine, and how many sub-accounts there are.
+func (r *GenerateAPIKeyRequest) validate() error {
 	switch {
-	case name == "":
+	case r.Name == "":
 		return invalid("Name", "is empty: name the key after its user, such as \"bot\"")
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(r.Name):
 		return invalid("Name", "is not valid UTF-8: use plain text")
-	case scopes != nil && len(scopes) == 0:
+	case r.Scopes != nil && len(r.Scopes) == 0:
 		return invalid("Scopes", "is an empty list: name at least one scope, or use nil for full access")
-	case subaccount != nil && *subaccount < 0:
+	case r.Subaccount != nil && *r.Subaccount < 0:
 		return invalid("Subaccount", "is negative: use 0 to 63 (0 is the primary account), or nil for no restriction")
-	case subaccount != nil && fcmSubtraderID != "":
+	case r.Subaccount != nil && r.FCMSubtraderID != "":
 		return invalid("Subaccount", "excludes FCMSubtraderID: set only one of them")
 	}
 	return nil
 }
 
 func (r *CreateAPIKeyRequest) validate() error {
-	if err := validateKeyFields(r.Name, r.Scopes, r.Subaccount, r.FCMSubtraderID); err != nil {
-		return err
-	}
-	return checkPublicKeyPEM(r.PublicKey)
-}
-
-func (r *GenerateAPIKeyRequest) validate() error {
-	return validateKeyFields(r.Name, r.Scopes, r.Subaccount, r.FCMSubtraderID)
+	shared := GenerateAPIKeyRequest{Name: r.Name, Scopes: r.Scopes, Subaccount: r.Subaccount, FCMSubtraderID: r.FCMSubtraderID}
+	return cmp.Or(shared.validate(), checkPublicKeyPEM(r.PublicKey))
 }

@@ -31,11 +31,10 @@ const (
 )
 
 // ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
-// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: \n as
-// two characters and the other escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single
-// line with or without blanks, indentation, text around the block, and base64 of it all, once or
-// twice. Any other input is a [*ValidationError], which says what is wrong, how to fix it, and
-// never quotes the input.
+// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: the
+// escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single line with or without blanks,
+// indentation, text around the block, and base64 of it all, once or twice. Any other input is a
+// [*ValidationError], which says what is wrong, how to fix it, and never quotes the input.
 //
 // The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
 // when printed: keep them out of logs.
@@ -53,7 +52,11 @@ func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
 		return "", err
 	}
 	der, _ := x509.MarshalPKIXPublicKey(pub) // its type was checked
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
+	return pemText("PUBLIC KEY", der), nil
+}
+
+func pemText(label string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
 }
 
 // MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as PEM "PRIVATE KEY"
@@ -65,13 +68,12 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey hold their private half in memory", key)
+		return PrivateKeyPEM{}, invalid("private key", "of type %T cannot be encoded: only *rsa.PrivateKey and ed25519.PrivateKey are in memory", key)
 	}
-	return newPrivateKeyPEM(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
+	return newPrivateKeyPEM(pemText("PRIVATE KEY", der)), nil
 }
 
-// isKeyText reports whether a string that should be a file name or a key ID is in fact a private
-// key or a part of one, in whatever form.
+// isKeyText reports whether what should be a file name or a key ID is a private key or a part of one.
 func isKeyText(name string) bool {
 	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete
 	return !isUUID && redact.LooksLikeKey(name)
@@ -84,20 +86,20 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	case reason != "":
 		return nil, invalid(field, "%s", reason)
 	case len(der) > maxDER: // parsing takes quadratic time, and the service may have sent the key
-		return nil, invalid(field, "is too long for a key, and RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
+		return nil, invalid(field, "is too long: RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
 		key, err = rsaKey, nil
 	}
-	signer, ok := key.(crypto.Signer)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
-	case !ok:
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
 		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
 	}
-	if _, err := keyTypeOf(field, signer.Public()); err != nil {
+	if _, err = keyTypeOf(field, signer.Public()); err != nil {
 		return nil, err
 	}
 	return signer, nil
@@ -156,7 +158,6 @@ func dropNoise(r rune) rune {
 const (
 	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
 	hintWhole    = "the whole PEM text, from the BEGIN line to the END line"
-	reasonCut    = "is cut off or damaged: copy " + hintWhole
 	reasonEC     = "is an EC key, which Kalshi does not accept: " + hintGenerate
 	reasonPublic = "is a public key: use the private key"
 )
@@ -182,15 +183,14 @@ func privateDER(data []byte) (der []byte, reason string) {
 	return der, reason
 }
 
-// otherForm returns why a text without blanks and quotes is no private key that can be parsed, or ""
-// if it does not know the form.
+// otherForm returns why a text without blanks and quotes is no private key, or "" for other forms.
 func otherForm(text string) string {
 	for _, form := range [...]struct{ mark, reason string }{
 		{"OPENSSHPRIVATEKEY", "is in OpenSSH's own format: make an Ed25519 key with `openssl genpkey -algorithm ed25519` instead of ssh-keygen"},
 		{"ECPRIVATEKEY", reasonEC},
 		{"BgkqhkiG9w0BAQo", "is restricted to RSASSA-PSS, which Kalshi does not accept: make a plain RSA key with `openssl genpkey -algorithm RSA` or, better, an Ed25519 key"},
 		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
-		{"PRIVATEKEY-----", reasonCut},
+		{"PRIVATEKEY-----", "is cut off or damaged: copy " + hintWhole},
 		{"PUBLICKEY-----", reasonPublic},
 		{"ssh-rsaAAAA", reasonPublic},
 		{"ssh-ed25519AAAA", reasonPublic},
@@ -208,8 +208,7 @@ func otherForm(text string) string {
 	return ""
 }
 
-// missingReason returns why a plain text has no block with a private key; data is the text as it
-// was given.
+// missingReason returns why a plain text, given as data, has no block with a private key.
 func missingReason(data []byte, text string) string {
 	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
 	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm(decodeBase64(text)))
@@ -227,10 +226,10 @@ func missingReason(data []byte, text string) string {
 // binaryForm returns why DER is no PEM, and "" for what is not DER.
 func binaryForm(data []byte) string {
 	var head struct{ Version int }
-	if _, err := asn1.Unmarshal(data, &head); err != nil {
+	switch _, err := asn1.Unmarshal(data, &head); {
+	case err != nil:
 		return ""
-	}
-	if head.Version == 3 {
+	case head.Version == 3:
 		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
 	}
 	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
@@ -276,19 +275,16 @@ func samePublicKey(a, b crypto.Signer) bool {
 // above all no private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
-	switch {
-	case text == "":
+	if text == "" {
 		return invalid(field, "is empty: %s", hint)
-	case strings.Contains(text, redact.PrivateKeyMark):
+	}
+	if strings.Contains(text, redact.PrivateKeyMark) {
 		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	}
-	block, rest := pem.Decode([]byte(text))
-	switch {
-	case block == nil || block.Type != "PUBLIC KEY" || len(block.Headers) > 0:
-		return invalid(field, "is not a PEM block \"PUBLIC KEY\": %s", hint)
-	case !strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN PUBLIC KEY-----"),
-		strings.Count(text, "-----BEGIN") > 1, len(bytes.TrimSpace(rest)) > 0:
-		return invalid(field, "has text around its PEM block: %s", hint)
+	withoutBlanks := func(s string) string { return strings.Join(strings.Fields(s), "") }
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || withoutBlanks(text) != withoutBlanks(pemText("PUBLIC KEY", block.Bytes)) {
+		return invalid(field, "is not a PEM block \"PUBLIC KEY\" alone: %s", hint)
 	}
 	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {

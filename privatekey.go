@@ -12,8 +12,7 @@ import (
 
 // PrivateKeyPEM is the PEM text of a private key. It prints as [REDACTED]. Encoding it as text,
 // JSON, XML or gob is an error, because a silently redacted copy would lose a key that can never be
-// fetched again: use [PrivateKeyPEM.Reveal]. The zero value holds no key. Values may be copied and
-// are safe for concurrent use.
+// fetched again: use [PrivateKeyPEM.Reveal]. The zero value holds no key.
 type PrivateKeyPEM struct {
 	// fmt prints a nested pointer as an address, even where it ignores methods (unexported fields,
 	// %p). Assertion libraries follow pointers, but cannot look into a function.
@@ -58,7 +57,6 @@ func (k PrivateKeyPEM) MarshalBinary() ([]byte, error) { return nil, errRedacted
 
 const redacted = "[REDACTED]"
 
-// String returns [REDACTED].
 func (k PrivateKeyPEM) String() string { return redacted }
 
 // Format prints [REDACTED] for every verb.

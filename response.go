@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,24 +22,24 @@ import (
 // statusError returns the error for a response that is not 2xx; req may be nil.
 func statusError(req *http.Request, resp *http.Response, body []byte, received time.Time) error {
 	e := newAPIError(req, resp, body)
-	switch {
-	case e.StatusCode == http.StatusBadRequest:
+	switch e.StatusCode {
+	case http.StatusBadRequest:
 		return &BadRequestError{e}
-	case e.StatusCode == http.StatusUnauthorized:
+	case http.StatusUnauthorized:
 		return newUnauthorizedError(req, resp, body, received)
-	case e.StatusCode == http.StatusForbidden:
+	case http.StatusForbidden:
 		return &ForbiddenError{e}
-	case e.StatusCode == http.StatusNotFound:
+	case http.StatusNotFound:
 		return &NotFoundError{e}
-	case e.StatusCode == http.StatusConflict:
+	case http.StatusConflict:
 		return &ConflictError{e}
-	case e.StatusCode == http.StatusTooManyRequests:
-		return &RateLimitError{APIError: e, RetryAfter: retryAfter(resp.Header, received)}
-	case e.StatusCode/100 == 5:
-		return &ServerError{e}
-	default:
-		return &e
+	case http.StatusTooManyRequests:
+		return &RateLimitError{e, retryAfter(resp.Header, received)}
 	}
+	if e.StatusCode/100 == 5 {
+		return &ServerError{e}
+	}
+	return &e
 }
 
 func newAPIError(req *http.Request, resp *http.Response, body []byte) APIError {
@@ -82,14 +82,7 @@ func (e *APIError) parse(body []byte) {
 	if json.Unmarshal(flat.Error, &nested) != nil {
 		_ = json.Unmarshal(flat.Error, &nested.Message) // lenientString takes anything
 	}
-	first := func(texts ...lenientString) string {
-		for _, text := range texts {
-			if text != "" {
-				return redact.Text(string(text), maxText)
-			}
-		}
-		return ""
-	}
+	first := func(texts ...lenientString) string { return redact.Text(string(cmp.Or(texts...)), maxText) }
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
@@ -118,16 +111,11 @@ func clockSkew(h http.Header, received time.Time) (skew time.Duration, ok bool) 
 }
 
 // retryAfter returns how long a Retry-After header asks to wait: seconds, or a date, which is
-// measured against the server's own clock where that is known. Nonsense is 0, and a number too
-// large for a Duration the largest.
+// measured against the server's own clock where that is known. Nonsense is 0.
 func retryAfter(h http.Header, received time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		const most = uint64(1<<63-1) / uint64(time.Second)
-		if seconds > most {
-			return 1<<63 - 1
-		}
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(max(0, seconds), math.MaxInt64/int64(time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
@@ -146,17 +134,11 @@ var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
 
 // readBody reads a body to its end, or to the limit: then it returns what it has and errTooLong.
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	if resp.StatusCode == http.StatusNoContent && resp.ContentLength == 0 {
-		return nil, nil
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if int64(len(body)) > limit {
+		return body[:limit], errTooLong
 	}
-	var body bytes.Buffer
-	body.Grow(int(min(max(resp.ContentLength, 0), limit)) + bytes.MinRead)
-	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if int64(body.Len()) > limit {
-		body.Truncate(int(limit))
-		err = errTooLong
-	}
-	return body.Bytes(), err
+	return body, err
 }
 
 // readErrorBody reads what there is of the body of an error. That of a 101 is the connection, which
@@ -172,33 +154,18 @@ func readErrorBody(resp *http.Response) []byte {
 // unmarshal is json.Unmarshal with errors that quote nothing of the body.
 func unmarshal(body []byte, v any) error {
 	err := json.Unmarshal(body, v)
-	var typeErr *json.UnmarshalTypeError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &typeErr) && typeErr.Field != "":
-		return fmt.Errorf("its field %s has the wrong type", redact.Text(typeErr.Field, maxText))
-	default:
-		return errNotJSON
 	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return fmt.Errorf("its field %s has the wrong type", redact.Text(wrong.Field, maxText))
+	}
+	return errNotJSON
 }
 
-var keyIDFirst = regexp.MustCompile(`^\s*{\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
+var errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
 
-// findKeyID looks for the new key's ID in the body of a create that failed: in whole JSON, or in
-// JSON that is cut off but begins with the ID, as the service's does.
-func findKeyID(body []byte) string {
-	var created struct {
-		ID string `json:"api_key_id"`
-	}
-	if err := json.Unmarshal(body, &created); err == nil || created.ID != "" {
-		return created.ID
-	}
-	if match := keyIDFirst.FindSubmatch(body); match != nil {
-		return string(match[1])
-	}
-	return ""
-}
+func errMissing(field string) error { return errors.New("it lacks " + field) }
 
 // decodeNothing decodes the body of a delete, which is blank or JSON without an error in it; a page
 // comes from a proxy, which may not have passed the request on.
@@ -206,14 +173,12 @@ func decodeNothing(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	var object map[string]json.RawMessage
+	var object struct{ Error, Code, Msg json.RawMessage } // as the bodies of errors have them
 	if json.Unmarshal(body, &object) != nil {
 		return errors.New("it is neither blank nor a JSON object")
 	}
-	for _, name := range []string{"error", "code", "msg"} { // as the bodies of errors have them
-		if _, ok := object[name]; ok {
-			return errors.New("it has an error in it")
-		}
+	if object.Error != nil || object.Code != nil || object.Msg != nil {
+		return errors.New("it has an error in it")
 	}
 	return nil
 }
@@ -221,6 +186,8 @@ func decodeNothing(body []byte) error {
 // maxUnchecked is how long a list may be, in bytes, to be decoded before its IDs are checked: a
 // long one of empty objects would take hundreds of megabytes.
 const maxUnchecked = 64 << 10
+
+var errNoKeys = errMissing("api_keys, or the api_key_id of one")
 
 func (r *GetAPIKeysResponse) decode(body []byte) error {
 	if len(body) > maxUnchecked {
@@ -234,58 +201,43 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 			return err
 		}
 		if slices.Contains(list.APIKeys, idOnly{}) {
-			return errMissing("the api_key_id of a key")
+			return errNoKeys
 		}
 	}
-	*r = GetAPIKeysResponse{}
+	*r = GetAPIKeysResponse{APIKeys: make([]APIKey, 1)} // stays if the field is absent
 	if err := unmarshal(body, r); err != nil {
 		return err
 	}
 	if r.find("") != nil {
-		return errMissing("the api_key_id of a key")
+		return errNoKeys
 	}
-	if r.APIKeys != nil {
-		return nil
+	if r.APIKeys == nil { // null
+		r.APIKeys = []APIKey{}
 	}
-	// Nothing there, or null, which is an empty list.
-	var raw struct {
-		APIKeys json.RawMessage `json:"api_keys"`
-	}
-	if _ = json.Unmarshal(body, &raw); raw.APIKeys == nil {
-		return errMissing("api_keys")
-	}
-	r.APIKeys = []APIKey{}
 	return nil
 }
 
+// The decoders of new keys ignore a malformed optional field if what is required is there.
+
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
-	if err := unmarshal(body, r); err != nil && r.ID == "" { // ignore a malformed optional field if the ID is there
-		return err
-	}
+	err := unmarshal(body, r)
 	if r.ID == "" {
-		return errMissing("api_key_id")
+		return cmp.Or(err, errMissing("api_key_id"))
 	}
 	return nil
 }
 
 func (r *GenerateAPIKeyResponse) decode(body []byte) error {
-	if err := unmarshal(body, r); err != nil && (r.ID == "" || r.PrivateKey.reveal == nil) {
-		return err
-	}
+	err := unmarshal(body, r)
 	switch {
 	case r.ID == "":
-		return errMissing("api_key_id")
+		return cmp.Or(err, errMissing("api_key_id"))
 	case r.PrivateKey.reveal == nil:
-		return errMissing("private_key")
-	}
-	if r.KeyType == "" { // it is optional; the key itself says
+		return cmp.Or(err, errMissing("private_key"))
+	case r.KeyType == "": // it is optional; the key itself says
 		if key, err := r.PrivateKey.Parse(); err == nil {
 			r.KeyType, _ = keyTypeOf("", key.Public())
 		}
 	}
 	return nil
 }
-
-var errNotJSON = errors.New("it is not the JSON object that was expected, or is cut off")
-
-func errMissing(field string) error { return errors.New("it lacks " + field) }

@@ -5,7 +5,6 @@ package kalshi
 import (
 	"context"
 	"math"
-	"net/http"
 	"time"
 )
 
@@ -71,7 +70,7 @@ func decide(op *operation, state retryState, result *attemptResult, policy retry
 	case policy.ended, !result.retryable, op.noRetry, state.retries >= policy.maxRetries, result.retryAfter > maxWait:
 		return decision{stop: true, err: result.err}
 	}
-	wait := policy.jitter(backoffCeiling(state.retries))
+	wait := policy.jitter(min(minBackoff<<min(state.retries, 6), maxBackoff)) // 100 ms · 2⁶ is over 5 s
 	if result.retryAfter > 0 {
 		wait = max(wait, result.retryAfter+policy.jitter(spread))
 	}
@@ -81,30 +80,22 @@ func decide(op *operation, state retryState, result *attemptResult, policy retry
 	return decision{wait: wait, counted: true}
 }
 
-func (s *retryState) record(result *attemptResult, next decision) {
-	s.unknown = s.unknown || result.outcome == outcomeUnknown
-	if next.counted {
-		s.retries++
-	}
-}
-
 // classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may
-// succeed.
+// succeed. A 499 is a gateway's that saw its client close the connection, 520 to 524 are of one that
+// lost the service's response, and 600 and more are no statuses of HTTP.
 func classifyStatus(status int) (result outcome, retryable bool) {
-	switch {
-	case status == http.StatusTooManyRequests:
+	switch status {
+	case 429:
 		return outcomeRejected, true
-	case status >= 520 && status <= 524, // a gateway lost the service's response
-		status == http.StatusInternalServerError, status == http.StatusBadGateway,
-		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+	case 500, 502, 503, 504, 520, 521, 522, 523, 524:
 		return outcomeUnknown, true
-	case status >= 500, // 600 and more are no statuses of HTTP
-		status == http.StatusFound, status == http.StatusSeeOther, status == http.StatusRequestTimeout,
-		status == 499: // a gateway that saw its client close the connection
+	case 302, 303, 408, 499:
 		return outcomeUnknown, false
-	default:
-		return outcomeRejected, false
 	}
+	if status >= 500 {
+		return outcomeUnknown, false
+	}
+	return outcomeRejected, false
 }
 
 func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
@@ -113,12 +104,6 @@ func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
 		policy.remaining = time.Until(deadline)
 	}
 	return policy
-}
-
-// backoffCeiling returns the longest wait before a retry, counted from 0. It doubles up to a
-// maximum.
-func backoffCeiling(retry int) time.Duration {
-	return min(minBackoff<<min(retry, 6), maxBackoff) // 100 ms · 2⁶ is over 5 s
 }
 
 // sleep waits for d, or until ctx is done.

@@ -7,15 +7,12 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // What follows an attempt: the retry policy as a table.
@@ -88,8 +85,8 @@ func TestDecide(t *testing.T) {
 // fullJitter waits as long as jitter may.
 func fullJitter(ceiling time.Duration) time.Duration { return ceiling }
 
-// How long the wait is: the longer one of backoff and Retry-After, at most
-// 30 s, and never past the deadline.
+// How long the wait is: the longer one of backoff and Retry-After, at most 30 s, and never past the
+// deadline.
 func TestDecide_wait(t *testing.T) {
 	t.Parallel()
 	const forever = time.Duration(math.MaxInt64)
@@ -165,8 +162,8 @@ func TestClient_do_jitter(t *testing.T) {
 	})
 }
 
-// Without time for another attempt the error is the service's, which says more
-// than "deadline exceeded".
+// Without time for another attempt the error is the service's, which says more than "deadline
+// exceeded".
 func TestClient_do_deadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
@@ -204,8 +201,8 @@ func TestClient_do_cancelledWhileWaiting(t *testing.T) {
 // drop loses the connection before a response arrives.
 func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
 
-// A delete that finds the key gone has succeeded if an earlier attempt may
-// have removed it, and only then.
+// A delete that finds the key gone has succeeded if an earlier attempt may have removed it, and
+// only then.
 func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	t.Parallel()
 	var (
@@ -249,21 +246,7 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	assert.Equal(t, "NotFound", kindOf(err), "this is for deletes alone")
 }
 
-// failDials makes the client's dials with the given numbers, counted from 1, fail.
-func failDials(c *Client, numbers ...int) {
-	tr := c.httpClient.Transport.(*http.Transport)
-	tr.DisableKeepAlives = true
-	dial, dials := tr.DialContext, 0
-	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if dials++; slices.Contains(numbers, dials) {
-			return nil, errors.New("no route")
-		}
-		return dial(ctx, network, addr)
-	}
-}
-
-// A context that ends while there is no connection yet leaves no doubt about a
-// create.
+// A context that ends while there is no connection yet leaves no doubt about a create.
 func TestClient_send_cancelledWhileDialing(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("shutting down")
@@ -282,32 +265,7 @@ func TestClient_send_cancelledWhileDialing(t *testing.T) {
 	})
 }
 
-// A transport may take a second path that no trace sees when it cannot dial.
-// What it sends there may be processed, so a create is not sent again.
-func TestClient_send_secondPath(t *testing.T) {
-	t.Parallel()
-	client, exchange := newExchange(t)
-	untraced := client.httpClient.Transport.(*http.Transport).Clone()
-	t.Cleanup(untraced.CloseIdleConnections)
-	failDials(client, 1, 2, 3)
-	exchange.Inject(kalshitest.Fault{Drop: true, Process: true})
-	intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-		body := req.Body
-		req.Body = io.NopCloser(body) // net/http closes the body of what it could not send
-		if resp, err := send(req); err == nil {
-			return resp, nil
-		}
-		req = req.Clone(t.Context())
-		req.Body = body
-		return untraced.RoundTrip(req)
-	})
-	_, err := client.GenerateAPIKey(t.Context(), botRequest)
-	assert.Equal(t, "Unknown", kindOf(err))
-	assert.Len(t, exchange.Keys(), 3, "one key was made")
-}
-
-// Once an attempt counts as not sent, a transport that still holds its body can
-// no longer send it.
+// Once an attempt counts as not sent, a transport that still holds its body can no longer send it.
 func TestClient_send_sealsTheBody(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t, WithMaxRetries(1))
@@ -324,28 +282,4 @@ func TestClient_send_sealsTheBody(t *testing.T) {
 		assert.ErrorContains(t, err, "the request has ended")
 		assert.Empty(t, sent)
 	}
-}
-
-// A transport around net/http's may hide errors and send more than once. The
-// trace and the body still show whether anything was sent.
-func TestClient_send_wrappedTransport(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t, WithMaxRetries(1))
-		failDials(client, 1, 4)
-		sends := 1
-		intercept(client, func(req *http.Request, send roundTripper) (*http.Response, error) {
-			for range sends {
-				if resp, err := send(req); err == nil {
-					return resp, nil
-				}
-			}
-			return nil, errors.New("opaque")
-		})
-		require.NoError(t, call.do(t.Context(), client), "not sent at first")
-		sends, client.maxRetries = 2, 0
-		exchange.Inject(kalshitest.Fault{Drop: true}) // and the next dial fails
-		assert.Equal(t, call.lostKind(), kindOf(call.do(t.Context(), client)))
-		assert.Equal(t, 2, len(exchange.Requests()))
-	})
 }

@@ -23,7 +23,6 @@
 //	files_linux_test.go       what writes to files leave behind: modes, owners, limits, SIGKILL
 //	keyfile_test.go           key files behind links, and in other programs
 //	schema_test.go            requests and responses against the documented schema
-//	messages_test.go          the texts of errors
 //	docs_test.go              the exported API, its documentation and README
 //	helper_test.go            what the suites share
 //	child_test.go             processes that a test starts
