@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -26,8 +27,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A baseline makes the same calls by hand, as a careful engineer would for one program: no retries,
-// limits or typed errors.
+// A baseline makes the same calls by hand, as a careful engineer would for one
+// program: no retries, limits or typed errors.
 type baseline struct {
 	hc      *http.Client
 	baseURL string
@@ -95,8 +96,8 @@ type benchCase struct {
 	sdk, baseline func() error
 }
 
-// benchCases pairs the calls of apiCalls, calls to other endpoints through HTTPClient, and signing
-// alone, with the same by hand.
+// benchCases pairs the calls of apiCalls, calls to other endpoints through
+// HTTPClient, and signing alone, with the same by hand.
 func benchCases(client *Client, f *baseline) (cases []benchCase) {
 	ctx := context.Background()
 	byHand := map[string]func(method, path string) error{
@@ -143,7 +144,8 @@ func benchCases(client *Client, f *baseline) (cases []benchCase) {
 		benchCase{"signing", func() error { return client.signer.SignRequest(signed) }, signByHand})
 }
 
-// canned responds as the service does, without its work, with a list of that many keys.
+// canned responds as the service does, without its work, with a list of that
+// many keys.
 func canned(keys int) http.HandlerFunc {
 	list := make([]APIKey, keys)
 	for i := range list {
@@ -169,12 +171,61 @@ func canned(keys int) http.HandlerFunc {
 	}
 }
 
-func newBenchPair(tb testing.TB, keys int, key crypto.Signer) (*Client, *baseline) {
+func newBenchPair(tb testing.TB, hc *http.Client, baseURL string, key crypto.Signer) (*Client, *baseline) {
 	tb.Helper()
-	hc := &http.Client{Transport: memoryTransport{canned(keys)}}
-	client, err := NewClient(newTestSigner(tb, key), WithBaseURL(testBaseURL), WithHTTPClient(hc))
+	client, err := NewClient(newTestSigner(tb, key), WithBaseURL(baseURL), WithHTTPClient(hc))
 	require.NoError(tb, err)
-	return client, &baseline{hc, testBaseURL, testKeyID, key}
+	return client, &baseline{hc, baseURL, testKeyID, key}
+}
+
+// newBenchServer starts a server and an http.Client for it that keeps enough
+// connections for 64 callers.
+func newBenchServer(tb testing.TB, keys int) (baseURL string, hc *http.Client) {
+	tb.Helper()
+	server := httptest.NewServer(canned(keys))
+	transport := &http.Transport{MaxIdleConns: 100, MaxIdleConnsPerHost: 100}
+	tb.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.Close()
+	})
+	return server.URL + "/trade-api/v2", &http.Client{Transport: transport}
+}
+
+// comparePairs runs both sides in turn, call by call, and reports the median
+// of the pairs' ratios: drifts of the machine meet both sides alike.
+func comparePairs(b *testing.B, sdk, baseline func() error) {
+	b.Helper()
+	ratios := make([]float64, 0, 1<<16)
+	timed := func(f func() error) time.Duration {
+		start := time.Now()
+		if err := f(); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	for range 50 { // warm up
+		timed(sdk)
+		timed(baseline)
+	}
+	sides := []func() error{sdk, baseline}
+	for i := 0; b.Loop(); i++ {
+		var took [2]time.Duration
+		for _, side := range []int{i % 2, 1 - i%2} {
+			took[side] = timed(sides[side])
+		}
+		ratios = append(ratios, float64(took[0])/float64(took[1]))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "x_baseline")
+}
+
+// compare runs a pair in turn, the baseline against itself (noise), and each side
+// alone.
+func compare(b *testing.B, name string, sdk, baseline func() error) {
+	b.Run(name+"/pair", func(b *testing.B) { comparePairs(b, sdk, baseline) })
+	b.Run(name+"/noise", func(b *testing.B) { comparePairs(b, baseline, baseline) })
+	b.Run(name+"/sdk", func(b *testing.B) { benchOne(b, sdk) })
+	b.Run(name+"/baseline", func(b *testing.B) { benchOne(b, baseline) })
 }
 
 func benchOne(b *testing.B, f func() error) {
@@ -186,26 +237,33 @@ func benchOne(b *testing.B, f func() error) {
 	}
 }
 
-// BenchmarkCall compares each call with the same one by hand, without a network.
+// BenchmarkCall compares each call with the same one by hand.
 //
-//	go test -run '^$' -bench Call -benchmem .
+//	go test -run '^$' -bench Call -benchmem -benchtime 20000x .
 func BenchmarkCall(b *testing.B) {
 	for _, key := range testKeys(b) {
-		client, f := newBenchPair(b, 10, key)
+		baseURL, hc := newBenchServer(b, 10)
+		client, f := newBenchPair(b, hc, baseURL, key)
 		for _, c := range benchCases(client, f) {
-			name := fmt.Sprintf("%s/%s", client.Signer().KeyType(), c.name)
-			b.Run(name+"/sdk", func(b *testing.B) { benchOne(b, c.sdk) })
-			b.Run(name+"/baseline", func(b *testing.B) { benchOne(b, c.baseline) })
+			compare(b, fmt.Sprintf("%s/%s", client.Signer().KeyType(), c.name), c.sdk, c.baseline)
 		}
 	}
 }
 
-// BenchmarkList shows the cost as a list grows.
+// BenchmarkList shows the cost per key as a list grows.
 func BenchmarkList(b *testing.B) {
-	for _, keys := range []int{10, 1_000, 10_000} {
-		client, _ := newBenchPair(b, keys, newEd25519Key(b))
+	for _, keys := range []int{10, 1_000, 50_000} {
 		b.Run(strconv.Itoa(keys), func(b *testing.B) {
-			benchOne(b, func() error { _, err := client.GetAPIKeys(context.Background()); return err })
+			baseURL, hc := newBenchServer(b, keys)
+			client, _ := newBenchPair(b, hc, baseURL, newEd25519Key(b))
+			b.ReportAllocs()
+			for b.Loop() {
+				list, err := client.GetAPIKeys(context.Background())
+				if err != nil || len(list.APIKeys) != keys {
+					b.Fatal(len(list.APIKeys), err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(keys), "ns/key")
 		})
 	}
 }
@@ -238,7 +296,8 @@ func TestAllocations(t *testing.T) {
 		})
 	}
 	for _, key := range testKeys(t) {
-		client, f := newBenchPair(t, 10, key)
+		hc := &http.Client{Transport: memoryTransport{canned(10)}}
+		client, f := newBenchPair(t, hc, testBaseURL, key)
 		keyType := client.Signer().KeyType()
 		for _, c := range benchCases(client, f) {
 			sdk, baseline := count(c.sdk), count(c.baseline)
@@ -252,4 +311,18 @@ func TestAllocations(t *testing.T) {
 			assert.LessOrEqual(t, sdk, baseline, "%s %s: allocations, and those by hand", keyType, c.name)
 		}
 	}
+}
+
+// A client is little more than what it was given.
+func TestNewClient_memory(t *testing.T) { // not parallel: it counts all that is allocated
+	const clients = 100
+	signer := newTestSigner(t, newEd25519Key(t))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range clients {
+		_, err := NewClient(signer)
+		require.NoError(t, err)
+	}
+	runtime.ReadMemStats(&after)
+	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/clients, uint64(8<<10))
 }
