@@ -102,7 +102,7 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
 	}
 	s := newSigner(nil)
-	s.source = &source{load: load}
+	s.source = &source{load: load, held: s.cred.Load, take: s.take}
 	if err := s.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,12 @@ func (s *Signer) Reload(ctx context.Context) error {
 	case ctx == nil:
 		return errNoContext
 	}
-	err := s.source.refresh(ctx, 0, func() bool { return false }, func() taker { return s.takeFrom(nil) })
+	return s.follow(ctx, nil)
+}
+
+// follow queries the source for the key that takes the place of a refused one; of none for Reload.
+func (s *Signer) follow(ctx context.Context, refused *credential) error {
+	err := s.source.refresh(ctx, refused)
 	switch {
 	case err == nil:
 		return nil
@@ -146,51 +151,41 @@ func (s *Signer) Reload(ctx context.Context) error {
 	return reword("the key source failed: "+innerMessage(err), err)
 }
 
-// follow queries the source after a key was refused, and returns its error. It returns early when
-// the signer no longer holds that key.
-func (s *Signer) follow(ctx context.Context, refused *credential) error {
-	changed := func() bool { return !refused.same(s.cred.Load()) }
-	return s.source.refresh(ctx, sourcePause, changed, func() taker { return s.takeFrom(refused) })
-}
-
-// takeFrom returns what takes over the result of a query that starts now. A result that comes after
-// a rotation or a Replace undoes neither, and a key that was replaced is not taken, except by Reload
-// if it was not deleted: the cache of a secret manager may lag behind. If the key was refused, a query that does not help is
-// reported.
-func (s *Signer) takeFrom(refused *credential) taker {
-	before := s.cred.Load()
-	return func(c Credentials, err error) error {
-		cred, noKey := c.credential()
-		if err = cmp.Or(err, noKey); err == nil {
-			deleted, retired := s.retired.Load(cred.keyID)
-			if retired && (deleted == true || refused != nil) {
-				err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
-			}
+// take takes over the result of a query that started while the signer held that key. A result that
+// comes after a rotation or a Replace undoes neither. The cache of a secret manager may lag behind:
+// a key that was replaced is not taken, except by Reload if it was not deleted.
+func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
+	cred, noKey := c.credential()
+	if err = cmp.Or(err, noKey); err == nil {
+		deleted, retired := s.retired.Load(cred.keyID)
+		if retired && (deleted == true || refused != nil) {
+			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
 		}
-		switch {
-		case err != nil:
-			s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
-			return err
-		case refused != nil && refused.same(cred):
-			s.changes.sourceFailed(cred.keyID, "gave the same key")
-		}
-		s.switchTo(cred, before)
-		return nil
 	}
+	switch {
+	case err != nil:
+		s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
+		return err
+	case refused != nil && refused.same(cred):
+		s.changes.sourceFailed(cred.keyID, "gave the same key")
+	}
+	s.switchTo(cred, held)
+	return nil
 }
 
-// switchTo switches to another key. If the signer no longer holds the one that it had before, it
-// does nothing; nil stands for any.
-func (s *Signer) switchTo(cred, before *credential) {
+// switchTo switches from one key to another. If the signer holds a third one, it does nothing; nil
+// stands for any.
+func (s *Signer) switchTo(cred, from *credential) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
 	old := s.cred.Load()
-	if before != nil && !before.same(old) {
+	if from != nil && !from.same(old) {
 		return
 	}
 	s.cred.Store(cred)
 	if old != nil && !old.same(cred) {
-		s.changes.keyChanged(old, cred)
+		s.changes.add(slog.LevelInfo, "kalshi: key changed",
+			logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
 	}
 }
 
@@ -221,19 +216,15 @@ func (s *Signer) ClockOffset() time.Duration {
 // [*ValidationError].
 //
 // [Client.HTTPClient] does all of that, and goes on when the key was rotated or a clock is wrong.
-// Whoever signs by hand calls [Signer.Recover] after a 401.
+// Without it, call [Signer.Recover] after a 401.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return err
-	}
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
+	return s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
 }
 
 // Headers returns the three headers that sign a request. The path begins with "/trade-api/", as it
@@ -248,15 +239,19 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return nil, err
-	}
 	h := make(http.Header, 3)
-	if err := cred.setHeaders(h, s.now(), method, path); err != nil {
+	if err := s.setHeaders(h, method, path); err != nil {
 		return nil, err
 	}
 	return h, nil
+}
+
+func (s *Signer) setHeaders(h http.Header, method, path string) error {
+	cred, err := s.credential()
+	if err != nil {
+		return err
+	}
+	return cred.setHeaders(h, time.Now().Add(s.clock.offset()), method, path)
 }
 
 // SignText returns the base64 signature over a text of your own making, such as the timestamp,
@@ -308,9 +303,6 @@ func (s *Signer) value() *credential {
 	cred, _ := s.credential()
 	return cred
 }
-
-// now is the service's time, as far as it is known.
-func (s *Signer) now() time.Time { return time.Now().Add(s.clock.offset()) }
 
 // String returns the key ID and type.
 func (s *Signer) String() string {

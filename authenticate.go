@@ -6,10 +6,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -60,17 +60,14 @@ func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, rece
 	case a.signer.source == nil || !e.aboutKey() || len(a.refused) == maxRefused:
 		return false, e
 	}
-	err = a.signer.follow(ctx, a.used)
-	text := strings.TrimPrefix(e.Error(), "kalshi: ")
-	switch {
-	case a.hasNewKey():
-		return true, e
-	case err == nil:
-		return false, reword(text+"; the key source gave the same key", e)
-	case ctx.Err() != nil:
-		return false, reword(text+"; waiting for the key source: "+innerMessage(err), e, err)
+	text := "the key source gave the same key"
+	if err = a.signer.follow(ctx, a.used); err != nil {
+		text = innerMessage(err)
 	}
-	return false, reword(text+"; the key source failed: "+innerMessage(err), e, err)
+	if a.hasNewKey() {
+		return true, e
+	}
+	return false, reword(innerMessage(e)+"; "+text, e, err)
 }
 
 // hasNewKey reports whether the signer has a key that this call has not had refused.
@@ -85,7 +82,8 @@ func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
 	previous := s.clock.offset()
 	retry = s.clock.learn(r)
 	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
-		s.changes.clockCorrected(offset, previous, s.KeyID())
+		s.changes.add(slog.LevelWarn, "kalshi: clock corrected",
+			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", s.KeyID()))
 	}
 	return retry
 }

@@ -132,16 +132,6 @@ func (c *changes) add(level slog.Level, message string, attrs ...slog.Attr) {
 	c.last = next
 }
 
-func (c *changes) keyChanged(old, cred *credential) {
-	c.add(slog.LevelInfo, "kalshi: key changed",
-		logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
-}
-
-func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
-	c.add(slog.LevelWarn, "kalshi: clock corrected",
-		slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", keyID))
-}
-
 // sourceFailed adds that a source did not help: the first time of a kind at once, the same again at
 // most once a minute, since a dead key can be refused all night.
 func (c *changes) sourceFailed(keyID, text string) {

@@ -567,7 +567,7 @@ func TestSigner_Recover(t *testing.T) {
 	assert.Equal(t, expiredBody, string(body), "the body stays readable")
 
 	next := credentials(t, "next", newEd25519Key(t))
-	signer.source = &source{load: func(context.Context) (Credentials, error) { return next, nil }}
+	signer.source = &source{load: func(context.Context) (Credentials, error) { return next, nil }, held: signer.cred.Load, take: signer.take}
 	assert.True(t, signer.Recover(t.Context(), refused(respond(401, unknownKeyBody))), "the source has another key")
 	assert.Equal(t, "next", signer.KeyID())
 	signer.source = nil
