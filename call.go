@@ -171,8 +171,8 @@ func (c *call) createdID(body []byte) string {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature. Its GetBody works only while nothing of the
-// body was read: otherwise net/http could send it again after a connection of HTTP/2 broke.
+// newRequest builds the request without its signature. It has no GetBody: with one, net/http could
+// send it again after a connection of HTTP/2 broke.
 func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, error) {
 	u := c.client.base + c.path
 	if c.query != "" {
@@ -190,7 +190,7 @@ func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, erro
 	req.Header.Set("Content-Type", "application/json")
 	req.ContentLength = int64(len(c.body))
 	body := &sealedBody{content: bytes.NewReader(c.body)}
-	req.Body, req.GetBody = body, body.again
+	req.Body = body
 	return req, body, nil
 }
 

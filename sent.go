@@ -37,18 +37,8 @@ func (b *sealedBody) Read(p []byte) (int, error) {
 
 func (b *sealedBody) Close() error { return nil }
 
-// again returns the body if nothing of it was read.
-func (b *sealedBody) again() (io.ReadCloser, error) {
-	if b.state.Load() != bodyUnread {
-		return nil, errMayBeProcessed
-	}
-	return b, nil
-}
-
 // seal reports whether nothing of the body was read, and then keeps it so.
 func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
-
-var errMayBeProcessed = errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
 
 // A connTrace watches the connection of a request with a body of the caller's, which is passed on
 // as it is. A transport that reports to no trace leaves everything open.
@@ -83,7 +73,7 @@ func (t *connTrace) watch(ctx context.Context) context.Context {
 // only sends again what was not written at all.
 func (t *connTrace) guardedBody() (io.ReadCloser, error) {
 	if t.http2.Load() && t.written.Load() {
-		return nil, errMayBeProcessed
+		return nil, errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
 	}
 	return t.getBody()
 }
