@@ -5,7 +5,6 @@ package kalshi
 import (
 	"cmp"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -81,21 +80,23 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	return err
 }
 
-// whose adds to the error of a call by the admin that it is not about the key that is rotated, and
-// to a 403 what to do about a key that may not rotate itself.
+// whose adds to an error of the service whose key it is about if that is the admin's, and to a 403
+// what to do about a key that may not rotate itself.
 func (r *rotation) whose(err error) error {
 	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
+	hint := ""
 	switch {
-	case err == nil:
-		return nil
 	case r.admin():
-		return reword("with the admin key "+redact.Text(r.client.signer.KeyID(), maxID)+": "+innerMessage(err), err)
+		hint = "with the admin key " + redact.Text(r.client.signer.KeyID(), maxID)
 	case isForbidden && strings.HasPrefix(forbidden.Code, "insufficient_scope"):
-		return reword("a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
+		hint = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	case isForbidden && strings.Contains(forbidden.Message, "sub-account"):
-		return reword("a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
+		hint = "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	}
-	return err
+	if err == nil || hint == "" {
+		return err
+	}
+	return reword(hint+": "+innerMessage(err), err)
 }
 
 // inspect finds the current key, and rejects what cannot be copied safely.
@@ -139,12 +140,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 func (r *rotation) create(ctx context.Context) (err error) {
 	r.req.Name = cmp.Or(r.req.Name, r.current.Name)
 	key := r.req.PrivateKey
-	if key != nil {
-		err = r.register(ctx, key)
-	} else {
-		err = r.generate(ctx)
-	}
-	if err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
+	if err = r.make(ctx); err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
 		r.newID, r.privateKey = "", PrivateKeyPEM{}
 		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.req.Name, Err: errors.New("the new key was given the ID of an older one")}
 	}
@@ -163,26 +159,22 @@ func (r *rotation) create(ctx context.Context) (err error) {
 	return err
 }
 
-// generate has the service make the new key.
-func (r *rotation) generate(ctx context.Context) error {
-	made, err := r.by(r.old).GenerateAPIKey(ctx, GenerateAPIKeyRequest{
-		Name: r.req.Name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
-	})
-	if err == nil {
-		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+// make has the service make the new key, or take the caller's own.
+func (r *rotation) make(ctx context.Context) error {
+	client, name, scopes, subaccount := r.by(r.old), r.req.Name, r.current.Scopes, r.current.Subaccount
+	if r.req.PrivateKey == nil {
+		keyType := cmp.Or(r.req.KeyType, r.old.keyType)
+		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: name, KeyType: keyType, Scopes: scopes, Subaccount: subaccount})
+		if err == nil {
+			r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+		}
+		return err
 	}
-	return err
-}
-
-// register has the service take the caller's own key.
-func (r *rotation) register(ctx context.Context, key crypto.Signer) error {
-	public, err := MarshalPublicKey(key.Public())
+	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
 	if err != nil {
 		return err
 	}
-	made, err := r.by(r.old).CreateAPIKey(ctx, CreateAPIKeyRequest{
-		Name: r.req.Name, PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
-	})
+	made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: name, PublicKey: public, Scopes: scopes, Subaccount: subaccount})
 	if err == nil {
 		r.newID, r.warning = made.ID, made.Warning
 	}
@@ -311,12 +303,14 @@ func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 		}
 	}
 	err = r.stage(ctx, func(ctx context.Context) error {
-		err := patiently(ctx, func() (again bool, err error) {
-			err = r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
+		unknown := false // the new key
+		err := patiently(ctx, func() (bool, error) {
+			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
 			_, unauthorized := errors.AsType[*UnauthorizedError](err)
-			return unauthorized && !r.admin(), err
+			unknown = unauthorized && !r.admin()
+			return unknown, err
 		})
-		if _, unauthorized := errors.AsType[*UnauthorizedError](err); unauthorized && !r.admin() {
+		if unknown {
 			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
 		}
 		return err

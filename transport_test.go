@@ -333,7 +333,6 @@ func TestClient_HTTPClient_beneathItself(t *testing.T) {
 		return own.RoundTrip(req.Clone(req.Context()))
 	})} {
 		hc.Transport = beneath
-		client.HTTPClient().CloseIdleConnections()
 		_, err := client.HTTPClient().Get(testBaseURL)
 		assertInvalid(t, err, "leads back to itself")
 		_, err = client.GetAPIKeys(t.Context())
