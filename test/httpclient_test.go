@@ -53,9 +53,11 @@ func TestHTTPClient_throughAProxy(t *testing.T) {
 	for name, change := range map[string]func(req *http.Request){
 		"another host":             func(req *http.Request) { req.URL.Host = "elsewhere.test" },
 		"a letter that folds to i": func(req *http.Request) { req.URL.Host = "api.elections.kalshİ.com" },
+		"a letter that folds to k": func(req *http.Request) { req.URL.Host = "api.elections.Kalshi.com" },
 		"a Host of its own":        func(req *http.Request) { req.Host = "elsewhere.test" },
 		"an opaque URL":            func(req *http.Request) { req.URL.Opaque = "//elsewhere.test/x" },
 		"no slash before the path": func(req *http.Request) { req.URL.Path = "@elsewhere.test/x" },
+		"the slash escaped":        func(req *http.Request) { req.URL.RawPath = "%2F" + req.URL.Path[1:] },
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, client.BaseURL()+"/portfolio/orders", strings.NewReader(order))
 		require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,6 +145,10 @@ func TestNewSignerFromSource(t *testing.T) {
 		}, "kalshi: the key source failed: a b ", errSource},
 		{func(context.Context) (kalshi.Credentials, error) { return kalshi.Credentials{}, nil }, "kalshi: the key source failed: credentials are empty", nil},
 		{func(context.Context) (kalshi.Credentials, error) { panic(secret) }, "kalshi: the key source failed: it panicked with a string", nil},
+		{func(context.Context) (kalshi.Credentials, error) {
+			runtime.Goexit()
+			return kalshi.Credentials{}, nil
+		}, "kalshi: the key source failed: it ended its goroutine", nil},
 		{kalshi.KeyFile(filepath.Join(t.TempDir(), "none")).Load, "kalshi: the key source failed: key file: open ", fs.ErrNotExist},
 	} {
 		signer, err := kalshi.NewSignerFromSource(t.Context(), tt.source)
