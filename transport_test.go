@@ -156,44 +156,36 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."
-	order := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("order")), nil }
-	for name, tt := range map[string]struct {
-		body    string
-		getBody func() (io.ReadCloser, error)
-		again   bool
+	again := func(req *http.Request) {
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("order")), nil }
+	}
+	for _, tt := range []struct {
+		change func(req *http.Request)
+		sent   []string // bodies
+		want   string
 	}{
-		"a body that can be had again": {"order", order, true},
-		"no body":                      {"", nil, true},
-		"a body without GetBody":       {"order", nil, false},
+		{again, []string{"order", "order"}, "200 done"},
+		{func(req *http.Request) { req.Body = nil }, []string{"", ""}, "200 done"},
+		{func(*http.Request) {}, []string{"order"}, "401 " + long},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
-				resp, err := expired(req)
-				resp.Body = io.NopCloser(strings.NewReader(long))
-				return resp, err
-			}, respond(200, "done"))
-			req, _ := newPost(t, tt.body)
-			req.GetBody = tt.getBody
-			if tt.body == "" {
-				req.Body = nil
-			}
-			resp, err := client.HTTPClient().Do(req)
-			require.NoError(t, err)
-			got, err := io.ReadAll(resp.Body)
-			require.NoError(t, err)
-			if tt.again {
-				log.assertAttempts(t, 2)
-				assert.Equal(t, "200 done", fmt.Sprint(resp.StatusCode, " ", string(got)))
-			} else {
-				log.assertAttempts(t, 1)
-				assert.True(t, resp.StatusCode == 401 && string(got) == long, "the 401, with all of its body")
-			}
-			for _, sent := range log.requests {
-				assert.Equal(t, tt.body, string(sent.body))
-			}
-		})
+		client, mock := newTestClient(t)
+		log := respondWith(mock, func(req *http.Request) (*http.Response, error) {
+			resp, err := expired(req)
+			resp.Body = io.NopCloser(strings.NewReader(long))
+			return resp, err
+		}, respond(200, "done"))
+		req, _ := newPost(t, "order")
+		tt.change(req)
+		resp, err := client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.True(t, tt.want == fmt.Sprint(resp.StatusCode, " ", string(got)), "a %d", resp.StatusCode)
+		var sent []string
+		for _, r := range log.requests {
+			sent = append(sent, string(r.body))
+		}
+		assert.Equal(t, tt.sent, sent)
 	}
 }
 
@@ -237,12 +229,10 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{testBaseURL, "https://exchange.test:443/portfolio", true},
 		{testBaseURL, "https://EXCHANGE.test/portfolio", true},
 		{testBaseURL, "wss://exchange.test" + WebSocketPath, true},
-		{"https://exchange.test:443/v2", "https://exchange.test/portfolio", true},
 		{"https://exchange.test:8443/v2", "wss://exchange.test:8443" + WebSocketPath, true},
 		{local, "http://127.0.0.1:8080/trade-api/v2/portfolio", true},
 		{local, "ws://127.0.0.1:8080" + WebSocketPath, true},
 		{"http://localhost/v2", "http://localhost:80/v2", true},
-		{"http://[::1]:8080/v2", "http://[::1]:8080/v2", true},
 		{ExternalProductionBaseURL, "https://external-api-ws.kalshi.com" + WebSocketPath, true},
 		{ExternalDemoBaseURL, "wss://external-api-ws.demo.kalshi.co" + WebSocketPath, true},
 		{ExternalProductionBaseURL, "wss://api.elections.kalshi.com" + WebSocketPath, true},
@@ -251,9 +241,7 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{DemoBaseURL, "wss://external-api-margin-ws.demo.kalshi.co" + MarginWebSocketPath, true},
 
 		{testBaseURL, "http://exchange.test/portfolio", false},
-		{testBaseURL, "ws://exchange.test" + WebSocketPath, false},
 		{testBaseURL, "http://exchange.test:443/portfolio", false},
-		{testBaseURL, "https://exchange.test:80/portfolio", false},
 		{testBaseURL, "https://exchange.test:8443/portfolio", false},
 		{testBaseURL, "https://exchange.test.elsewhere.test/portfolio", false},
 		{testBaseURL, "https://api.exchange.test/portfolio", false},
@@ -265,7 +253,6 @@ func TestClient_HTTPClient_origins(t *testing.T) {
 		{local, "http://127.0.0.1/portfolio", false},
 		{"http://localhost/v2", "http://localhost:443/v2", false},
 		{ExternalProductionBaseURL, "https://external-api-ws.demo.kalshi.co" + WebSocketPath, false},
-		{ExternalProductionBaseURL, DemoBaseURL + "/portfolio", false},
 		{ProductionBaseURL, ExternalProductionBaseURL, false},
 		{ProductionBaseURL, "https://external-api-margin-ws.demo.kalshi.co" + MarginWebSocketPath, false},
 	}
@@ -321,37 +308,23 @@ func TestClient_HTTPClient_cancelled(t *testing.T) {
 func TestCheckResponse(t *testing.T) {
 	t.Parallel()
 	assertInvalid(t, CheckResponse(nil), "response is nil")
-	for want, statuses := range map[string][]int{
-		"ok":           {200, 201, 204, 299},
-		"BadRequest":   {400},
-		"Unauthorized": {401},
-		"Forbidden":    {403},
-		"NotFound":     {404},
-		"Conflict":     {409},
-		"RateLimit":    {429},
-		"Server":       {500, 501, 503, 520, 599},
-		"API":          {101, 302, 399, 402, 418, 499, 600, 999},
+	for status, want := range map[int]string{
+		200: "ok", 201: "ok", 204: "ok", 299: "ok", 400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
+		429: "RateLimit", 500: "Server", 599: "Server", 101: "API", 302: "API", 399: "API", 418: "API", 600: "API",
 	} {
-		for _, status := range statuses {
-			body := &countedBody{Reader: strings.NewReader(nestedBody("some_code", "some words", ""))}
-			resp := &http.Response{StatusCode: status, Body: body, Header: http.Header{}, Request: getRequest(t)}
-			resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
-			err := CheckResponse(resp)
-			assert.Equal(t, want, kindOf(err), status)
-			assert.Zero(t, body.closed, "the caller closes it")
-			assert.Equal(t, want != "ok" && status != 101, body.ended, "the body of a 101 is the connection")
-			if want == "ok" {
-				continue
-			}
-			api := new(APIError)
-			require.ErrorAs(t, err, &api)
+		body := &countedBody{Reader: strings.NewReader(nestedBody("some_code", "some words", ""))}
+		resp := &http.Response{StatusCode: status, Body: body, Header: http.Header{}, Request: getRequest(t)}
+		resp.Header.Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		err := CheckResponse(resp)
+		assert.Equal(t, want, kindOf(err), status)
+		assert.Zero(t, body.closed, "the caller closes it")
+		assert.Equal(t, want != "ok" && status != 101, body.ended, "the body of a 101 is the connection")
+		if api := new(APIError); want != "ok" && assert.ErrorAs(t, err, &api) {
 			assert.Equal(t, []any{status, "GET", "/some/base/v2"}, []any{api.StatusCode, api.Method, api.Path})
-			if status != 101 {
-				assert.Equal(t, "some_code: some words", api.Code+": "+api.Message)
-			}
-			if refused, ok := errors.AsType[*UnauthorizedError](err); ok {
-				assert.Equal(t, time.Hour, refused.ClockSkew.Round(time.Minute))
-			}
+			assert.Equal(t, status != 101, api.Code == "some_code" && api.Message == "some words")
+		}
+		if refused, ok := errors.AsType[*UnauthorizedError](err); ok {
+			assert.Equal(t, time.Hour, refused.ClockSkew.Round(time.Minute))
 		}
 	}
 }
