@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -165,10 +164,7 @@ func TestNewSignerFromSource(t *testing.T) {
 // retries turned off, and requests through HTTPClient.
 func TestSource_isQueried(t *testing.T) {
 	t.Parallel()
-	all := append(calls("bot"), call{"HTTPClient", http.MethodPost, func(_ context.Context, c *kalshi.Client) error {
-		return checked(c.HTTPClient().Post(c.BaseURL()+"/portfolio/orders", "", strings.NewReader("order")))
-	}})
-	for _, call := range all {
+	for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order)) {
 		t.Run(call.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newSourceRun(t, "second", give("first", "second"))
