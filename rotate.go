@@ -209,21 +209,14 @@ func (e *RotationError) Error() string {
 // Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
 
-// Format prints the new key's type and the signer for every verb.
+// Format prints the requested type and the signer for every verb.
 func (r RotateAPIKeyRequest) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "kalshi.RotateAPIKeyRequest"+r.text())
 }
 
-// LogValue logs the new key's type and the signer.
+// LogValue logs the requested type and the signer.
 func (r RotateAPIKeyRequest) LogValue() slog.Value { return slog.StringValue(r.text()) }
 
 func (r RotateAPIKeyRequest) text() string {
-	keyType := r.KeyType
-	if r.PrivateKey != nil {
-		keyType, _ = checkSigner("", r.PrivateKey)
-	}
-	if r.Signer != nil {
-		return fmt.Sprintf("{KeyType: %q, Signer: %v}", keyType, r.Signer)
-	}
-	return fmt.Sprintf("{KeyType: %q}", keyType)
+	return fmt.Sprintf("{KeyType: %q, Signer: %v}", r.KeyType, r.Signer)
 }

@@ -45,7 +45,7 @@ func (r *rotation) by(self *credential) *Client {
 	return r.client.signedBy(self)
 }
 
-// begin waits until no other rotation of the signer is running.
+// begin waits until no other rotation of the signer runs.
 func (r *rotation) begin(ctx context.Context) error {
 	r.old = r.signer.cred.Load()
 	select {
@@ -58,8 +58,8 @@ func (r *rotation) begin(ctx context.Context) error {
 }
 
 // stage runs a stage that the caller's context no longer cancels. It turns a panic of a Store or a
-// transport into an error, so that the key is not lost. The value of the panic is not printed,
-// since it may hold the key.
+// transport into an error, so that the key is not lost, and does not print its value, which may be
+// the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
@@ -263,8 +263,7 @@ func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
 }
 
 // provesKey reports whether an error shows that the key's signature was accepted: it is the
-// service's, about rights, and not about the key's ID, signature or clock, nor about headers that
-// were lost on the way.
+// service's and about rights, not about the key, the clock or headers that were lost on the way.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
 		return forbidden.Code != "" || strings.Contains(forbidden.Message, "sub-account")
@@ -293,9 +292,9 @@ func (r *rotation) switchKey() {
 	r.signer.switchTo(r.new, nil)
 }
 
-// deleteOld deletes the old key when its grace is over, and reports whether it was gone already,
-// which is as good. A 401 may come from a place where the new key is not known yet; if it stays,
-// the old key deletes itself.
+// deleteOld deletes the old key when its grace is over, and reports whether it was gone already. A
+// 401 may come from a place where the new key is not known yet; if it stays, the old key deletes
+// itself.
 func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 	if r.req.Grace > 0 {
 		if err := sleep(ctx, r.req.Grace); err != nil {

@@ -290,8 +290,10 @@ func TestSecrets_text(t *testing.T) {
 			client, `kalshi.Client{BaseURL: "https://a.test", Signer: ` + signerText + "}",
 			"[base_url=https://a.test signer=" + signerText + "]",
 		},
-		{kalshi.RotateAPIKeyRequest{PrivateKey: newKey()}, rotate + `{KeyType: "ed25519"}`, `{KeyType: "ed25519"}`},
-		{&kalshi.RotateAPIKeyRequest{KeyType: kalshi.KeyTypeRSA}, rotate + `{KeyType: "rsa"}`, `{KeyType: "rsa"}`},
+		{
+			kalshi.RotateAPIKeyRequest{PrivateKey: newKey(), KeyType: kalshi.KeyTypeEd25519, Signer: signer},
+			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", `{KeyType: "ed25519", Signer: ` + signerText + "}",
+		},
 	} {
 		assert.Equal(t, tt.print, fmt.Sprint(tt.value))
 		valuer, ok := tt.value.(slog.LogValuer)
