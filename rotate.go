@@ -81,22 +81,18 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	for _, step := range []struct {
 		stage RotationStage
 		run   func(context.Context) error
-	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}} {
+	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}, {StageDelete, r.deleteOld}} {
+		if step.stage == StageDelete {
+			r.switchKey()
+			if req.KeepOld {
+				break
+			}
+		}
 		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
 			return nil, err
 		}
 	}
-	r.switchKey()
-	response := &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning}
-	if req.KeepOld {
-		return response, nil
-	}
-	gone, err := r.deleteOld(ctx)
-	if err := r.ended(ctx, StageDelete, err); err != nil {
-		return nil, err
-	}
-	response.OldKeyGone = gone
-	return response, nil
+	return &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning, OldKeyGone: r.gone}, nil
 }
 
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")

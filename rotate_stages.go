@@ -31,6 +31,7 @@ type rotation struct {
 	privateKey PrivateKeyPEM       // that only this rotation holds
 	warning    string
 	candidates []string
+	gone       bool // the old key was, when it was to be deleted
 }
 
 // admin reports whether another key is rotated than the client's own.
@@ -292,16 +293,15 @@ func (r *rotation) switchKey() {
 	r.signer.switchTo(r.new, nil)
 }
 
-// deleteOld deletes the old key when its grace is over, and reports whether it was gone already. A
-// 401 may come from a place where the new key is not known yet; if it stays, the old key deletes
-// itself.
-func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
+// deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key
+// is not known yet; if it stays, the old key deletes itself.
+func (r *rotation) deleteOld(ctx context.Context) error {
 	if r.req.Grace > 0 {
 		if err := sleep(ctx, r.req.Grace); err != nil {
-			return false, fmt.Errorf("the grace was cut short: %w", err)
+			return fmt.Errorf("the grace was cut short: %w", err)
 		}
 	}
-	err = r.stage(ctx, func(ctx context.Context) error {
+	err := r.stage(ctx, func(ctx context.Context) error {
 		unknown := false // the new key
 		err := patiently(ctx, func() (bool, error) {
 			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
@@ -314,8 +314,8 @@ func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
 		}
 		return err
 	})
-	if isGone(err) {
-		return true, nil
+	if r.gone = isGone(err); r.gone {
+		return nil
 	}
-	return false, r.whose(err)
+	return r.whose(err)
 }
