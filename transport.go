@@ -197,7 +197,8 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", strings.Join(allowed, ", "))
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
-		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", redact.Text(origin(u.Scheme, u.Host), maxPath), strings.Join(allowed, ", "))
+		to := redact.Text(origin(u.Scheme, u.Host), maxPath)
+		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", to, strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
