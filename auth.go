@@ -25,9 +25,8 @@ import (
 //	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
 const WebSocketPath = "/trade-api/ws/v2"
 
-// MarginWebSocketPath is the path of the margin exchange's WebSocket, whose hosts are
-// external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented). It is
-// signed as [WebSocketPath] is.
+// MarginWebSocketPath is the same of the margin exchange, whose WebSocket hosts are
+// external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented).
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
 // The three headers that sign a request, in the form that [http.Header] keeps.
@@ -37,13 +36,13 @@ const (
 	headerTimestamp = "Kalshi-Access-Timestamp"
 )
 
-// A Signer signs requests with an API key.
+// A Signer signs requests with an API key. It also keeps the offset of the service's clock, learned
+// from a refused timestamp.
 //
 // It is safe for concurrent use and meant to be shared: between clients, WebSocket dials and
-// generated API clients. [Client.RotateAPIKey], [Signer.Replace] and [Signer.Reload] switch the key
-// inside the Signer, so that all of them follow at once. It also keeps the offset of the service's
-// clock, learned from a refused timestamp. It prints as its key ID and type. The zero value signs
-// nothing and returns an error.
+// generated API clients, which all follow at once when [Client.RotateAPIKey], [Signer.Replace] or
+// [Signer.Reload] switches the key. It prints as its key ID and type. The zero value signs nothing
+// and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
@@ -57,9 +56,9 @@ type Signer struct {
 // 8192 bits or Ed25519, in memory ([ParsePrivateKey]), in a KMS or in an HSM. The key must be safe
 // for concurrent use.
 //
-// It returns a [*ValidationError] for an ID that cannot be one, such as key text or a placeholder
-// in brackets, and for a key that the service would not accept. Only the service can tell whether
-// the two belong together.
+// It returns a [*ValidationError] for an ID that cannot be one, such as a placeholder in brackets,
+// and for a key that the service would not accept. Only the service can tell whether the two belong
+// together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -94,15 +93,13 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 // NewSignerFromSource returns a signer with the key that the source returns now. When the service
 // no longer accepts that key, the client's calls and those through [Client.HTTPClient] query the
 // source again, at most once a second, and go on with the key it returns then. So a bot follows a
-// rotation that another process made, with no failed call.
-//
-// The error of a source that fails is found with errors.Is and errors.As.
+// rotation that another process made, with no failed call. The error wraps the source's.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
 	}
 	s := newSigner(nil)
-	s.source = &source{load: load}
+	s.source = &source{load: load, held: s.cred.Load, take: s.take}
 	if err := s.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -110,9 +107,8 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 }
 
 // Replace switches the signer to another key, at once for everything that holds it: for a secret
-// manager that calls back when the key was rotated. Requests under way that are then refused are
-// signed again by the client. For the zero Credentials it returns a [*ValidationError]. It does not
-// tell the signer's source, which is queried again when the key is refused.
+// manager that calls back when the key was rotated. The client signs requests again that are under
+// way and then refused. For the zero Credentials it returns a [*ValidationError].
 func (s *Signer) Replace(c Credentials) error {
 	if _, err := s.credential(); err != nil {
 		return err
@@ -126,9 +122,8 @@ func (s *Signer) Replace(c Credentials) error {
 	return err
 }
 
-// Reload queries the signer's source now, and switches to the key that it returns, at once for
-// everything that holds the signer: for a SIGHUP, say. A signer that has no source returns a
-// [*ValidationError].
+// Reload queries the signer's source now, and switches to the key that it returns: for a SIGHUP, say.
+// A signer that has no source returns a [*ValidationError].
 func (s *Signer) Reload(ctx context.Context) error {
 	switch {
 	case s == nil || s.source == nil:
@@ -136,7 +131,12 @@ func (s *Signer) Reload(ctx context.Context) error {
 	case ctx == nil:
 		return errNoContext
 	}
-	err := s.source.refresh(ctx, 0, func() bool { return false }, func() taker { return s.takeFrom(nil) })
+	return s.follow(ctx, nil)
+}
+
+// follow queries the source for the key that takes the place of a refused one; of none for Reload.
+func (s *Signer) follow(ctx context.Context, refused *credential) error {
+	err := s.source.refresh(ctx, refused)
 	switch {
 	case err == nil:
 		return nil
@@ -146,51 +146,41 @@ func (s *Signer) Reload(ctx context.Context) error {
 	return reword("the key source failed: "+innerMessage(err), err)
 }
 
-// follow queries the source after a key was refused, and returns its error. It returns early when
-// the signer no longer holds that key.
-func (s *Signer) follow(ctx context.Context, refused *credential) error {
-	changed := func() bool { return !refused.same(s.cred.Load()) }
-	return s.source.refresh(ctx, sourcePause, changed, func() taker { return s.takeFrom(refused) })
-}
-
-// takeFrom returns what takes over the result of a query that starts now. A result that comes after
-// a rotation or a Replace undoes neither, and a key that was replaced is not taken, except by Reload
-// if it was not deleted: the cache of a secret manager may lag behind. If the key was refused, a query that does not help is
-// reported.
-func (s *Signer) takeFrom(refused *credential) taker {
-	before := s.cred.Load()
-	return func(c Credentials, err error) error {
-		cred, noKey := c.credential()
-		if err = cmp.Or(err, noKey); err == nil {
-			deleted, retired := s.retired.Load(cred.keyID)
-			if retired && (deleted == true || refused != nil) {
-				err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
-			}
+// take takes over the result of a query that started while the signer held that key. A result that
+// comes after a rotation or a Replace undoes neither. The cache of a secret manager may lag behind:
+// a key that was replaced is not taken, except by Reload if it was not deleted.
+func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
+	cred, noKey := c.credential()
+	if err = cmp.Or(err, noKey); err == nil {
+		deleted, retired := s.retired.Load(cred.keyID)
+		if retired && (deleted == true || refused != nil) {
+			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
 		}
-		switch {
-		case err != nil:
-			s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
-			return err
-		case refused != nil && refused.same(cred):
-			s.changes.sourceFailed(cred.keyID, "gave the same key")
-		}
-		s.switchTo(cred, before)
-		return nil
 	}
+	switch {
+	case err != nil:
+		s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
+		return err
+	case refused != nil && refused.same(cred):
+		s.changes.sourceFailed(cred.keyID, "gave the same key")
+	}
+	s.switchTo(cred, held)
+	return nil
 }
 
-// switchTo switches to another key. If the signer no longer holds the one that it had before, it
-// does nothing; nil stands for any.
-func (s *Signer) switchTo(cred, before *credential) {
+// switchTo switches from one key to another. If the signer holds a third one, it does nothing; nil
+// stands for any.
+func (s *Signer) switchTo(cred, from *credential) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
 	old := s.cred.Load()
-	if before != nil && !before.same(old) {
+	if from != nil && !from.same(old) {
 		return
 	}
 	s.cred.Store(cred)
 	if old != nil && !old.same(cred) {
-		s.changes.keyChanged(old, cred)
+		s.changes.add(slog.LevelInfo, "kalshi: key changed",
+			logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
 	}
 }
 
@@ -203,9 +193,8 @@ func (s *Signer) KeyType() KeyType { return s.value().keyType }
 // Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
 func (s *Signer) Fingerprint() string { return s.value().fingerprint() }
 
-// ClockOffset returns the service's clock minus the local one, as corrected after a refused
-// timestamp. It is 0 if no correction is needed, and otherwise between 5 seconds and 24 hours, in
-// either direction.
+// ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp:
+// 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
 func (s *Signer) ClockOffset() time.Duration {
 	if s == nil {
 		return 0
@@ -214,54 +203,50 @@ func (s *Signer) ClockOffset() time.Duration {
 }
 
 // SignRequest sets the three headers that sign req as it is now: its method (empty is GET) and its
-// URL's path, without the query. The signature is valid for a few seconds (observed: 10), so call
-// it right before each send, and send with a client that follows no redirects, which would take the
-// headers along to any host. Wrapped in a func(context.Context, *http.Request) error, it is the
-// request editor of a generated client. A request without a URL, or with an opaque one, is a
+// URL's path, without the query. A request without a URL, or with an opaque one, is a
 // [*ValidationError].
 //
-// [Client.HTTPClient] does all of that, and goes on when the key was rotated or a clock is wrong.
-// Whoever signs by hand calls [Signer.Recover] after a 401.
+// The signature is valid for a few seconds (observed: 10), so call it right before each send, and
+// send with a client that follows no redirects, which would take the headers along to any host. After
+// a 401, call [Signer.Recover]. [Client.HTTPClient] does all of that.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return err
-	}
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return cred.setHeaders(req.Header, s.now(), req.Method, req.URL.RequestURI())
+	return s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
 }
 
-// Headers returns the three headers that sign a request. The path begins with "/trade-api/", as it
-// is sent: "/portfolio/balance" alone is signed without complaint and gets a 401. It is escaped
-// where it must be; a "?" and what follows it is dropped. A path without its first slash is a
-// [*ValidationError]. An empty method is GET.
+// Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
+// HTTP clients that do not use [*http.Request]. The signature is valid for a few seconds (observed:
+// 10), so make new ones for each dial, and call [Signer.Recover] after a 401.
 //
-// Headers is for a WebSocket dial ([WebSocketPath]) and HTTP clients that do not use
-// [*http.Request]. The signature is valid for a few seconds (observed: 10), so make new ones for
-// each dial, and call [Signer.Recover] after a 401.
+// An empty method is GET. The path is escaped and begins with "/trade-api/", as it is sent:
+// "/portfolio/balance" alone is signed without complaint and gets a 401. A "?" and what follows it is
+// dropped. A path without its first slash is a [*ValidationError].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return nil, err
-	}
 	h := make(http.Header, 3)
-	if err := cred.setHeaders(h, s.now(), method, path); err != nil {
+	if err := s.setHeaders(h, method, path); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
+func (s *Signer) setHeaders(h http.Header, method, path string) error {
+	cred, err := s.credential()
+	if err != nil {
+		return err
+	}
+	return cred.setHeaders(h, time.Now().Add(s.clock.offset()), method, path)
+}
+
 // SignText returns the base64 signature over a text of your own making, such as the timestamp,
-// method and path of a request that a client in another form than net/http sends. Most programs
-// want [Client.HTTPClient] or [Signer.Headers].
+// method and path of a request. Most programs want [Client.HTTPClient] or [Signer.Headers].
 func (s *Signer) SignText(text string) (string, error) {
 	cred, err := s.credential()
 	if err != nil {
@@ -274,11 +259,9 @@ const fixTime = "20060102-15:04:05.000"
 
 // SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64 signature over SendingTime,
 // "A", MsgSeqNum, SenderCompID and TargetCompID, separated by SOH (documented). The SenderCompID
-// (tag 49) is the key ID.
-//
-// sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm. It must be within 30 seconds of
-// the service's clock (documented). msgSeqNum is tag 34, at least 1. Bad input is a
-// [*ValidationError]. RSA and Ed25519 keys are documented for FIX.
+// (tag 49) is the key ID. sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm, within 30
+// seconds of the service's clock (documented). msgSeqNum is tag 34, at least 1. Bad input is a
+// [*ValidationError].
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {
@@ -308,9 +291,6 @@ func (s *Signer) value() *credential {
 	cred, _ := s.credential()
 	return cred
 }
-
-// now is the service's time, as far as it is known.
-func (s *Signer) now() time.Time { return time.Now().Add(s.clock.offset()) }
 
 // String returns the key ID and type.
 func (s *Signer) String() string {

@@ -6,10 +6,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -39,9 +39,9 @@ func (a *authenticator) sign(req *http.Request) (err error) {
 	return a.used.setHeaders(req.Header, a.timestamp, req.Method, req.URL.RequestURI())
 }
 
-// retry401 reports whether a 401 may be resolved by signing and sending again: its timestamp was
-// out of bounds, its key was replaced meanwhile, or the signer's source has another key. It takes
-// over the service's clock and the key on the way. If not, it returns the error of the call.
+// retry401 takes over the service's clock after an expired timestamp, and the source's key after a
+// refused one. It reports whether another signature may be accepted, and returns the error of the
+// call if not.
 func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, received time.Time) (retry bool, err error) {
 	if e.Code == codeTimestampExpired {
 		if a.clockRetries == 2 {
@@ -60,17 +60,14 @@ func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, rece
 	case a.signer.source == nil || !e.aboutKey() || len(a.refused) == maxRefused:
 		return false, e
 	}
-	err = a.signer.follow(ctx, a.used)
-	text := strings.TrimPrefix(e.Error(), "kalshi: ")
-	switch {
-	case a.hasNewKey():
-		return true, e
-	case err == nil:
-		return false, reword(text+"; the key source gave the same key", e)
-	case ctx.Err() != nil:
-		return false, reword(text+"; waiting for the key source: "+innerMessage(err), e, err)
+	text := "the key source gave the same key"
+	if err = a.signer.follow(ctx, a.used); err != nil {
+		text = innerMessage(err)
 	}
-	return false, reword(text+"; the key source failed: "+innerMessage(err), e, err)
+	if a.hasNewKey() {
+		return true, e
+	}
+	return false, reword(innerMessage(e)+"; "+text, e, err)
 }
 
 // hasNewKey reports whether the signer has a key that this call has not had refused.
@@ -85,7 +82,8 @@ func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
 	previous := s.clock.offset()
 	retry = s.clock.learn(r)
 	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
-		s.changes.clockCorrected(offset, previous, s.KeyID())
+		s.changes.add(slog.LevelWarn, "kalshi: clock corrected",
+			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", s.KeyID()))
 	}
 	return retry
 }
@@ -93,10 +91,8 @@ func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
 // Recover is for requests that are signed by hand, such as the dial of a WebSocket library that
 // takes a header. It learns from a 401 what the client's own calls learn: the service's clock, or
 // another key from the signer's source, for which it waits until ctx ends. It reports whether to
-// sign and send again. It reads the key and the timestamp from the headers of resp.Request, and
+// sign and send again: once or twice, and not in a loop. It reads the headers of resp.Request, and
 // leaves the body readable. For any other response, and for nil, it is false.
-//
-// It keeps no count: sign again once or twice, and not in a loop.
 //
 //	conn, resp, err := dialer.DialContext(ctx, url, header)
 //	if err != nil && signer.Recover(ctx, resp) {

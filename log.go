@@ -76,18 +76,14 @@ func (r *reporter) environment(ignored, keyID string) {
 	}
 }
 
-// signer logs the changes of the signer that this client has not logged yet. It logs them without a
-// lock, so that a handler that blocks holds up no other call, and in their order: while one call
-// does, the others leave it to that one.
+// signer logs the changes of the signer that this client has not logged yet, in their order.
 func (r *reporter) signer(ctx context.Context) {
-	if r == nil {
-		return
-	}
-	for r.next(ctx) {
+	for r != nil && r.next(ctx) {
 	}
 }
 
-// next logs one change, if there is one and no other call is at it.
+// next logs one change, if there is one and no other call is at it. It holds no lock meanwhile, so
+// that a handler that blocks holds up no other call.
 func (r *reporter) next(ctx context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,16 +126,6 @@ func (c *changes) add(level slog.Level, message string, attrs ...slog.Attr) {
 	next := &change{level: level, message: message, attrs: attrs}
 	c.last.next.Store(next)
 	c.last = next
-}
-
-func (c *changes) keyChanged(old, cred *credential) {
-	c.add(slog.LevelInfo, "kalshi: key changed",
-		logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
-}
-
-func (c *changes) clockCorrected(offset, previous time.Duration, keyID string) {
-	c.add(slog.LevelWarn, "kalshi: clock corrected",
-		slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", keyID))
 }
 
 // sourceFailed adds that a source did not help: the first time of a kind at once, the same again at

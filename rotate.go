@@ -1,6 +1,6 @@
 package kalshi
 
-// RotateAPIKey: the one composite operation. rotation.go has its stages.
+// RotateAPIKey: the one composite operation. rotate_stages.go has its stages.
 
 import (
 	"cmp"
@@ -26,13 +26,12 @@ type RotateAPIKeyRequest struct {
 	Signer  *Signer `json:"-"`
 	Name    string  // the new key's name; empty is the current key's
 	KeyType KeyType // the new key's algorithm; empty is the current key's
-	// PrivateKey, if set, becomes the new key: its public half is registered as [Client.CreateAPIKey]
-	// does. If nil, the service makes the pair.
+	// PrivateKey becomes the new key, as by [Client.CreateAPIKey]; nil has the service make the pair.
 	PrivateKey crypto.Signer `json:"-"`
 	KeepOld    bool          // leaves the old key alive, for other processes that still use it
-	// Grace is how long to wait before the old key is deleted, for requests that were signed
-	// elsewhere and are still under way. If a secret manager or a mounted secret lags behind, choose
-	// more than it lags. A cancelled context ends it and leaves the old key alive.
+	// Grace is how long to wait before the old key is deleted, for requests that were signed elsewhere
+	// and are still under way, and for a secret that lags behind. A cancelled context ends it and
+	// leaves the old key alive.
 	Grace time.Duration
 }
 
@@ -51,16 +50,16 @@ type RotateAPIKeyResponse struct {
 //
 //	inspect → create → verify → save → switch → delete the old one
 //
-// The new key must sign a call and be listed with the same rights before it is saved, and is saved
-// before anything depends on it. The switch happens inside the Signer, and everything that holds the
-// Signer follows. No call made through a client fails because of it. This assumes that a key which
-// works once works everywhere, which is not documented. A crash at any point leaves a working key in
-// the Store: the old one until Save has finished, both after it.
+// The new key must sign a call and be listed with the same rights before it is saved. The switch
+// happens inside the Signer, and everything that holds the Signer follows. No call made through a
+// client fails because of it. This assumes that a key which works once works everywhere, which is not
+// documented. A crash at any point leaves a working key in the Store: the old one until Save has
+// finished, both after it.
 //
 // Bad input is a [*ValidationError] and everything else a [*RotationError]. A current key that is not
-// listed, has no scopes or is bound to an FCM subtrader is refused before anything is made, and so is
-// a Store whose Check fails. Once the key is made, each stage has 60 seconds, and cancelling ctx no
-// longer stops the rotation, except while it waits for Grace.
+// listed, has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the
+// key is made, each stage has 60 seconds, and cancelling ctx no longer stops the rotation, except
+// while it waits for Grace.
 //
 // A key that rotates itself needs read and write and no restriction to a sub-account. Rotate any
 // other key with an admin key, by the request's Signer. Let one process rotate a key, and the others
@@ -82,22 +81,18 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 	for _, step := range []struct {
 		stage RotationStage
 		run   func(context.Context) error
-	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}} {
+	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}, {StageDelete, r.deleteOld}} {
+		if step.stage == StageDelete {
+			r.switchKey()
+			if req.KeepOld {
+				break
+			}
+		}
 		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
 			return nil, err
 		}
 	}
-	r.switchKey()
-	response := &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning}
-	if req.KeepOld {
-		return response, nil
-	}
-	gone, err := r.deleteOld(ctx)
-	if err := r.ended(ctx, StageDelete, err); err != nil {
-		return nil, err
-	}
-	response.OldKeyGone = gone
-	return response, nil
+	return &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning, OldKeyGone: r.gone}, nil
 }
 
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
@@ -132,13 +127,11 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	return err
 }
 
-// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save returns
-// when the key is safe, and must return: its context ends after 60 seconds, and not when the
-// caller's does. It must not overwrite the only copy of the old key in a way that can fail
-// half-way.
-//
-// If a Store also has the method Check(context.Context) error, that is called before a key is made,
-// to report whether Save would work.
+// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save must
+// return, once the key is safe: its context ends after 60 seconds, and not when the caller's does. It
+// must not overwrite the only copy of the old key in a way that can fail half-way. If a Store also
+// has the method Check(context.Context) error, that reports whether Save would work, before a key is
+// made.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }
@@ -171,9 +164,8 @@ type RotationError struct {
 	// PrivateKey is the private half of NewKeyID, handed back whenever nothing else may hold it: save
 	// it, or delete the key. It is empty for a key of the caller's own.
 	PrivateKey PrivateKeyPEM
-	// Candidates are the IDs of keys that may be the new one, when the outcome of StageCreate is
-	// unknown: they have its name and did not exist before. None is deleted; delete the one that
-	// nobody else made.
+	// Candidates are the keys that may be the new one, when the outcome of StageCreate is unknown: they
+	// have its name and did not exist before. None is deleted; delete the one that nobody else made.
 	Candidates []string
 	Err        error // what happened
 }
@@ -181,30 +173,30 @@ type RotationError struct {
 // Error says what happened, what is left and what to do.
 func (e *RotationError) Error() string {
 	const most = 3
-	var state string
-	newID, cause := redact.Text(e.NewKeyID, maxID), e.Err
-	unknown, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
+	state, newID, cause := "no key was made", redact.Text(e.NewKeyID, maxID), e.Err
+	_, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
 	case e.Stage == StageInspect:
-		state = "no key was made"
 	case e.Stage == StageDelete:
 		state = "the new key " + newID + " signs and is saved; delete the old one"
 	case len(e.Candidates) > most:
-		state = fmt.Sprintf("the old key still signs; one of %d new keys may be the lost one, such as %s", len(e.Candidates), redact.Text(strings.Join(e.Candidates[:most], ", "), maxText))
+		some := redact.Text(strings.Join(e.Candidates[:most], ", "), maxText)
+		state = fmt.Sprintf("one of %d new keys may be the lost one, such as %s", len(e.Candidates), some)
 	case len(e.Candidates) > 0:
-		state = "the old key still signs; delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
+		state = "delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
 	case newID != "" && isUnknown:
-		state = "the old key still signs; delete the new key " + newID
+		state = "delete the new key " + newID
 	case newID != "":
-		state = "the old key still signs; save the new key " + newID + " or delete it"
+		state = "save the new key " + newID + " or delete it"
 	case e.Stage == StageVerify:
-		state = "the old key still signs; the new key was deleted again"
+		state = "the new key was deleted again"
 	case isUnknown:
-		state = "the old key still signs; a new one of the same name may exist"
-	default:
-		state = "the old key still signs; no key was made"
+		state = "a new one of the same name may exist"
 	}
-	if _, listed := e.Err.(*OutcomeUnknownError); listed { //nolint:errorlint // one that is wrapped has more to say
+	if e.Stage != StageInspect && e.Stage != StageDelete {
+		state = "the old key still signs; " + state
+	}
+	if unknown, ok := e.Err.(*OutcomeUnknownError); ok { //nolint:errorlint // one that is wrapped has more to say
 		cause = unknown.Err // its advice is given here, and better
 	}
 	return redact.Truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", redact.Text(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
@@ -213,21 +205,14 @@ func (e *RotationError) Error() string {
 // Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
 
-// Format prints the new key's type and the signer for every verb.
+// Format prints the requested type and the signer for every verb.
 func (r RotateAPIKeyRequest) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "kalshi.RotateAPIKeyRequest"+r.text())
 }
 
-// LogValue logs the new key's type and the signer.
+// LogValue logs the requested type and the signer.
 func (r RotateAPIKeyRequest) LogValue() slog.Value { return slog.StringValue(r.text()) }
 
 func (r RotateAPIKeyRequest) text() string {
-	keyType := r.KeyType
-	if r.PrivateKey != nil {
-		keyType, _ = checkSigner("", r.PrivateKey)
-	}
-	if r.Signer != nil {
-		return fmt.Sprintf("{KeyType: %q, Signer: %v}", keyType, r.Signer)
-	}
-	return fmt.Sprintf("{KeyType: %q}", keyType)
+	return fmt.Sprintf("{KeyType: %q, Signer: %v}", r.KeyType, r.Signer)
 }

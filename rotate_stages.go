@@ -5,7 +5,6 @@ package kalshi
 import (
 	"cmp"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +31,7 @@ type rotation struct {
 	privateKey PrivateKeyPEM       // that only this rotation holds
 	warning    string
 	candidates []string
+	gone       bool // the old key was, when it was to be deleted
 }
 
 // admin reports whether another key is rotated than the client's own.
@@ -46,7 +46,7 @@ func (r *rotation) by(self *credential) *Client {
 	return r.client.signedBy(self)
 }
 
-// begin waits until no other rotation of the signer is running.
+// begin waits until no other rotation of the signer runs.
 func (r *rotation) begin(ctx context.Context) error {
 	r.old = r.signer.cred.Load()
 	select {
@@ -59,8 +59,8 @@ func (r *rotation) begin(ctx context.Context) error {
 }
 
 // stage runs a stage that the caller's context no longer cancels. It turns a panic of a Store or a
-// transport into an error, so that the key is not lost. The value of the panic is not printed,
-// since it may hold the key.
+// transport into an error, so that the key is not lost, and does not print its value, which may be
+// the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
@@ -81,21 +81,23 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	return err
 }
 
-// whose adds to the error of a call by the admin that it is not about the key that is rotated, and
-// to a 403 what to do about a key that may not rotate itself.
+// whose adds to an error of the service whose key it is about if that is the admin's, and to a 403
+// what to do about a key that may not rotate itself.
 func (r *rotation) whose(err error) error {
 	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
+	hint := ""
 	switch {
-	case err == nil:
-		return nil
 	case r.admin():
-		return reword("with the admin key "+redact.Text(r.client.signer.KeyID(), maxID)+": "+innerMessage(err), err)
+		hint = "with the admin key " + redact.Text(r.client.signer.KeyID(), maxID)
 	case isForbidden && strings.HasPrefix(forbidden.Code, "insufficient_scope"):
-		return reword("a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
+		hint = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	case isForbidden && strings.Contains(forbidden.Message, "sub-account"):
-		return reword("a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer): "+innerMessage(err), err)
+		hint = "a key restricted to a sub-account cannot rotate itself: have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	}
-	return err
+	if err == nil || hint == "" {
+		return err
+	}
+	return reword(hint+": "+innerMessage(err), err)
 }
 
 // inspect finds the current key, and rejects what cannot be copied safely.
@@ -139,12 +141,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 func (r *rotation) create(ctx context.Context) (err error) {
 	r.req.Name = cmp.Or(r.req.Name, r.current.Name)
 	key := r.req.PrivateKey
-	if key != nil {
-		err = r.register(ctx, key)
-	} else {
-		err = r.generate(ctx)
-	}
-	if err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
+	if err = r.make(ctx); err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
 		r.newID, r.privateKey = "", PrivateKeyPEM{}
 		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.req.Name, Err: errors.New("the new key was given the ID of an older one")}
 	}
@@ -163,26 +160,22 @@ func (r *rotation) create(ctx context.Context) (err error) {
 	return err
 }
 
-// generate has the service make the new key.
-func (r *rotation) generate(ctx context.Context) error {
-	made, err := r.by(r.old).GenerateAPIKey(ctx, GenerateAPIKeyRequest{
-		Name: r.req.Name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
-	})
-	if err == nil {
-		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+// make has the service make the new key, or take the caller's own.
+func (r *rotation) make(ctx context.Context) error {
+	client, name, scopes, subaccount := r.by(r.old), r.req.Name, r.current.Scopes, r.current.Subaccount
+	if r.req.PrivateKey == nil {
+		keyType := cmp.Or(r.req.KeyType, r.old.keyType)
+		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: name, KeyType: keyType, Scopes: scopes, Subaccount: subaccount})
+		if err == nil {
+			r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+		}
+		return err
 	}
-	return err
-}
-
-// register has the service take the caller's own key.
-func (r *rotation) register(ctx context.Context, key crypto.Signer) error {
-	public, err := MarshalPublicKey(key.Public())
+	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
 	if err != nil {
 		return err
 	}
-	made, err := r.by(r.old).CreateAPIKey(ctx, CreateAPIKeyRequest{
-		Name: r.req.Name, PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
-	})
+	made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: name, PublicKey: public, Scopes: scopes, Subaccount: subaccount})
 	if err == nil {
 		r.newID, r.warning = made.ID, made.Warning
 	}
@@ -271,8 +264,7 @@ func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
 }
 
 // provesKey reports whether an error shows that the key's signature was accepted: it is the
-// service's, about rights, and not about the key's ID, signature or clock, nor about headers that
-// were lost on the way.
+// service's and about rights, not about the key, the clock or headers that were lost on the way.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
 		return forbidden.Code != "" || strings.Contains(forbidden.Message, "sub-account")
@@ -301,28 +293,29 @@ func (r *rotation) switchKey() {
 	r.signer.switchTo(r.new, nil)
 }
 
-// deleteOld deletes the old key when its grace is over, and reports whether it was gone already,
-// which is as good. A 401 may come from a place where the new key is not known yet; if it stays,
-// the old key deletes itself.
-func (r *rotation) deleteOld(ctx context.Context) (gone bool, err error) {
+// deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key
+// is not known yet; if it stays, the old key deletes itself.
+func (r *rotation) deleteOld(ctx context.Context) error {
 	if r.req.Grace > 0 {
 		if err := sleep(ctx, r.req.Grace); err != nil {
-			return false, fmt.Errorf("the grace was cut short: %w", err)
+			return fmt.Errorf("the grace was cut short: %w", err)
 		}
 	}
-	err = r.stage(ctx, func(ctx context.Context) error {
-		err := patiently(ctx, func() (again bool, err error) {
-			err = r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
+	err := r.stage(ctx, func(ctx context.Context) error {
+		unknown := false // the new key
+		err := patiently(ctx, func() (bool, error) {
+			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
 			_, unauthorized := errors.AsType[*UnauthorizedError](err)
-			return unauthorized && !r.admin(), err
+			unknown = unauthorized && !r.admin()
+			return unknown, err
 		})
-		if _, unauthorized := errors.AsType[*UnauthorizedError](err); unauthorized && !r.admin() {
+		if unknown {
 			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
 		}
 		return err
 	})
-	if isGone(err) {
-		return true, nil
+	if r.gone = isGone(err); r.gone {
+		return nil
 	}
-	return false, r.whose(err)
+	return r.whose(err)
 }

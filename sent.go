@@ -40,8 +40,8 @@ func (b *sealedBody) Close() error { return nil }
 // seal reports whether nothing of the body was read, and then keeps it so.
 func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
 
-// A connTrace watches the connection of a request with a body of the caller's, which is passed on
-// as it is. A transport that reports to no trace leaves everything open.
+// A connTrace watches the connection of a request with a body of the caller's. A transport that
+// reports to no trace leaves everything open.
 type connTrace struct {
 	hooks      httptrace.ClientTrace
 	asked, got atomic.Bool // for a connection, and one
@@ -55,22 +55,20 @@ func (t *connTrace) watch(ctx context.Context) context.Context {
 	for _, flag := range []*atomic.Bool{&t.asked, &t.got, &t.http2, &t.written} {
 		flag.Store(false)
 	}
-	if t.hooks.GetConn != nil {
-		return httptrace.WithClientTrace(ctx, &t.hooks)
+	if t.hooks.GetConn == nil {
+		t.hooks.GetConn = func(string) { t.asked.Store(true) }
+		t.hooks.GotConn = func(info httptrace.GotConnInfo) {
+			t.got.Store(true)
+			conn, ok := info.Conn.(*tls.Conn)
+			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+		}
+		t.hooks.WroteHeaders = func() { t.written.Store(true) }
 	}
-	t.hooks.GetConn = func(string) { t.asked.Store(true) }
-	t.hooks.GotConn = func(info httptrace.GotConnInfo) {
-		t.got.Store(true)
-		conn, ok := info.Conn.(*tls.Conn)
-		t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
-	}
-	t.hooks.WroteHeaders = func() { t.written.Store(true) }
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
 
 // guardedBody is GetBody until the request was written to a connection of HTTP/2: net/http would
-// send it again after a reset that does not prove that it was not processed. Over HTTP/1, net/http
-// only sends again what was not written at all.
+// send it again after a reset that does not prove that it was not processed.
 func (t *connTrace) guardedBody() (io.ReadCloser, error) {
 	if t.http2.Load() && t.written.Load() {
 		return nil, errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")

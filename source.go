@@ -22,16 +22,14 @@ const (
 	sourcePause   = time.Second // at least, between two queries after refused keys
 )
 
-// A source queries a KeySource: one query at a time, at most one a second, each shared by all who
-// wait for it.
+// A source queries a KeySource: one query at a time, each shared by all who wait for it.
 type source struct {
 	load KeySource
+	held func() *credential                                              // the key that signs now
+	take func(c Credentials, err error, held, refused *credential) error // takes over the result of a query
 	mu   sync.Mutex
 	last *sourceQuery
 }
-
-// A taker takes over the result of a query.
-type taker func(Credentials, error) error
 
 // A sourceQuery is one call of the KeySource.
 type sourceQuery struct {
@@ -41,28 +39,28 @@ type sourceQuery struct {
 }
 
 // refresh waits for a query that started after this call, and returns its error. It starts the
-// query unless another caller does, once the earlier query has returned and pause has passed since
-// that started. It returns early if settled reports meanwhile that no query is needed any more.
-// When it starts a query, it calls begin, and hands the result to the taker from there, whose error
-// becomes that of the query.
-func (s *source) refresh(ctx context.Context, pause time.Duration, settled func() bool, begin func() taker) error {
+// query unless another caller does, once the earlier one has returned. After a refused key it also
+// waits until sourcePause has passed since that started, and returns early if the key is replaced.
+func (s *source) refresh(ctx context.Context, refused *credential) error {
 	if ctx.Value(s) != nil {
 		return errors.New("it made a call that is signed by the signer it serves: give it a client of its own")
 	}
+	replaced := func() bool { return refused != nil && !refused.same(s.held()) }
 	s.mu.Lock()
 	earlier := s.last
 	s.mu.Unlock()
 	if earlier != nil {
-		if err := earlier.wait(ctx); err != nil || settled() {
-			return err
+		err := earlier.wait(ctx)
+		if err == nil && refused != nil && !replaced() {
+			err = sleep(ctx, time.Until(earlier.started.Add(sourcePause)))
 		}
-		if err := sleep(ctx, time.Until(earlier.started.Add(pause))); err != nil || settled() {
+		if err != nil || replaced() {
 			return err
 		}
 	}
 	s.mu.Lock()
 	if s.last == earlier {
-		s.last = s.query(begin())
+		s.last = s.query(refused)
 	}
 	query := s.last
 	s.mu.Unlock()
@@ -74,7 +72,8 @@ func (s *source) refresh(ctx context.Context, pause time.Duration, settled func(
 
 // query calls the KeySource in a new goroutine. No caller's context ends it, so that none can cancel
 // it for the others. A panic becomes an error, whose value is not shown, since it may hold a key.
-func (s *source) query(take taker) *sourceQuery {
+func (s *source) query(refused *credential) *sourceQuery {
+	held := s.held()
 	q := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
 	go func() {
 		defer close(q.done)
@@ -85,7 +84,8 @@ func (s *source) query(take taker) *sourceQuery {
 				q.err = fmt.Errorf("it panicked with a %T", v)
 			}
 		}()
-		q.err = take(s.load(ctx))
+		c, err := s.load(ctx)
+		q.err = s.take(c, err, held, refused)
 	}()
 	return q
 }

@@ -3,6 +3,7 @@ package kalshi
 // HTTPClient: the round tripper that signs what a bot sends.
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -16,9 +17,8 @@ import (
 )
 
 // HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
-// generated clients, a WebSocket dial. It signs each request when it is sent, by the service's clock,
-// without changing the caller's request, and has the Timeout, the Jar and the transport of the
-// client's own HTTP client. It is safe for concurrent use.
+// generated clients, a WebSocket dial. It signs each request as it is sent, in a copy, and has the
+// Timeout, the Jar and the transport of the client's own HTTP client. It is safe for concurrent use.
 //
 //	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
 //	if err != nil {
@@ -30,16 +30,15 @@ import (
 //	}
 //
 // A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
-// header arrives; the Timeout is for all of its attempts. Any other request is sent once, by net/http
-// too, except that net/http repeats one without a body on a connection that broke. If a request with
-// a body certainly was not sent, the error holds a [*NotSentError]; any other error leaves that open.
-// (If Timeout ends the dialling, net/http hides it: set a shorter timeout for the dial.) A library
-// that retries goes above this client, never below, and must be told not to repeat orders.
+// header arrives; the Timeout is for all attempts. Any other request is sent once, except that
+// net/http repeats one without a body on a connection that broke. If a request with a body certainly
+// was not sent, the error holds a [*NotSentError]; any other error leaves that open. (If Timeout ends
+// the dialling, net/http hides it: set a shorter timeout for the dial.) A library that retries goes
+// above this client and must be told not to repeat orders.
 //
-// A 401 that a new signature can resolve is retried for every method, since the service has not
-// processed the request: the timestamp was out of bounds, or the key was rotated. That needs a
-// request without a body, or with GetBody, which [http.NewRequestWithContext] sets for the usual
-// readers; otherwise the 401 is returned.
+// A 401 for an expired timestamp or a rotated key is retried for every method, since the service has
+// not processed the request. That needs a request without a body, or with GetBody, which
+// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is returned.
 //
 // It sends only to the base URL's origin and to the WebSocket hosts of its environment; for any other
 // place the error is a [*ValidationError]. It follows no redirects: a 3xx is the response. A request
@@ -51,10 +50,9 @@ func (c *Client) HTTPClient() *http.Client {
 }
 
 // CheckResponse returns nil for a 2xx, and for any other response of any endpoint the error that the
-// client's own calls return: [*UnauthorizedError] for a 401, [*RateLimitError] for a 429, and so on,
-// each of which is an [*APIError] too. It looks at the status alone: a 2xx may still say no in its
-// body. It reads the body of an error, up to 64 KiB, and does not close it; that of a 101 is the
-// connection and is not read. A nil response is a [*ValidationError].
+// client's own calls return, such as [*RateLimitError] for a 429. It looks at the status alone: a 2xx
+// may still say no in its body. It reads the body of an error, up to 64 KiB, and does not close it;
+// that of a 101 is the connection and is not read. A nil response is a [*ValidationError].
 func CheckResponse(resp *http.Response) error {
 	if resp == nil {
 		return invalid("response", "is nil: check the error of the call first")
@@ -75,11 +73,7 @@ func CheckResponse(resp *http.Response) error {
 type signingTransport struct{ client *Client }
 
 // CloseIdleConnections closes those of the transport below.
-func (t *signingTransport) CloseIdleConnections() {
-	if _, loop := t.client.httpClient.Transport.(*signingTransport); !loop {
-		t.client.httpClient.CloseIdleConnections()
-	}
-}
+func (t *signingTransport) CloseIdleConnections() { t.client.httpClient.CloseIdleConnections() }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -94,13 +88,10 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
 	for body := req.Body; ; {
 		resp, result := t.send(call, req, body, signed)
-		if signed || result.err == nil {
-			if resp != nil {
-				return resp, nil
-			}
-			return nil, result.err
+		next := decision{stop: true, err: result.err}
+		if !signed {
+			next = call.judge(req.Context(), &result)
 		}
-		next := call.judge(req.Context(), &result)
 		switch {
 		case next.stop && resp == nil:
 			return nil, next.err
@@ -148,11 +139,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	if !signed && err == nil {
 		attempt.Header = make(http.Header, len(req.Header)+3)
 		maps.Copy(attempt.Header, req.Header)
-		for name := range attempt.Header { // empty ones of a generated client
-			if isAccessHeader(name) {
-				delete(attempt.Header, name)
-			}
-		}
+		maps.DeleteFunc(attempt.Header, isAccessHeader) // empty ones of a generated client
 		err = call.auth.sign(attempt)
 	}
 	if err != nil {
@@ -162,7 +149,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	call.client.reporter.signer(req.Context())
 
 	began := time.Now()
-	resp, err = t.base().RoundTrip(attempt)
+	resp, err = cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
 	result.received = time.Now()
 	switch {
 	case err != nil:
@@ -196,13 +183,6 @@ func assess(result *attemptResult, attempt *http.Request, resp *http.Response) {
 	}
 }
 
-func (t *signingTransport) base() http.RoundTripper {
-	if base := t.client.httpClient.Transport; base != nil {
-		return base
-	}
-	return http.DefaultTransport
-}
-
 // validate rejects what must not be sent.
 func (t *signingTransport) validate(req *http.Request) error {
 	u, allowed := req.URL, t.client.origins
@@ -217,7 +197,8 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", strings.Join(allowed, ", "))
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
-		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", redact.Text(origin(u.Scheme, u.Host), maxPath), strings.Join(allowed, ", "))
+		to := redact.Text(origin(u.Scheme, u.Host), maxPath)
+		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", to, strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
@@ -247,9 +228,8 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-// isAccessHeader reports whether it is the name of one of the three headers, which the service
-// reads in any case.
-func isAccessHeader(name string) bool {
+// isAccessHeader reports whether it is one of the three headers, which the service reads in any case.
+func isAccessHeader(name string, _ []string) bool {
 	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
 }
 

@@ -47,7 +47,5 @@ func must(err error) {
 // saveKey saves the exchange's first key in a key file.
 func (x *exchange) saveKey(t testing.TB, path string) {
 	t.Helper()
-	c, err := kalshi.ParseCredentials([]byte("KALSHI_API_KEY_ID=" + x.KeyID + "\n" + x.PrivateKey))
-	require.NoError(t, err)
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), x.credentials(t)))
 }

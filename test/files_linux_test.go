@@ -34,7 +34,7 @@ func init() {
 }
 
 func save(path, keyID string) error {
-	return kalshi.KeyFile(path).Save(context.Background(), newCredentials(keyID))
+	return kalshi.KeyFile(path).Save(context.Background(), credentials(keyID, newKey()))
 }
 
 // names returns what is in a folder.

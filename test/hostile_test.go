@@ -3,7 +3,6 @@ package test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -179,39 +178,6 @@ func TestHostile_wire(t *testing.T) {
 			assert.NoError(t, err, tt.name)
 		}
 	})
-}
-
-// A proxy that frames a response wrongly makes parts of the body headers, or
-// the next response, and net/http quotes those. They may be the private key.
-func TestHostile_misframedKey(t *testing.T) {
-	t.Parallel()
-	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
-	for _, s := range secrets() {
-		part := strings.Split(s.text, "\n")[1]
-		body := `{"api_key_id":"x","private_key":"` + part + `"}`
-		for name, wire := range map[string]string{
-			"body for headers":    head + body + "\r\n\r\n",
-			"key for a header":    head + part + "\r\n\r\n",
-			"body for a response": body + "\r\n\r\n",
-			"key for a response":  part + part + "\r\n\r\n",
-			"key for a status":    "HTTP/1.1 " + part + "\r\n\r\n",
-			"body for a trailer":  chunked + "0\r\n" + body + "\r\n\r\n",
-			"key for a chunk":     chunked + part + "\r\n\r\n",
-			"key for a length":    head + "Content-Length: " + part + "\r\n\r\n",
-			"key for an encoding": head + "Transfer-Encoding: " + part + "\r\n\r\n",
-		} {
-			t.Run(s.name+"/"+name, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					client, _, _ := hostile(t, hijack(wire))
-					_, err := client.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
-					assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
-					for ; err != nil; err = errors.Unwrap(err) {
-						s.assertHides(t, fmt.Sprintf("%v %+v %#v %q %d", err, err, err, err, err), "the error")
-					}
-				})
-			})
-		}
-	}
 }
 
 // A body that never comes does not hold a call longer than its context. That of

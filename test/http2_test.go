@@ -5,13 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -107,20 +105,12 @@ func responseFrames(stream uint32, body string) []byte {
 // repeated is sent again, by net/http or by the client.
 func TestHTTP2_resetStreams(t *testing.T) {
 	t.Parallel()
-	bot := func(method, body string) func(context.Context, *kalshi.Client) error {
-		return func(ctx context.Context, c *kalshi.Client) error {
-			req, err := http.NewRequestWithContext(ctx, method, c.BaseURL()+"/portfolio/orders", strings.NewReader(body))
-			if err != nil || body != "" && req.GetBody == nil {
-				return errors.Join(err, errors.ErrUnsupported)
-			}
-			return checked(c.HTTPClient().Do(req))
-		}
-	}
+	const path = "/portfolio/orders"
 	all := append(calls("bot"),
-		call{"order", http.MethodPost, bot(http.MethodPost, order)},
-		call{"cancel with a body", http.MethodDelete, bot(http.MethodDelete, order)},
-		call{"cancel", http.MethodDelete, bot(http.MethodDelete, "")},
-		call{"balance", http.MethodGet, bot(http.MethodGet, "")},
+		botCall("order", http.MethodPost, path, order),
+		botCall("cancel with a body", http.MethodDelete, path, order),
+		botCall("cancel", http.MethodDelete, path, ""),
+		botCall("balance", http.MethodGet, path, ""),
 	)
 	wants := map[string]string{
 		"CreateAPIKey": "1 Unknown", "GenerateAPIKey": "1 Unknown", "order": "1 Transport", "cancel with a body": "1 Transport",

@@ -33,6 +33,11 @@ func send(ctx context.Context, c *kalshi.Client, method, url, body string) error
 	return checked(c.HTTPClient().Do(req))
 }
 
+// botCall is a call that sends such a request.
+func botCall(name, method, path, body string) call {
+	return call{name, method, func(ctx context.Context, c *kalshi.Client) error { return send(ctx, c, method, c.BaseURL()+path, body) }}
+}
+
 // What a proxy would follow to another place does not leave, an order knows that it
 // was not sent, and the text names where requests may go. Those go there.
 func TestHTTPClient_throughAProxy(t *testing.T) {
@@ -53,9 +58,11 @@ func TestHTTPClient_throughAProxy(t *testing.T) {
 	for name, change := range map[string]func(req *http.Request){
 		"another host":             func(req *http.Request) { req.URL.Host = "elsewhere.test" },
 		"a letter that folds to i": func(req *http.Request) { req.URL.Host = "api.elections.kalshİ.com" },
+		"a letter that folds to k": func(req *http.Request) { req.URL.Host = "api.elections.Kalshi.com" },
 		"a Host of its own":        func(req *http.Request) { req.Host = "elsewhere.test" },
 		"an opaque URL":            func(req *http.Request) { req.URL.Opaque = "//elsewhere.test/x" },
 		"no slash before the path": func(req *http.Request) { req.URL.Path = "@elsewhere.test/x" },
+		"the slash escaped":        func(req *http.Request) { req.URL.RawPath = "%2F" + req.URL.Path[1:] },
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, client.BaseURL()+"/portfolio/orders", strings.NewReader(order))
 		require.NoError(t, err)
@@ -108,8 +115,8 @@ func TestNotSentError(t *testing.T) {
 		{name: "no response in time", breaks: func(x *exchange) { x.Inject(fault{Delay: time.Hour, Times: always}) }},
 		{name: "service fails", breaks: func(x *exchange) { x.Inject(fault{Status: 503, Times: always}) }},
 	} {
-		for _, how := range []string{"order", "balance", "GenerateAPIKey", "CreateAPIKey", "GetAPIKeys", "DeleteAPIKey"} {
-			t.Run(tt.name+"/"+how, func(t *testing.T) {
+		for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order), botCall("balance", http.MethodGet, "/portfolio/balance", "")) {
+			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
 				t.Parallel()
 				x := inMemory(t)
 				key := x.credentials(t).PrivateKey()
@@ -127,20 +134,11 @@ func TestNotSentError(t *testing.T) {
 				if tt.ended {
 					cancel()
 				}
-				all := map[string]func() error{
-					"order":   func() error { return send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order) },
-					"balance": func() error { return send(ctx, client, http.MethodGet, x.URL+"/portfolio/balance", "") },
-				}
-				for _, call := range calls("bot") {
-					all[call.name] = func() error { return call.do(ctx, client) }
-				}
-				err = all[how]()
+				err = call.do(ctx, client)
 				require.Error(t, err)
-				hasBody := how == "order" || how == "GenerateAPIKey" || how == "CreateAPIKey"
-				assert.Equal(t, tt.want && hasBody, isA[*kalshi.NotSentError](err), "%v", err)
-				if tt.want && hasBody {
-					assert.False(t, isA[*kalshi.OutcomeUnknownError](err))
-				}
+				notSent := tt.want && call.method == http.MethodPost
+				assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
+				assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
 			})
 		}
 	}

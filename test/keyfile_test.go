@@ -16,13 +16,6 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// newCredentials makes a key with that ID.
-func newCredentials(keyID string) kalshi.Credentials {
-	c, err := kalshi.NewCredentials(keyID, newKey())
-	must(err)
-	return c
-}
-
 // requireKeyFile requires that a key file holds that key.
 func requireKeyFile(t testing.TB, path string, want kalshi.Credentials) {
 	t.Helper()
@@ -47,7 +40,7 @@ func TestKeyFile_Save_symlink(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
-	old, c := newCredentials("old"), newCredentials("new")
+	old, c := credentials("old", newKey()), credentials("new", newKey())
 	require.NoError(t, kalshi.KeyFile(target).Save(t.Context(), old))
 	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
 		symlink(t, to, path)
@@ -69,7 +62,7 @@ func TestKeyFile_Load_followsKubernetes(t *testing.T) {
 	path := filepath.Join(dir, "bot.key")
 	symlink(t, filepath.Join("..data", "bot.key"), path)
 	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
-		c := newCredentials(version)
+		c := credentials(version, newKey())
 		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
 		require.NoError(t, kalshi.KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), c))
 		symlink(t, version, filepath.Join(dir, "..data_tmp"))
@@ -102,12 +95,10 @@ process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki
 				t.Skip("this openssl is LibreSSL, which lacks some key types")
 			}
 			for _, key := range []crypto.Signer{newKey(), rsaKey()} {
-				c, err := kalshi.NewCredentials(spareKeyID, key)
-				require.NoError(t, err)
 				public, err := kalshi.MarshalPublicKey(key.Public())
 				require.NoError(t, err)
 				path := filepath.Join(t.TempDir(), "bot.key")
-				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
+				require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), credentials(spareKeyID, key)))
 				var stderr strings.Builder
 				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
 				cmd.Stderr = &stderr

@@ -137,15 +137,12 @@ func TestRotation_oneAtATime(t *testing.T) {
 		admin := x.clientOf(t, newSigner(t, adminKey.ID, adminKey.PrivateKey))
 
 		saving := make(chan struct{})
-		first, third := make(chan error), make(chan error)
-		go func() {
-			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error {
-				<-saving
-				return nil
-			})
+		save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { <-saving; return nil })
+		var rotations sync.WaitGroup
+		rotations.Go(func() {
 			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Store: save})
-			first <- err
-		}()
+			assert.NoError(t, err)
+		})
 		synctest.Wait() // the first is in Save now
 		requests := len(x.Requests())
 
@@ -158,15 +155,15 @@ func TestRotation_oneAtATime(t *testing.T) {
 		x.assertRequests(t, requests) // it gave way before it did anything
 
 		var got *kalshi.RotateAPIKeyResponse
-		go func() {
+		rotations.Go(func() {
 			var err error
 			got, err = rotate(t.Context(), other)
-			third <- err
-		}()
+			assert.NoError(t, err)
+		})
 		synctest.Wait()
 		close(saving)
-		require.NoError(t, <-first)
-		require.NoError(t, <-third)
+		rotations.Wait()
+		require.NotNil(t, got)
 		assert.NotEqual(t, x.KeyID, got.OldKeyID, "the second one rotates the first one's key")
 		assert.Equal(t, []string{spareKeyID, adminKey.ID, got.NewKeyID}, x.keyIDs())
 	})

@@ -29,6 +29,7 @@ func TestRotation_provenByError(t *testing.T) {
 		{"forbidden without a word", "", 403, false, false},
 		{"a gateway's words", "API has been moved", 401, false, false},
 		{"a gateway's page", "<html>Request blocked</html>", 403, false, false},
+		{"a gateway's code", "error code: 1020", 403, false, false},
 		{"a 401 of another kind", `{"error":{"code":"subaccount_restricted"}}`, 401, false, true},
 		{"unknown key", unknownKeyBody, 401, false, false},
 		{"wrong signature", wrongSignatureBody, 401, false, false},
@@ -116,45 +117,42 @@ func TestRotation_rights(t *testing.T) {
 
 // A place where the new key is not known yet, when that is to delete the old one, is
 // tried again for as long as in verify. If it stays so, the old key deletes itself.
+// While nobody's key is known, nothing proves that the old one is gone.
 func TestRotation_newKeyUnknownAtDelete(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		refusals int
+	for _, tt := range []struct {
+		name     string
+		refusals int  // of the new key
+		outage   bool // of the old key, too
 		took     time.Duration
-	}{"for a while": {2, 300 * time.Millisecond}, "for ever": {1 << 30, verifyTook}} {
-		t.Run(name, func(t *testing.T) {
+		keys     string
+	}{
+		{"for a while", 2, false, 300 * time.Millisecond, "new"},
+		{"for ever", always, false, verifyTook, "new"},
+		{"as is the old one", always, true, verifyTook, "old new"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newRotationRun(t)
-				refused := 0
 				run.at(kalshi.StageDelete, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-					if req.Header.Get("KALSHI-ACCESS-KEY") == oldKeyID || refused == tt.refusals {
+					if tt.refusals == 0 || !tt.outage && req.Header.Get("KALSHI-ACCESS-KEY") == oldKeyID {
 						return send(req)
 					}
-					refused++
+					tt.refusals--
 					return respond(req, 401, unknownKeyBody)
 				})
 				began := time.Now()
 				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-				require.NoError(t, err)
-				assert.False(t, got.OldKeyGone)
 				assert.Equal(t, tt.took, time.Since(began))
 				keys, _ := run.keys()
-				assert.Equal(t, "new", keys)
+				assert.Equal(t, tt.keys, keys)
+				if tt.outage {
+					_ = requireFails(t, err, kalshi.StageDelete)
+					return
+				}
+				require.NoError(t, err)
+				assert.False(t, got.OldKeyGone)
 			})
 		})
 	}
-}
-
-// While nobody's key is known, nothing proves that the old one is gone.
-func TestRotation_outageAtDelete(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		run := newRotationRun(t)
-		run.at(kalshi.StageDelete, func(_ *rotationRun, req *http.Request, _ roundTripper) (*http.Response, error) {
-			return respond(req, 401, unknownKeyBody)
-		})
-		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-		_ = requireFails(t, err, kalshi.StageDelete)
-		keys, _ := run.keys()
-		assert.Equal(t, "old new", keys)
-	})
 }

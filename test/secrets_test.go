@@ -290,8 +290,10 @@ func TestSecrets_text(t *testing.T) {
 			client, `kalshi.Client{BaseURL: "https://a.test", Signer: ` + signerText + "}",
 			"[base_url=https://a.test signer=" + signerText + "]",
 		},
-		{kalshi.RotateAPIKeyRequest{PrivateKey: newKey()}, rotate + `{KeyType: "ed25519"}`, `{KeyType: "ed25519"}`},
-		{&kalshi.RotateAPIKeyRequest{KeyType: kalshi.KeyTypeRSA}, rotate + `{KeyType: "rsa"}`, `{KeyType: "rsa"}`},
+		{
+			kalshi.RotateAPIKeyRequest{PrivateKey: newKey(), KeyType: kalshi.KeyTypeEd25519, Signer: signer},
+			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", `{KeyType: "ed25519", Signer: ` + signerText + "}",
+		},
 	} {
 		assert.Equal(t, tt.print, fmt.Sprint(tt.value))
 		valuer, ok := tt.value.(slog.LogValuer)
@@ -302,26 +304,45 @@ func TestSecrets_text(t *testing.T) {
 	assert.Equal(t, "[REDACTED]", key.String(), "which a panic prints")
 }
 
-// The private half of a generated key, in responses that come out as errors.
+// The private half of a generated key, in responses that come out as errors. A proxy that
+// frames one wrongly makes parts of the body headers, or the next response, and
+// net/http quotes those.
 func TestSecrets_errors(t *testing.T) {
 	t.Parallel()
+	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+	type fault = kalshitest.Fault
+	framed := func(wire string) fault { return fault{Answer: hijack(wire + "\r\n\r\n"), Times: always} }
 	for _, s := range secrets() {
 		quoted := fmt.Sprintf("%q", s.text) // as JSON has it
-		for name, fault := range map[string]kalshitest.Fault{
+		part := strings.Split(s.text, "\n")[1]
+		body := `{"api_key_id":"x","private_key":"` + part + `"}`
+		for name, fault := range map[string]fault{
 			"the key where the ID belongs": {Status: 201, Body: `{"api_key_id":` + quoted + "}"},
 			"the key as a field's name":    {Status: 201, Body: `{"api_key_id":"a",` + quoted + ":1}"},
 			"cut off":                      {Status: 201, Body: `{"api_key_id":"a","private_key":` + quoted[:len(quoted)-2]},
 			"an error that says it":        {Status: 500, Body: `{"error":{"code":"x","message":` + quoted + "}}"},
 			"an error that is it":          {Status: 502, Body: s.text},
+			"body for headers":             framed(head + body),
+			"key for a header":             framed(head + part),
+			"body for a response":          framed(body),
+			"key for a response":           framed(part + part),
+			"key for a status":             framed("HTTP/1.1 " + part),
+			"body for a trailer":           framed(chunked + "0\r\n" + body),
+			"key for a chunk":              framed(chunked + part),
+			"key for a length":             framed(head + "Content-Length: " + part),
+			"key for an encoding":          framed(head + "Transfer-Encoding: " + part),
 		} {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					x := inMemory(t)
 					x.Inject(fault)
 					_, err := x.client(t).GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
-					require.Error(t, err)
+					assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
 					for ; err != nil; err = errors.Unwrap(err) {
 						s.assertHides(t, err.Error(), "the error")
+						if fault.Answer != nil { // whose text net/http quotes
+							s.assertHides(t, fmt.Sprintf("%+v %#v %q %d", err, err, err, err), "the error")
+						}
 					}
 				})
 			})

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
-	"strings"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -144,6 +144,10 @@ func TestNewSignerFromSource(t *testing.T) {
 		}, "kalshi: the key source failed: a b ", errSource},
 		{func(context.Context) (kalshi.Credentials, error) { return kalshi.Credentials{}, nil }, "kalshi: the key source failed: credentials are empty", nil},
 		{func(context.Context) (kalshi.Credentials, error) { panic(secret) }, "kalshi: the key source failed: it panicked with a string", nil},
+		{func(context.Context) (kalshi.Credentials, error) {
+			runtime.Goexit()
+			return kalshi.Credentials{}, nil
+		}, "kalshi: the key source failed: it ended its goroutine", nil},
 		{kalshi.KeyFile(filepath.Join(t.TempDir(), "none")).Load, "kalshi: the key source failed: key file: open ", fs.ErrNotExist},
 	} {
 		signer, err := kalshi.NewSignerFromSource(t.Context(), tt.source)
@@ -160,10 +164,7 @@ func TestNewSignerFromSource(t *testing.T) {
 // retries turned off, and requests through HTTPClient.
 func TestSource_isQueried(t *testing.T) {
 	t.Parallel()
-	all := append(calls("bot"), call{"HTTPClient", http.MethodPost, func(_ context.Context, c *kalshi.Client) error {
-		return checked(c.HTTPClient().Post(c.BaseURL()+"/portfolio/orders", "", strings.NewReader("order")))
-	}})
-	for _, call := range all {
+	for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order)) {
 		t.Run(call.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newSourceRun(t, "second", give("first", "second"))
