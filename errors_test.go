@@ -41,13 +41,17 @@ func TestAPIError_Error(t *testing.T) {
 // Only a 404 that is not the service's own points at the base URL.
 func TestNotFoundError_Error(t *testing.T) {
 	t.Parallel()
-	const head = "kalshi: GET /v2/api_keys: 404 "
-	err := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: "/v2/api_keys"}}
-	assert.EqualError(t, err, head+"Not Found (check the base URL: it must end in /trade-api/v2)")
-	err.Code = codeNotFound
-	assert.EqualError(t, err, head+"not_found")
-	err.Code, err.Body = "", []byte(" <html>")
-	assert.EqualError(t, err, head+"Not Found (the page of a gateway, not the service's response)")
+	for path, hint := range map[string]string{
+		"/v2/api_keys":                    " (check the base URL: it must end in /trade-api/v2)",
+		"/trade-api/v2/api_keys/generate": " (not in the service's form: check the base URL's host)",
+	} {
+		err, head := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: path}}, "kalshi: GET "+path+": 404 "
+		assert.EqualError(t, err, head+"Not Found"+hint)
+		err.Body = []byte(`{"msg":"market not found"}`)
+		assert.EqualError(t, err, head+"Not Found")
+		err.Body = []byte(" <html>")
+		assert.EqualError(t, err, head+"Not Found (the page of a gateway, not the service's response)")
+	}
 }
 
 // The hint names the cause that the service reports. The clock is blamed only if the service names

@@ -73,7 +73,11 @@ func CheckResponse(resp *http.Response) error {
 type signingTransport struct{ client *Client }
 
 // CloseIdleConnections closes those of the transport below.
-func (t *signingTransport) CloseIdleConnections() { t.client.httpClient.CloseIdleConnections() }
+func (t *signingTransport) CloseIdleConnections() {
+	if _, loop := t.client.httpClient.Transport.(*signingTransport); !loop {
+		t.client.httpClient.CloseIdleConnections()
+	}
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
