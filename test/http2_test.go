@@ -130,7 +130,11 @@ func TestHTTP2_resetStreams(t *testing.T) {
 				})
 				err := call.do(t.Context(), client)
 				want := cmp.Or(wants[fmt.Sprintf("%s, code %d", call.name, code)], wants[call.name], "2 ok")
-				assert.Equal(t, want, fmt.Sprintf("%d %s", requests.Load(), kindOf(err)), "%v", err)
+				got := fmt.Sprintf("%d %s", requests.Load(), kindOf(err))
+				if call.name == "cancel" && got == "1 Transport" {
+					want = got // net/http may send it again, and that of Go 1.27 does not
+				}
+				assert.Equal(t, want, got, "%v", err)
 				assert.False(t, isA[*kalshi.NotSentError](err))
 			})
 		}
