@@ -3,6 +3,7 @@ package kalshi
 // The endpoint methods.
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,6 +22,8 @@ import (
 const (
 	pathAPIKeys  = "/api_keys"
 	pathGenerate = "/api_keys/generate"
+
+	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
 )
 
 // GetAPIKeys lists the account's keys: GET /api_keys.
@@ -98,6 +101,29 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	return out, nil
 }
 
+// Credentials returns the generated key with its ID. If the private key is missing or cannot be
+// parsed, the error is a [*ValidationError].
+func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
+	if r == nil {
+		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
+	}
+	key, err := r.PrivateKey.Parse()
+	if err != nil {
+		return Credentials{}, err
+	}
+	return NewCredentials(r.ID, key)
+}
+
+// Signer returns a new [Signer] that signs with the generated key. Its errors are those of
+// [GenerateAPIKeyResponse.Credentials].
+func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
+	c, err := r.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	return NewSigner(c.KeyID(), c.PrivateKey())
+}
+
 // GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] in a new file
 // at path, with mode 0600 where the system has modes. The file is created first, so that no key is
 // made when that fails; it never overwrites and follows no symbolic link. Once the key is made,
@@ -158,13 +184,6 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	}
 	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now",
 		redact.Text(signedWith.keyID, maxID))
-}
-
-func (r *GetAPIKeysResponse) find(id string) *APIKey {
-	if i := slices.IndexFunc(r.APIKeys, func(key APIKey) bool { return key.ID == id }); i >= 0 {
-		return &r.APIKeys[i]
-	}
-	return nil
 }
 
 // createKey makes the call that op names. It validates nothing. The ID that out gets is at id.
@@ -233,4 +252,27 @@ func checkDeletable(apiKeyID string) error {
 		return invalid(field, "has control characters: copy it again")
 	}
 	return nil
+}
+
+// validate checks the fields that both requests share. It leaves to the service what may change:
+// which scopes exist, how they combine, and how many sub-accounts there are.
+func (r *GenerateAPIKeyRequest) validate() error {
+	switch {
+	case r.Name == "":
+		return invalid("Name", "is empty: name the key after its user, such as \"bot\"")
+	case !utf8.ValidString(r.Name):
+		return invalid("Name", "is not valid UTF-8: use plain text")
+	case r.Scopes != nil && len(r.Scopes) == 0:
+		return invalid("Scopes", "is an empty list: name at least one scope, or use nil for full access")
+	case r.Subaccount != nil && *r.Subaccount < 0:
+		return invalid("Subaccount", "is negative: use 0 to 63 (0 is the primary account), or nil for no restriction")
+	case r.Subaccount != nil && r.FCMSubtraderID != "":
+		return invalid("Subaccount", "excludes FCMSubtraderID: set only one of them")
+	}
+	return nil
+}
+
+func (r *CreateAPIKeyRequest) validate() error {
+	shared := GenerateAPIKeyRequest{Name: r.Name, Scopes: r.Scopes, Subaccount: r.Subaccount, FCMSubtraderID: r.FCMSubtraderID}
+	return cmp.Or(shared.validate(), checkPublicKeyPEM(r.PublicKey))
 }

@@ -29,13 +29,6 @@ const WebSocketPath = "/trade-api/ws/v2"
 // external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented).
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
-// The three headers that sign a request, in the form that [http.Header] keeps.
-const (
-	headerKey       = "Kalshi-Access-Key"
-	headerSignature = "Kalshi-Access-Signature"
-	headerTimestamp = "Kalshi-Access-Timestamp"
-)
-
 // A Signer signs requests with an API key. It also keeps the offset of the service's clock, learned
 // from a refused timestamp.
 //

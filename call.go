@@ -21,21 +21,6 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// An operation is what a call sends.
-type operation struct {
-	name   string // the Client's method
-	method string
-	path   string // below the base URL, escaped
-	query  string // encoded
-	body   []byte
-	close  bool // the connection, after the response
-
-	creates bool   // a key: retried only if it was certainly not processed
-	keyName string // of the key that is created
-	noRetry bool   // a request of the caller's own that must not be repeated
-	oneShot bool   // one with a body that cannot be read again
-}
-
 // A call is an operation with all of its attempts.
 type call struct {
 	client *Client
@@ -50,8 +35,6 @@ type call struct {
 func (c *Client) newCall(op operation) *call {
 	return &call{client: c, operation: op}
 }
-
-var errNoContext = invalid("context", "is nil: use context.Background()")
 
 // run makes one attempt after the other, until decide says to stop.
 func (c *call) run(ctx context.Context) error {
@@ -85,7 +68,7 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 
 // pause records an attempt and waits for the next one.
 func (c *call) pause(ctx context.Context, result *attemptResult, next decision) error {
-	c.client.reporter.retry(ctx, c, next.wait, result.err)
+	c.client.reporter.retry(ctx, c.event(), next.wait, result.err)
 	c.state.unknown = c.state.unknown || result.outcome == outcomeUnknown
 	if !next.counted {
 		return nil
@@ -95,6 +78,15 @@ func (c *call) pause(ctx context.Context, result *attemptResult, next decision) 
 		return fmt.Errorf("%w: while waiting to retry: %w", result.err, err)
 	}
 	return nil
+}
+
+// event is the current attempt, for the log.
+func (c *call) event() attemptEvent {
+	e := attemptEvent{method: c.method, path: c.path, number: c.state.attempts}
+	if c.name != "" {
+		e.base = c.client.baseURL.Path
+	}
+	return e
 }
 
 // send makes one attempt: build, sign, send, decode.
@@ -117,7 +109,7 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	began := time.Now()
 	resp, err := hc.Do(req)
 	result.received = time.Now()
-	defer func() { c.client.reporter.attempt(ctx, c, req, began, resp, result.err) }()
+	defer func() { c.client.reporter.attempt(ctx, c.event(), req.Header, began, resp, result.err) }()
 	if err != nil {
 		result.outcome, result.retryable = outcomeUnknown, true
 		if body != nil && body.seal() {
@@ -155,6 +147,14 @@ func (c *call) read(result *attemptResult, req *http.Request, resp *http.Respons
 
 // newKeyID finds the ID in the response of a create, which may be cut off.
 var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
+
+// notSent is the error of an attempt that was not sent, after others that were not processed.
+func (c *call) notSent(req *http.Request, err error) error {
+	if c.state.unknown {
+		return err
+	}
+	return notSent(req, err)
+}
 
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
 // not the signing key's, which a caller might delete then.

@@ -162,6 +162,28 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 	return nil
 }
 
+// origin returns a scheme and a host with its port in one form. A WebSocket is dialled by HTTP.
+// Case is ignored in ASCII only, since what is dialled is what is compared.
+func origin(scheme, host string) string {
+	scheme, host = lowerASCII(scheme), lowerASCII(host)
+	switch scheme {
+	case "ws", "http":
+		scheme, host = "http", strings.TrimSuffix(host, ":80")
+	case "wss", "https":
+		scheme, host = "https", strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + strings.TrimSuffix(host, ":")
+}
+
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()

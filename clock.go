@@ -3,18 +3,9 @@ package kalshi
 // The service's clock, as far as it is known.
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
-)
-
-const (
-	// skewTolerance is how far the clocks may be apart before that is taken for the cause of
-	// anything. The service was observed to accept ±10 s.
-	skewTolerance = 5 * time.Second
-
-	// maxSkew is the largest skew that is corrected. A server that could obtain signatures for the
-	// far future could replay them later.
-	maxSkew = 24 * time.Hour
 )
 
 // A clock is the local clock plus an offset, which is learned from refused timestamps and doubted
@@ -61,4 +52,16 @@ func (c *clock) learn(r refusedTimestamp) (retry bool) {
 		return true
 	}
 	return false
+}
+
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return withContext(ctx, context.Cause(ctx))
+	}
 }

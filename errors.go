@@ -134,6 +134,16 @@ const (
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
 )
 
+const (
+	// skewTolerance is how far the clocks may be apart before that is taken for the cause of
+	// anything. The service was observed to accept ±10 s.
+	skewTolerance = 5 * time.Second
+
+	// maxSkew is the largest skew that is corrected. A server that could obtain signatures for the
+	// far future could replay them later.
+	maxSkew = 24 * time.Hour
+)
+
 // aboutKey reports whether the ID is unknown, or the private key does not belong to it.
 func (e *UnauthorizedError) aboutKey() bool {
 	return e.Details == detailsUnknownKey || e.Details == detailsWrongSignature
@@ -186,6 +196,8 @@ func (e *ValidationError) Error() string {
 func invalid(field, format string, args ...any) error {
 	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
+
+var errNoContext = invalid("context", "is nil: use context.Background()")
 
 // An InvalidResponseError is a 2xx response that cannot be understood: its body is cut off, is not
 // JSON or lacks a required field. It never quotes the body, which may hold a private key.

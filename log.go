@@ -22,11 +22,22 @@ type reporter struct {
 	busy bool    // a call is logging changes
 }
 
-func (r *reporter) attempt(ctx context.Context, c *call, req *http.Request, began time.Time, resp *http.Response, err error) {
+// An attemptEvent is what the events of one attempt have in common.
+type attemptEvent struct {
+	method, base, path string // base is before the path, if that is an endpoint method's
+	number             int    // from 1
+}
+
+func (e attemptEvent) attrs(more ...slog.Attr) []slog.Attr {
+	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.base+e.path, maxPath)), slog.Int("attempt", e.number)}
+	return append(attrs, more...)
+}
+
+func (r *reporter) attempt(ctx context.Context, e attemptEvent, h http.Header, began time.Time, resp *http.Response, err error) {
 	if r == nil || !r.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := append(c.attrs(), slog.Duration("duration", time.Since(began)), logID("key_id", headerValue(req.Header, headerKey)))
+	attrs := e.attrs(slog.Duration("duration", time.Since(began)), logID("key_id", headerValue(h, headerKey)))
 	if resp != nil {
 		attrs = append(attrs, slog.Int("status", resp.StatusCode))
 	} else if err != nil {
@@ -35,32 +46,31 @@ func (r *reporter) attempt(ctx context.Context, c *call, req *http.Request, bega
 	r.log.LogAttrs(ctx, slog.LevelDebug, "kalshi: attempt", attrs...)
 }
 
-func (r *reporter) retry(ctx context.Context, c *call, wait time.Duration, err error) {
-	if r == nil {
-		return
+func (r *reporter) retry(ctx context.Context, e attemptEvent, wait time.Duration, err error) {
+	if r != nil {
+		r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", e.attrs(slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: retry", append(c.attrs(), slog.Duration("wait", wait), slog.String("error", innerMessage(err)))...)
+}
+
+// headerValue returns the value of a field whose name may be in any case.
+func headerValue(h http.Header, name string) string {
+	for field, values := range h {
+		if strings.EqualFold(field, name) && len(values) > 0 && values[0] != "" {
+			return values[0]
+		}
+	}
+	return ""
 }
 
 // logID returns an ID as errors show it.
 func logID(name, id string) slog.Attr { return slog.String(name, redact.Text(id, maxID)) }
 
-// attrs are what the events of one attempt have in common. The path of an endpoint method is below
-// the base URL.
-func (c *call) attrs() []slog.Attr {
-	path := c.path
-	if c.name != "" {
-		path = c.client.baseURL.EscapedPath() + path
-	}
-	return []slog.Attr{slog.String("method", c.method), slog.String("path", redact.Text(path, maxPath)), slog.Int("attempt", c.state.attempts)}
-}
-
-func (r *reporter) rotation(ctx context.Context, stage RotationStage, oldKeyID, newKeyID string, err error) {
+func (r *reporter) rotation(ctx context.Context, stage, oldKeyID, newKeyID string, err error) {
 	if r == nil {
 		return
 	}
 	r.signer(ctx)
-	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", string(stage)), logID("old_key_id", oldKeyID)}
+	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", stage), logID("old_key_id", oldKeyID)}
 	if newKeyID != "" {
 		attrs = append(attrs, logID("new_key_id", newKeyID))
 	}
@@ -78,7 +88,8 @@ func (r *reporter) environment(ignored, keyID string) {
 
 // signer logs the changes of the signer that this client has not logged yet, in their order.
 func (r *reporter) signer(ctx context.Context) {
-	for r != nil && r.next(ctx) {
+	for more := r != nil; more; {
+		more = r.next(ctx)
 	}
 }
 
@@ -139,4 +150,9 @@ func (c *changes) sourceFailed(keyID, text string) {
 	}
 	c.reported[kind] = time.Now()
 	c.add(slog.LevelWarn, "kalshi: key source", logID("key_id", keyID), slog.String("error", text))
+}
+
+// LogValue logs the ID and type.
+func (r GenerateAPIKeyResponse) LogValue() slog.Value {
+	return slog.GroupValue(logID("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
 }

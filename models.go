@@ -3,12 +3,9 @@ package kalshi
 // Requests, responses and the types of their fields.
 
 import (
-	"cmp"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // A Scope is a right that an API key carries. The service adds scopes over time: lists keep those
@@ -80,6 +77,13 @@ func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 	return time.Unix(*r.RegionExpirationTS, 0), true
 }
 
+func (r *GetAPIKeysResponse) find(id string) *APIKey {
+	if i := slices.IndexFunc(r.APIKeys, func(key APIKey) bool { return key.ID == id }); i >= 0 {
+		return &r.APIKeys[i]
+	}
+	return nil
+}
+
 // CreateAPIKeyRequest registers a public key; the private key stays with the caller. See
 // [Client.CreateAPIKey].
 //
@@ -116,55 +120,4 @@ type GenerateAPIKeyResponse struct {
 	KeyType    KeyType       `json:"key_type"`         // the new key's algorithm
 	PrivateKey PrivateKeyPEM `json:"private_key"`      // returned only once; PKCS#1 for RSA and PKCS#8 for Ed25519 (documented)
 	Warning    string        `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
-}
-
-// Credentials returns the generated key with its ID. If the private key is missing or cannot be
-// parsed, the error is a [*ValidationError].
-func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
-	if r == nil {
-		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
-	}
-	key, err := r.PrivateKey.Parse()
-	if err != nil {
-		return Credentials{}, err
-	}
-	return NewCredentials(r.ID, key)
-}
-
-// Signer returns a new [Signer] that signs with the generated key. Its errors are those of
-// [GenerateAPIKeyResponse.Credentials].
-func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
-	c, err := r.Credentials()
-	if err != nil {
-		return nil, err
-	}
-	return NewSigner(c.KeyID(), c.PrivateKey())
-}
-
-// LogValue logs the ID and type.
-func (r GenerateAPIKeyResponse) LogValue() slog.Value {
-	return slog.GroupValue(logID("api_key_id", r.ID), slog.String("key_type", string(r.KeyType)))
-}
-
-// validate checks the fields that both requests share. It leaves to the service what may change:
-// which scopes exist, how they combine, and how many sub-accounts there are.
-func (r *GenerateAPIKeyRequest) validate() error {
-	switch {
-	case r.Name == "":
-		return invalid("Name", "is empty: name the key after its user, such as \"bot\"")
-	case !utf8.ValidString(r.Name):
-		return invalid("Name", "is not valid UTF-8: use plain text")
-	case r.Scopes != nil && len(r.Scopes) == 0:
-		return invalid("Scopes", "is an empty list: name at least one scope, or use nil for full access")
-	case r.Subaccount != nil && *r.Subaccount < 0:
-		return invalid("Subaccount", "is negative: use 0 to 63 (0 is the primary account), or nil for no restriction")
-	case r.Subaccount != nil && r.FCMSubtraderID != "":
-		return invalid("Subaccount", "excludes FCMSubtraderID: set only one of them")
-	}
-	return nil
-}
-
-func (r *CreateAPIKeyRequest) validate() error {
-	shared := GenerateAPIKeyRequest{Name: r.Name, Scopes: r.Scopes, Subaccount: r.Subaccount, FCMSubtraderID: r.FCMSubtraderID}
-	return cmp.Or(shared.validate(), checkPublicKeyPEM(r.PublicKey))
 }

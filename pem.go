@@ -73,6 +73,11 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(pemText("PRIVATE KEY", der)), nil
 }
 
+// Parse parses the text with [ParsePrivateKey].
+func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
+	return ParsePrivateKey([]byte(k.Reveal()))
+}
+
 // isKeyText reports whether what should be a file name or a key ID is a private key or a part of one.
 func isKeyText(name string) bool {
 	isUUID := len(name) <= maxID && strings.Trim(name, "0123456789abcdef-") == "" // as IDs are, on every delete

@@ -3,7 +3,6 @@ package kalshi
 // PrivateKeyPEM, a secret that does not print.
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -33,11 +32,6 @@ func (k PrivateKeyPEM) Reveal() string {
 		return ""
 	}
 	return (*k.reveal)()
-}
-
-// Parse parses the text with [ParsePrivateKey].
-func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
-	return ParsePrivateKey([]byte(k.Reveal()))
 }
 
 // UnmarshalText stores a copy of text, so that JSON and similar formats decode into a

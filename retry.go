@@ -15,6 +15,21 @@ const (
 	spread     = 100 * time.Millisecond // of those who were asked to wait for the same time
 )
 
+// An operation is what a call sends.
+type operation struct {
+	name   string // the Client's method
+	method string
+	path   string // below the base URL, escaped
+	query  string // encoded
+	body   []byte
+	close  bool // the connection, after the response
+
+	creates bool   // a key: retried only if it was certainly not processed
+	keyName string // of the key that is created
+	noRetry bool   // a request of the caller's own that must not be repeated
+	oneShot bool   // one with a body that cannot be read again
+}
+
 // An outcome is what is known about an attempt that did not succeed.
 type outcome int
 
@@ -104,16 +119,4 @@ func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
 		policy.remaining = time.Until(deadline)
 	}
 	return policy
-}
-
-// sleep waits for d, or until ctx is done.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return withContext(ctx, context.Cause(ctx))
-	}
 }

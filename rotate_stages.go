@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
-	patience     = 10 * time.Second // while a new key becomes known everywhere
+	patience = 10 * time.Second // while a new key becomes known everywhere
 )
 
 // A rotation is one run of RotateAPIKey.
@@ -77,7 +76,7 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	if err != nil {
 		err = &RotationError{Stage: stage, OldKeyID: r.old.keyID, NewKeyID: r.newID, PrivateKey: r.privateKey, Candidates: r.candidates, Err: err}
 	}
-	r.client.reporter.rotation(ctx, stage, r.old.keyID, r.newID, err)
+	r.client.reporter.rotation(ctx, string(stage), r.old.keyID, r.newID, err)
 	return err
 }
 

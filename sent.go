@@ -1,7 +1,7 @@
 package kalshi
 
 // Was anything of a request sent? The body of a create, which knows, and the connection of a
-// request through HTTPClient.
+// request through HTTPClient. And the headers that are.
 
 import (
 	"bytes"
@@ -12,6 +12,13 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+)
+
+// The three headers that sign a request, in the form that [http.Header] keeps.
+const (
+	headerKey       = "Kalshi-Access-Key"
+	headerSignature = "Kalshi-Access-Signature"
+	headerTimestamp = "Kalshi-Access-Timestamp"
 )
 
 // A sealedBody is the body of a create. It knows whether any of it was read, so that nothing is
@@ -88,14 +95,6 @@ func notSent(req *http.Request, err error) error {
 		return err
 	}
 	return &NotSentError{err}
-}
-
-// notSent is the error of an attempt that was not sent, after others that were not processed.
-func (c *call) notSent(req *http.Request, err error) error {
-	if c.state.unknown {
-		return err
-	}
-	return notSent(req, err)
 }
 
 // ended returns the error of a context that has ended, or nil.

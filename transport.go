@@ -166,7 +166,7 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		resp.Request = req
 		assess(&result, attempt, resp)
 	}
-	call.client.reporter.attempt(req.Context(), call, attempt, began, resp, result.err)
+	call.client.reporter.attempt(req.Context(), call.event(), attempt.Header, began, resp, result.err)
 	return resp, result
 }
 
@@ -210,41 +210,9 @@ func (t *signingTransport) validate(req *http.Request) error {
 	return nil
 }
 
-// origin returns a scheme and a host with its port in one form. A WebSocket is dialled by HTTP.
-// Case is ignored in ASCII only, since what is dialled is what is compared.
-func origin(scheme, host string) string {
-	scheme, host = lowerASCII(scheme), lowerASCII(host)
-	switch scheme {
-	case "ws", "http":
-		scheme, host = "http", strings.TrimSuffix(host, ":80")
-	case "wss", "https":
-		scheme, host = "https", strings.TrimSuffix(host, ":443")
-	}
-	return scheme + "://" + strings.TrimSuffix(host, ":")
-}
-
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
-}
-
 // isAccessHeader reports whether it is one of the three headers, which the service reads in any case.
 func isAccessHeader(name string, _ []string) bool {
 	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
-}
-
-// headerValue returns the value of a field whose name may be in any case.
-func headerValue(h http.Header, name string) string {
-	for field, values := range h {
-		if strings.EqualFold(field, name) && len(values) > 0 && values[0] != "" {
-			return values[0]
-		}
-	}
-	return ""
 }
 
 func closeBody(req *http.Request) {
