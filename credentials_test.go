@@ -171,7 +171,7 @@ func FuzzParseCredentials(f *testing.F) {
 	for _, text := range credentialsTexts(f, "id", newEd25519Key(f)) {
 		f.Add([]byte(text))
 	}
-	for _, r := range refusals(f) {
+	for _, r := range rejects(f) {
 		f.Add([]byte(envKeyID + "=id\n" + r.text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

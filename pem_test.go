@@ -139,9 +139,9 @@ func TestParsePrivateKey(t *testing.T) {
 	}
 }
 
-// A refusal is a text that is not a usable key, with words that the error must contain: what it is
+// A reject is a text that is not a usable key, with words that the error must contain: what it is
 // and how to fix it.
-type refusal struct {
+type reject struct {
 	name, text string
 	words      []string
 }
@@ -161,7 +161,7 @@ func newSmallRSAKey(t testing.TB) *rsa.PrivateKey {
 	return key
 }
 
-func refusals(t testing.TB) []refusal {
+func rejects(t testing.TB) []reject {
 	t.Helper()
 	ecKey := newECKey(t)
 	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -187,7 +187,7 @@ func refusals(t testing.TB) []refusal {
 	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
 	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
 	two := []string{"more than one private key", "keep only the one"}
-	return append(otherTexts(t), []refusal{
+	return append(otherTexts(t), []reject{
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted in the old form", legacy, decrypt},
 		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey"}},
@@ -217,13 +217,13 @@ func refusals(t testing.TB) []refusal {
 }
 
 // otherTexts have no PEM block.
-func otherTexts(t testing.TB) []refusal {
+func otherTexts(t testing.TB) []reject {
 	t.Helper()
 	sum := sha256.Sum256([]byte("some seed"))
 	seed := encodeBase64(string(sum[:]))
 	noBlock := []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
 	file, quotes := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}
-	return []refusal{
+	return []reject{
 		{"empty", "", []string{"is empty", "use the whole PEM text"}},
 		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
 		{"empty in quotes", `""`, []string{"is empty"}},
@@ -242,9 +242,9 @@ func otherTexts(t testing.TB) []refusal {
 }
 
 // assertRefused asserts that ParsePrivateKey refuses texts, and quotes none.
-func assertRefused(t *testing.T, refusals []refusal) {
+func assertRefused(t *testing.T, refusals []reject) {
 	t.Helper()
-	for _, r := range refusals {
+	for _, r := range rejected {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			key, err := ParsePrivateKey([]byte(r.text))
@@ -258,7 +258,7 @@ func assertRefused(t *testing.T, refusals []refusal) {
 
 func TestParsePrivateKey_refuses(t *testing.T) {
 	t.Parallel()
-	assertRefused(t, refusals(t))
+	assertRefused(t, rejects(t))
 }
 
 // Wherever a key is cut, at its start, its end or within its body, it is refused.
@@ -419,7 +419,7 @@ func TestParsePrivateKey_refusesOpenSSL(t *testing.T) {
 	gen := func(algorithm string, args ...string) string {
 		return openssl(t, "", append([]string{"genpkey", "-algorithm", algorithm}, args...)...)
 	}
-	assertRefused(t, []refusal{
+	assertRefused(t, []reject{
 		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey"), []string{"EC key"}},
 		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
 		{"RSASSA-PSS without parameters", gen("RSA-PSS"), []string{"RSASSA-PSS"}},
@@ -433,7 +433,7 @@ func FuzzParsePrivateKey(f *testing.F) {
 			f.Add([]byte(m.mangle(kt.text)))
 		}
 	}
-	for _, r := range refusals(f) {
+	for _, r := range rejects(f) {
 		f.Add([]byte(r.text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -106,7 +106,7 @@ func (l *ledger) check(t testing.TB, keys []kalshitest.Key) {
 	assert.Greater(t, l.kinds["ok"], l.kinds["Unknown"], "and not on all")
 }
 
-// troubles are faults of each kind, most of which a retry may cure.
+// troubles are faults of each kind, most of which a retry may resolve.
 var troubles = []kalshitest.Fault{
 	{Drop: true}, {Drop: true, Process: true}, {Reset: true, Process: true}, {Cut: true, Method: http.MethodPost},
 	{Status: 429}, {Status: 503}, {Status: 502, Process: true}, {Body: "{}", Process: true},

@@ -121,11 +121,11 @@ func TestRotation_rights(t *testing.T) {
 func TestRotation_newKeyUnknownAtDelete(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name     string
-		refusals int  // of the new key
-		outage   bool // of the old key, too
-		took     time.Duration
-		keys     string
+		name    string
+		unknown int  // of the new key
+		outage  bool // of the old key, too
+		took    time.Duration
+		keys    string
 	}{
 		{"for a while", 2, false, 300 * time.Millisecond, "new"},
 		{"for ever", always, false, verifyTook, "new"},
@@ -135,10 +135,10 @@ func TestRotation_newKeyUnknownAtDelete(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				run := newRotationRun(t)
 				run.at(kalshi.StageDelete, func(_ *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
-					if tt.refusals == 0 || !tt.outage && req.Header.Get("KALSHI-ACCESS-KEY") == oldKeyID {
+					if tt.unknown == 0 || !tt.outage && req.Header.Get("KALSHI-ACCESS-KEY") == oldKeyID {
 						return send(req)
 					}
-					tt.refusals--
+					tt.unknown--
 					return respond(req, 401, unknownKeyBody)
 				})
 				began := time.Now()

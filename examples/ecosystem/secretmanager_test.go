@@ -62,11 +62,11 @@ func TestSecretManager_FollowsRotation(t *testing.T) {
 	current, err := client.CurrentAPIKey(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, made.ID, current.ID)
-	assert.Equal(t, 2, vault.reads, "once at the start, once after the refusal")
+	assert.Equal(t, 2, vault.reads, "once at the start, once after the 401")
 }
 
 // A bot that learns of the rotation from a callback or a signal need not wait
-// for the first refusal.
+// for the first 401.
 func TestSecretManager_Reload(t *testing.T) {
 	t.Parallel()
 	exchange, oldSigner := newExchange(t)
