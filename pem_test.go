@@ -242,7 +242,7 @@ func otherTexts(t testing.TB) []reject {
 }
 
 // assertRefused asserts that ParsePrivateKey refuses texts, and quotes none.
-func assertRefused(t *testing.T, refusals []reject) {
+func assertRefused(t *testing.T, rejected []reject) {
 	t.Helper()
 	for _, r := range rejected {
 		t.Run(r.name, func(t *testing.T) {
