@@ -72,7 +72,7 @@ func TestOpenAPI_TypedError(t *testing.T) {
 	exchange, client, _ := newPortfolio(t)
 	generated, err := newGenerated(client)
 	require.NoError(t, err)
-	exchange.Inject(kalshitest.Fault{Status: http.StatusTooManyRequests, Body: kalshitest.TooManyRequestsBody})
+	exchange.Inject(kalshitest.Fault{Status: http.StatusTooManyRequests, Body: kalshitest.TooManyRequestsBody, Times: -1}) // a GET is retried
 
 	resp, err := generated.GetBalance(t.Context(), nil)
 	require.NoError(t, err)
