@@ -305,7 +305,7 @@ func TestAllocations(t *testing.T) {
 		withLogger := benchCases(quiet, f)
 		for i, c := range benchCases(client, f) {
 			sdk, baseline := count(c.sdk), count(c.baseline)
-			assert.Equal(t, sdk, count(withLogger[i].sdk), "%s %s: with a logger whose level is off", keyType, c.name)
+			assert.InDelta(t, sdk, count(withLogger[i].sdk), 0, "%s %s: with a logger whose level is off", keyType, c.name)
 			t.Logf("%-8s %-15s %3.0f, by hand %3.0f", keyType, c.name, sdk, baseline)
 			switch {
 			case c.name == "signing":
