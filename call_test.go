@@ -2,11 +2,13 @@ package kalshi
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -141,4 +143,18 @@ func TestCallError_connectionClosed(t *testing.T) {
 		}
 		assert.ErrorContains(t, err, want+cause.Error())
 	}
+}
+
+// What a server sent in the wrong place may be a key. It is in no text, not even in that of the
+// standard library's error.
+func TestCallError_quotesNoKey(t *testing.T) {
+	t.Parallel()
+	key := base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t)))
+	client, mock := newTestClient(t)
+	respondWith(mock, httpmock.NewErrorResponder(fmt.Errorf("malformed HTTP response %q", key)))
+	_, err := client.GetAPIKeys(t.Context())
+	assertNoEcho(t, key, err)
+	var inner *url.Error
+	require.ErrorAs(t, err, &inner)
+	assertNoEcho(t, key, inner)
 }

@@ -269,7 +269,7 @@ func (e *OutcomeUnknownError) Error() string {
 	if e.KeyID != "" {
 		id = ", ID " + redact.Text(e.KeyID, maxID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: %s: a key named %q%s may exist now: list the keys, delete it if its private half is lost: %s",
+	return redact.Truncate(fmt.Sprintf("kalshi: %s: a new key named %q%s may exist: list the keys, and delete the one that was not there before: %s",
 		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 

@@ -187,3 +187,11 @@ func TestRedactHTTPError(t *testing.T) {
 	timeout, ok := got.(interface{ Timeout() bool })
 	assert.True(t, ok && timeout.Timeout(), "it is still a time-out")
 }
+
+func TestOutcomeUnknownError_Error(t *testing.T) {
+	t.Parallel()
+	err := &OutcomeUnknownError{Operation: "GenerateAPIKey", KeyName: "bot", Err: io.EOF}
+	assert.ErrorContains(t, err, `kalshi: GenerateAPIKey: a new key named "bot" may exist`)
+	err.KeyID = "id"
+	assert.ErrorContains(t, err, `named "bot", ID id may exist`)
+}
