@@ -1,7 +1,5 @@
 package kalshi
 
-// The endpoint methods.
-
 import (
 	"cmp"
 	"context"

@@ -1,7 +1,5 @@
 package kalshi
 
-// The Signer: what is signed and how, and which key signs now.
-
 import (
 	"cmp"
 	"context"

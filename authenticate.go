@@ -1,7 +1,5 @@
 package kalshi
 
-// Signs the attempts of a call, and says what a 401 is worth.
-
 import (
 	"bytes"
 	"context"

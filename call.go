@@ -1,7 +1,5 @@
 package kalshi
 
-// A call of the API: its attempts, each of which is built, signed, sent and decoded.
-
 import (
 	"bytes"
 	"context"

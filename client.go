@@ -1,7 +1,5 @@
 package kalshi
 
-// The Client, its constructors and options.
-
 import (
 	"fmt"
 	"log/slog"

@@ -1,7 +1,5 @@
 package kalshi
 
-// The service's clock, as far as it is known.
-
 import (
 	"context"
 	"sync/atomic"

@@ -1,7 +1,5 @@
 package kalshi
 
-// The retry policy: one pure decision per attempt.
-
 import (
 	"context"
 	"math"

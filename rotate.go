@@ -1,7 +1,5 @@
 package kalshi
 
-// RotateAPIKey: the one composite operation. rotate_stages.go has its stages.
-
 import (
 	"cmp"
 	"context"

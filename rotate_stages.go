@@ -1,7 +1,5 @@
 package kalshi
 
-// The stages of a rotation.
-
 import (
 	"cmp"
 	"context"

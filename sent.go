@@ -1,8 +1,5 @@
 package kalshi
 
-// Was anything of a request sent? The body of a create, which knows, and the connection of a
-// request through HTTPClient. And the headers that are.
-
 import (
 	"bytes"
 	"context"

@@ -1,7 +1,5 @@
 package kalshi
 
-// Where a signer gets its key again when the service no longer accepts it.
-
 import (
 	"context"
 	"errors"

@@ -1,7 +1,5 @@
 package kalshi
 
-// HTTPClient: the round tripper that signs what a bot sends.
-
 import (
 	"cmp"
 	"context"
