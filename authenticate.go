@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -16,13 +15,9 @@ const maxRefused = 10
 
 // An authenticator signs the attempts of one call.
 type authenticator struct {
-	signer *Signer
-
-	// Of the last attempt:
-	used      *credential
-	offset    time.Duration // of the service's clock, as it was known then
-	timestamp time.Time
-
+	signer       *Signer
+	used         *credential   // by the last attempt
+	offset       time.Duration // of the service's clock, as the last attempt knew it
 	clockRetries int           // attempts that followed a refused timestamp
 	refused      []*credential // that this call does not try again
 }
@@ -33,23 +28,19 @@ func (a *authenticator) sign(req *http.Request) (err error) {
 		return err
 	}
 	a.offset = a.signer.clock.offset()
-	a.timestamp = time.Now().Add(a.offset)
-	return a.used.setHeaders(req.Header, a.timestamp, req.Method, req.URL.RequestURI())
+	return a.used.setHeaders(req.Header, time.Now().Add(a.offset), req.Method, req.URL.RequestURI())
 }
 
 // retry401 takes over the service's clock after an expired timestamp, and the source's key after a
 // refused one. It reports whether another signature may be accepted, and returns the error of the
 // call if not.
-func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, received time.Time) (retry bool, err error) {
+func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError) (retry bool, err error) {
 	if e.Code == codeTimestampExpired {
 		if a.clockRetries == 2 {
 			return false, e
 		}
 		a.clockRetries++
-		return a.signer.learnClock(refusedTimestamp{
-			timestamp: a.timestamp, offset: a.offset, received: received,
-			skew: e.ClockSkew, dated: e.dated, again: a.clockRetries > 1,
-		}), e
+		return a.signer.learnClock(e, a.offset, a.clockRetries > 1), e
 	}
 	a.refused = append(a.refused, a.used)
 	switch {
@@ -74,11 +65,11 @@ func (a *authenticator) hasNewKey() bool {
 }
 
 // learnClock takes over what a refused timestamp teaches, and reports whether to sign again.
-func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
+func (s *Signer) learnClock(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
 	previous := s.clock.offset()
-	retry = s.clock.learn(r)
+	retry = s.clock.learn(e, offset, again)
 	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
 		s.changes.add(slog.LevelWarn, "kalshi: clock corrected",
 			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", s.KeyID()))
@@ -102,17 +93,15 @@ func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	if err != nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
-	header := resp.Request.Header
-	milliseconds, err := strconv.ParseInt(header.Get(headerTimestamp), 10, 64)
-	if err != nil {
-		return false
-	}
 	e := read401(resp.Request, resp, received)
-	if e.Code != codeTimestampExpired && header.Get(headerKey) != cred.keyID {
+	switch {
+	case e.timestamp.UnixMilli() == 0: // it was not signed
+		return false
+	case e.Code != codeTimestampExpired && e.KeyID != cred.keyID:
 		return e.aboutKey() // it was replaced meanwhile
 	}
-	auth := authenticator{signer: s, used: cred, offset: s.clock.offset(), timestamp: time.UnixMilli(milliseconds)}
-	retry, _ := auth.retry401(ctx, e, received)
+	auth := authenticator{signer: s, used: cred, offset: s.clock.offset()}
+	retry, _ := auth.retry401(ctx, e)
 	return retry
 }
 

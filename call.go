@@ -27,11 +27,12 @@ type call struct {
 	settled func(err error) bool    // reports an error that proves success; may be nil
 	auth    authenticator
 	state   retryState
-	trace   connTrace // of a request with a body through HTTPClient
+	last    attemptEvent // for the log
+	trace   connTrace    // of a request with a body through HTTPClient
 }
 
 func (c *Client) newCall(op operation) *call {
-	return &call{client: c, operation: op}
+	return &call{client: c, operation: op, auth: authenticator{signer: c.signer}}
 }
 
 // run makes one attempt after the other, until decide says to stop.
@@ -39,12 +40,8 @@ func (c *call) run(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
-	c.auth.signer = c.client.signer
 	for {
 		result := c.send(ctx)
-		if result.err != nil && c.settled != nil && c.settled(result.err) {
-			return nil
-		}
 		next := c.judge(ctx, &result)
 		if next.stop {
 			return next.err
@@ -57,8 +54,11 @@ func (c *call) run(ctx context.Context) error {
 
 // judge decides what follows an attempt.
 func (c *call) judge(ctx context.Context, result *attemptResult) decision {
-	if e, ok := errors.AsType[*UnauthorizedError](result.err); ok {
-		result.signAgain, result.err = c.auth.retry401(ctx, e, result.received)
+	if result.err != nil && c.settled != nil && c.settled(result.err) {
+		return decision{stop: true}
+	}
+	if e, ok := errors.AsType[*UnauthorizedError](result.err); ok && !c.signed {
+		result.signAgain, result.err = c.auth.retry401(ctx, e)
 	}
 	c.client.reporter.signer(ctx)
 	return decide(&c.operation, c.state, result, c.client.retryPolicy(ctx))
@@ -66,7 +66,7 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 
 // pause records an attempt and waits for the next one.
 func (c *call) pause(ctx context.Context, result *attemptResult, next decision) error {
-	c.client.reporter.retry(ctx, c.event(), next.wait, result.err)
+	c.client.reporter.retry(ctx, c.last, next.wait, result.err)
 	c.state.unknown = c.state.unknown || result.outcome == outcomeUnknown
 	if !next.counted {
 		return nil
@@ -78,36 +78,31 @@ func (c *call) pause(ctx context.Context, result *attemptResult, next decision) 
 	return nil
 }
 
-// event is the current attempt, for the log.
-func (c *call) event() attemptEvent {
-	e := attemptEvent{method: c.method, path: c.path, number: c.state.attempts}
-	if c.name != "" {
-		e.base = c.client.baseURL.Path
+// begin signs an attempt, unless its context has ended.
+func (c *call) begin(req *http.Request) error {
+	c.last = attemptEvent{req.Method, req.URL.EscapedPath(), c.last.number + 1}
+	err := ended(req.Context())
+	if err == nil && !c.signed {
+		err = c.auth.sign(req)
 	}
-	return e
+	if err == nil {
+		c.client.reporter.signer(req.Context())
+	}
+	return err
 }
 
 // send makes one attempt: build, sign, send, decode.
 func (c *call) send(ctx context.Context) (result attemptResult) {
-	c.state.attempts++
-	req, body, err := c.newRequest(ctx)
-	if err != nil {
-		return attemptResult{err: err, outcome: outcomeNotSent}
-	}
-	if err = ended(ctx); err != nil {
+	req, body := c.newRequest(ctx)
+	if err := c.begin(req); err != nil {
 		return attemptResult{err: callError(req, notSent(req, err)), outcome: outcomeNotSent}
 	}
-	if err = c.auth.sign(req); err != nil {
-		return attemptResult{err: notSent(req, err), outcome: outcomeNotSent}
-	}
-	c.client.reporter.signer(ctx)
-
 	hc := *c.client.httpClient // the caller's own stays as it is
 	hc.CheckRedirect = noRedirect
 	began := time.Now()
 	resp, err := hc.Do(req)
-	result.received = time.Now()
-	defer func() { c.client.reporter.attempt(ctx, c.event(), req.Header, began, resp, result.err) }()
+	received := time.Now()
+	defer func() { c.client.reporter.attempt(ctx, c.last, req.Header, began, resp, result.err) }()
 	if err != nil {
 		result.outcome, result.retryable = outcomeUnknown, true
 		if body != nil && body.seal() {
@@ -117,18 +112,18 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 		return result
 	}
 	defer resp.Body.Close()
-	c.read(&result, req, resp)
+	c.read(&result, req, resp, received)
 	return result
 }
 
 // read decodes a 2xx and classifies any other status. Complete JSON is accepted even if the transfer
 // then failed: a private key must not be lost.
-func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response) {
+func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response, received time.Time) {
 	if resp.StatusCode/100 != 2 {
 		body := readErrorBody(resp) // as far as it goes: the status is enough
-		result.err, result.keyID = statusError(req, resp, body, result.received), c.createdID(body)
+		result.err, result.keyID = statusError(req, resp, body, received), c.createdID(body)
 		result.outcome, result.retryable = classifyStatus(resp.StatusCode)
-		result.retryAfter = retryAfter(resp.Header, result.received)
+		result.retryAfter = retryAfter(resp.Header, received)
 		return
 	}
 	body, err := readBody(resp, maxBody)
@@ -168,25 +163,18 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // newRequest builds the request without its signature. It has no GetBody: with one, net/http could
 // send it again after a connection of HTTP/2 broke.
-func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody, error) {
-	u := c.client.base + c.path
-	if c.query != "" {
-		u += "?" + c.query
-	}
-	req, err := http.NewRequestWithContext(ctx, c.method, u, nil)
-	if err != nil {
-		return nil, nil, fmt.Errorf("kalshi: %s: %w", c.name, err)
-	}
+func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody) {
+	req, _ := http.NewRequestWithContext(ctx, c.method, c.client.base+c.path, nil) // its parts are valid
+	req.URL.RawQuery = c.query
 	maps.Copy(req.Header, c.client.header)
 	req.Close = c.close
 	if c.body == nil {
-		return req, nil, nil
+		return req, nil
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.ContentLength = int64(len(c.body))
 	body := &sealedBody{content: bytes.NewReader(c.body)}
-	req.Body = body
-	return req, body, nil
+	req.Body, req.ContentLength = body, int64(len(c.body))
+	return req, body
 }
 
 // callError is the error of a call that got no response. It keeps the standard library's errors and

@@ -83,8 +83,10 @@ type UnauthorizedError struct {
 	KeyID     string        // the key that signed, from the request's header; "" if it is not known
 	ClockSkew time.Duration // the service's clock (Date and Age) minus the local one at receipt; 0 if there is no date
 
-	dated bool   // the response has a date
-	host  string // that the request went to
+	dated     bool      // the response has a date
+	host      string    // that the request went to
+	timestamp time.Time // that the request was signed with
+	received  time.Time // when the response arrived, by the local clock
 }
 
 // A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account or a subtrader, the

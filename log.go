@@ -24,12 +24,12 @@ type reporter struct {
 
 // An attemptEvent is what the events of one attempt have in common.
 type attemptEvent struct {
-	method, base, path string // base is before the path, if that is an endpoint method's
-	number             int    // from 1
+	method, path string
+	number       int // from 1
 }
 
 func (e attemptEvent) attrs(more ...slog.Attr) []slog.Attr {
-	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.base+e.path, maxPath)), slog.Int("attempt", e.number)}
+	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.path, maxPath)), slog.Int("attempt", e.number)}
 	return append(attrs, more...)
 }
 

@@ -52,10 +52,12 @@ func newAPIError(req *http.Request, resp *http.Response, body []byte) APIError {
 }
 
 func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, received time.Time) *UnauthorizedError {
-	e := &UnauthorizedError{APIError: newAPIError(req, resp, body)}
+	e := &UnauthorizedError{APIError: newAPIError(req, resp, body), received: received}
 	e.ClockSkew, e.dated = clockSkew(resp.Header, received)
 	if req != nil && req.URL != nil {
 		e.KeyID, e.host = req.Header.Get(headerKey), req.URL.Hostname()
+		milliseconds, _ := strconv.ParseInt(req.Header.Get(headerTimestamp), 10, 64)
+		e.timestamp = time.UnixMilli(milliseconds)
 	}
 	return e
 }

@@ -26,6 +26,7 @@ type operation struct {
 	keyName string // of the key that is created
 	noRetry bool   // a request of the caller's own that must not be repeated
 	oneShot bool   // one with a body that cannot be read again
+	signed  bool   // one that came signed
 }
 
 // An outcome is what is known about an attempt that did not succeed.
@@ -45,7 +46,6 @@ type attemptResult struct {
 	retryAfter time.Duration // from the response
 	signAgain  bool          // a 401 that another signature may resolve
 	keyID      string        // of the new key, if the response names it in spite of err
-	received   time.Time     // when the response or the error arrived
 }
 
 // A retryPolicy is what decide may know about the call beside its attempts.
@@ -58,9 +58,8 @@ type retryPolicy struct {
 
 // A retryState is what earlier attempts of the call leave behind.
 type retryState struct {
-	attempts int
-	retries  int  // that count against the maximum
-	unknown  bool // one of them may have been processed
+	retries int  // that count against the maximum
+	unknown bool // an attempt may have been processed
 }
 
 // A decision is what follows an attempt.

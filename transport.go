@@ -83,17 +83,14 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		closeBody(req)
 		return nil, notSent(req, err)
 	}
-	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
-	call.auth.signer = t.client.signer
-	signed := headerValue(req.Header, headerSignature) != ""
-	call.oneShot = hasBody(req) && req.GetBody == nil
-	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
+	call := t.client.newCall(operation{
+		signed:  headerValue(req.Header, headerSignature) != "",
+		oneShot: hasBody(req) && req.GetBody == nil,
+	})
+	call.noRetry = call.signed || call.oneShot || !slices.Contains([]string{"", http.MethodGet, http.MethodHead}, req.Method)
 	for body := req.Body; ; {
-		resp, result := t.send(call, req, body, signed)
-		next := decision{stop: true, err: result.err}
-		if !signed {
-			next = call.judge(req.Context(), &result)
-		}
+		resp, result := t.send(call, req, body)
+		next := call.judge(req.Context(), &result)
 		switch {
 		case next.stop && resp == nil:
 			return nil, next.err
@@ -120,10 +117,9 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 
 // send makes one attempt. For a response of 400 or more, the result has an error, too; that of a
 // 401 is complete.
-func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
-	call.state.attempts++
+func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser) (resp *http.Response, result attemptResult) {
 	ctx := req.Context()
-	if signed { // by the caller, or by this client, if it is beneath itself
+	if call.signed { // by the caller, or by this client, if it is beneath itself
 		ctx = context.WithValue(ctx, t.client, true)
 	}
 	if hasBody(req) {
@@ -137,22 +133,18 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	if call.noRetry && (req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != "") {
 		attempt.GetBody = nil // with such a header, net/http would repeat the request after a lost response
 	}
-	err := ended(req.Context())
-	if !signed && err == nil {
+	if !call.signed {
 		attempt.Header = make(http.Header, len(req.Header)+3)
 		maps.Copy(attempt.Header, req.Header)
 		maps.DeleteFunc(attempt.Header, isAccessHeader) // empty ones of a generated client
-		err = call.auth.sign(attempt)
 	}
-	if err != nil {
+	if err := call.begin(attempt); err != nil {
 		closeBody(attempt)
 		return nil, attemptResult{err: call.notSent(req, err), outcome: outcomeNotSent}
 	}
-	call.client.reporter.signer(req.Context())
-
 	began := time.Now()
-	resp, err = cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
-	result.received = time.Now()
+	resp, err := cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
+	received := time.Now()
 	switch {
 	case err != nil:
 		err = redactHTTPError(err)
@@ -162,22 +154,22 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
 	case resp != nil:
 		resp.Request = req
-		assess(&result, attempt, resp)
+		assess(&result, attempt, resp, received)
 	}
-	call.client.reporter.attempt(req.Context(), call.event(), attempt.Header, began, resp, result.err)
+	call.client.reporter.attempt(req.Context(), call.last, attempt.Header, began, resp, result.err)
 	return resp, result
 }
 
 // assess classifies a response.
-func assess(result *attemptResult, attempt *http.Request, resp *http.Response) {
+func assess(result *attemptResult, attempt *http.Request, resp *http.Response, received time.Time) {
 	status := resp.StatusCode
 	switch {
 	case status == http.StatusUnauthorized:
-		result.err, result.outcome = read401(attempt, resp, result.received), outcomeRejected
+		result.err, result.outcome = read401(attempt, resp, received), outcomeRejected
 	case status >= 400:
-		result.err = statusError(attempt, resp, nil, result.received)
+		result.err = statusError(attempt, resp, nil, received)
 		result.outcome, result.retryable = classifyStatus(status)
-		result.retryAfter = retryAfter(resp.Header, result.received)
+		result.retryAfter = retryAfter(resp.Header, received)
 	case status/100 == 3: // net/http would make an error of a Location that is no URL
 		if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
 			resp.Header.Del("Location")
