@@ -209,8 +209,8 @@ func (r *rotation) lookUp(ctx context.Context, err error) error {
 // verify tries the new key, and deletes it again if that fails.
 func (r *rotation) verify(ctx context.Context) error {
 	err := r.stage(ctx, r.try)
-	takeBack := func(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
-	if err != nil && r.stage(ctx, takeBack) == nil {
+	deleteNew := func(ctx context.Context) error { return r.by(r.old).deleteKey(ctx, r.newID, true) }
+	if err != nil && r.stage(ctx, deleteNew) == nil {
 		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
 	}
 	return err
