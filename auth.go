@@ -27,13 +27,10 @@ const WebSocketPath = "/trade-api/ws/v2"
 // external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented).
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
-// A Signer signs requests with an API key. It also keeps the offset of the service's clock, learned
-// from a refused timestamp.
-//
-// It is safe for concurrent use and meant to be shared: between clients, WebSocket dials and
-// generated API clients, which all follow at once when [Client.RotateAPIKey], [Signer.Replace] or
-// [Signer.Reload] switches the key. It prints as its key ID and type. The zero value signs nothing
-// and returns an error.
+// A Signer signs requests with an API key, by the service's clock as far as that is known. It is safe
+// for concurrent use and meant to be shared: all that hold it follow at once when
+// [Client.RotateAPIKey], [Signer.Replace] or [Signer.Reload] switches the key. It prints as its key
+// ID and type. The zero value signs nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
@@ -45,11 +42,8 @@ type Signer struct {
 
 // NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
 // 8192 bits or Ed25519, in memory ([ParsePrivateKey]), in a KMS or in an HSM. The key must be safe
-// for concurrent use.
-//
-// It returns a [*ValidationError] for an ID that cannot be one, such as a placeholder in brackets,
-// and for a key that the service would not accept. Only the service can tell whether the two belong
-// together.
+// for concurrent use. An ID that cannot be one and a key that the service would not accept are a
+// [*ValidationError]; only the service can tell whether the two belong together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -81,10 +75,10 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	return NewSigner(keyID, key)
 }
 
-// NewSignerFromSource returns a signer with the key that the source returns now. When the service
-// no longer accepts that key, the client's calls and those through [Client.HTTPClient] query the
-// source again, at most once a second, and go on with the key it returns then. So a bot follows a
-// rotation that another process made, with no failed call. The error wraps the source's.
+// NewSignerFromSource returns a signer with the key that the source returns now. When the service no
+// longer accepts that key, the calls of clients query the source again, at most once a second, and go
+// on with the key it returns then. So a bot follows a rotation that another process made, with no
+// failed call. The error wraps the source's.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
@@ -97,9 +91,9 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	return s, nil
 }
 
-// Replace switches the signer to another key, at once for everything that holds it: for a secret
-// manager that calls back when the key was rotated. The client signs requests again that are under
-// way and then refused. For the zero Credentials it returns a [*ValidationError].
+// Replace switches the signer to another key: for a secret manager that calls back when the key was
+// rotated. Clients sign requests again that are under way and then refused. The zero Credentials are
+// a [*ValidationError].
 func (s *Signer) Replace(c Credentials) error {
 	if _, err := s.credential(); err != nil {
 		return err
@@ -116,10 +110,10 @@ func (s *Signer) Replace(c Credentials) error {
 // Reload queries the signer's source now, and switches to the key that it returns: for a SIGHUP, say.
 // A signer that has no source returns a [*ValidationError].
 func (s *Signer) Reload(ctx context.Context) error {
-	switch {
-	case s == nil || s.source == nil:
+	if s == nil || s.source == nil {
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
-	case ctx == nil:
+	}
+	if ctx == nil {
 		return errNoContext
 	}
 	return s.follow(ctx, nil)
@@ -127,19 +121,19 @@ func (s *Signer) Reload(ctx context.Context) error {
 
 // follow queries the source for the key that takes the place of a refused one; of none for Reload.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
-	err := s.source.refresh(ctx, refused)
-	switch {
-	case err == nil:
+	err, what := s.source.refresh(ctx, refused), "the key source failed: "
+	if err == nil {
 		return nil
-	case ctx.Err() != nil:
-		return reword("waiting for the key source: "+innerMessage(err), err)
 	}
-	return reword("the key source failed: "+innerMessage(err), err)
+	if ctx.Err() != nil {
+		what = "waiting for the key source: "
+	}
+	return reword(what+innerMessage(err), err)
 }
 
-// take takes over the result of a query that started while the signer held that key. A result that
-// comes after a rotation or a Replace undoes neither. The cache of a secret manager may lag behind:
-// a key that was replaced is not taken, except by Reload if it was not deleted.
+// take takes over the result of a query that started while the signer held that key, so that it
+// undoes no later switch. The cache of a secret manager may lag behind: a key that was replaced is
+// not taken, except by Reload if it was not deleted.
 func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
 	cred, noKey := c.credential()
 	if err = cmp.Or(err, noKey); err == nil {
@@ -186,20 +180,13 @@ func (s *Signer) Fingerprint() string { return s.value().fingerprint() }
 
 // ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp:
 // 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
-func (s *Signer) ClockOffset() time.Duration {
-	if s == nil {
-		return 0
-	}
-	return s.clock.offset()
-}
+func (s *Signer) ClockOffset() time.Duration { return s.clock.offset() }
 
 // SignRequest sets the three headers that sign req as it is now: its method (empty is GET) and its
 // URL's path, without the query. A request without a URL, or with an opaque one, is a
-// [*ValidationError].
-//
-// The signature is valid for a few seconds (observed: 10), so call it right before each send, and
-// send with a client that follows no redirects, which would take the headers along to any host. After
-// a 401, call [Signer.Recover]. [Client.HTTPClient] does all of that.
+// [*ValidationError]. The signature is valid for a few seconds (observed: 10): sign right before each
+// send, with a client that follows no redirects, which would take the headers along to any host, and
+// call [Signer.Recover] after a 401. [Client.HTTPClient] does all of that.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
@@ -211,12 +198,10 @@ func (s *Signer) SignRequest(req *http.Request) error {
 }
 
 // Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
-// HTTP clients that do not use [*http.Request]. The signature is valid for a few seconds (observed:
-// 10), so make new ones for each dial, and call [Signer.Recover] after a 401.
-//
-// An empty method is GET. The path is escaped and begins with "/trade-api/", as it is sent:
-// "/portfolio/balance" alone is signed without complaint and gets a 401. A "?" and what follows it is
-// dropped. A path without its first slash is a [*ValidationError].
+// HTTP clients that do not use [*http.Request]. Make new ones for each dial, as with
+// [Signer.SignRequest]. An empty method is GET. The path is escaped and begins with "/trade-api/", as
+// it is sent: "/portfolio/balance" alone gets a 401. A "?" and what follows it is dropped. A path
+// without its first slash is a [*ValidationError].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
