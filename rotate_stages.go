@@ -12,9 +12,7 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-const (
-	patience = 10 * time.Second // while a new key becomes known everywhere
-)
+const patience = 10 * time.Second // while a new key becomes known everywhere
 
 // A rotation is one run of RotateAPIKey.
 type rotation struct {
@@ -55,9 +53,8 @@ func (r *rotation) begin(ctx context.Context) error {
 	}
 }
 
-// stage runs a stage that the caller's context no longer cancels. It turns a panic of a Store or a
-// transport into an error, so that the key is not lost, and does not print its value, which may be
-// the key.
+// stage runs a stage that the caller's context no longer cancels. A panic of a Store or a transport
+// becomes an error, so that the key is not lost, without its value, which may be the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()

@@ -292,7 +292,7 @@ func TestSecrets_text(t *testing.T) {
 		},
 		{
 			kalshi.RotateAPIKeyRequest{PrivateKey: newKey(), KeyType: kalshi.KeyTypeEd25519, Signer: signer},
-			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", `{KeyType: "ed25519", Signer: ` + signerText + "}",
+			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}",
 		},
 	} {
 		assert.Equal(t, tt.print, fmt.Sprint(tt.value))
