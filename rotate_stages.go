@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -165,10 +166,7 @@ func (r *rotation) make(ctx context.Context) error {
 		}
 		return err
 	}
-	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
-	if err != nil {
-		return err
-	}
+	public, _ := MarshalPublicKey(r.req.PrivateKey.Public()) // it was checked
 	made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: name, PublicKey: public, Scopes: scopes, Subaccount: subaccount})
 	if err == nil {
 		r.newID, r.warning = made.ID, made.Warning
@@ -213,10 +211,18 @@ func (r *rotation) verify(ctx context.Context) error {
 	return err
 }
 
-// try makes a call with the new key and compares its rights with the old one's.
+// try makes a call with the new key and compares its rights with the old one's. A key that an admin
+// rotates may be one that may not list: the 403 proves that it signs, and the admin's list shows its
+// rights.
 func (r *rotation) try(ctx context.Context) error {
 	return patiently(ctx, func() (again bool, err error) {
-		list, err := r.listAsNew(ctx)
+		list, _, err := r.client.signedBy(r.new).list(ctx)
+		if r.admin() && provesKey(err) {
+			list, _, err = r.client.list(ctx)
+			err = r.whose(err)
+		} else if err != nil {
+			err = reword("signed by the new key: "+innerMessage(err), err)
+		}
 		if err != nil {
 			return true, err
 		}
@@ -243,20 +249,6 @@ func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	}
 }
 
-// listAsNew lists the keys, signed by the new one. A key that an admin rotates may be one that may
-// not list: the 403 proves that it signs, and the admin's list shows its rights.
-func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
-	list, _, err := r.client.signedBy(r.new).list(ctx)
-	switch {
-	case err == nil:
-		return list, nil
-	case r.admin() && provesKey(err):
-		list, _, err = r.client.list(ctx)
-		return list, r.whose(err)
-	}
-	return nil, reword("signed by the new key: "+innerMessage(err), err)
-}
-
 // provesKey reports whether an error shows that the key's signature was accepted: it is the
 // service's and about rights, not about the key, the clock or headers that were lost on the way.
 func provesKey(err error) bool {
@@ -268,9 +260,10 @@ func provesKey(err error) bool {
 }
 
 func sameRights(a, b *APIKey) bool {
-	sorted := func(scopes []Scope) []Scope { return slices.Compact(slices.Sorted(slices.Values(scopes))) }
-	return slices.Equal(sorted(a.Scopes), sorted(b.Scopes)) && a.FCMSubtraderID == b.FCMSubtraderID &&
-		(a.Subaccount == nil) == (b.Subaccount == nil) && (a.Subaccount == nil || *a.Subaccount == *b.Subaccount)
+	rights := func(k *APIKey) []any {
+		return []any{slices.Compact(slices.Sorted(slices.Values(k.Scopes))), k.Subaccount, k.FCMSubtraderID}
+	}
+	return reflect.DeepEqual(rights(a), rights(b))
 }
 
 // save has the store save the key.
@@ -290,20 +283,19 @@ func (r *rotation) switchKey() {
 // deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key
 // is not known yet; if it stays, the old key deletes itself.
 func (r *rotation) deleteOld(ctx context.Context) error {
-	if r.req.Grace > 0 {
-		if err := sleep(ctx, r.req.Grace); err != nil {
-			return fmt.Errorf("the grace was cut short: %w", err)
-		}
+	if err := sleep(ctx, r.req.Grace); err != nil && r.req.Grace > 0 {
+		return fmt.Errorf("the grace was cut short: %w", err)
+	}
+	newUnknown := func(err error) bool {
+		_, ok := errors.AsType[*UnauthorizedError](err)
+		return ok && !r.admin()
 	}
 	err := r.stage(ctx, func(ctx context.Context) error {
-		unknown := false // the new key
 		err := patiently(ctx, func() (bool, error) {
 			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
-			_, unauthorized := errors.AsType[*UnauthorizedError](err)
-			unknown = unauthorized && !r.admin()
-			return unknown, err
+			return newUnknown(err), err
 		})
-		if unknown {
+		if newUnknown(err) {
 			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
 		}
 		return err
