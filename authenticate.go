@@ -93,7 +93,7 @@ func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	if err != nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
-	e := read401(resp.Request, resp, received)
+	e := newUnauthorizedError(resp.Request, resp, peekBody(resp), received)
 	switch {
 	case e.timestamp.UnixMilli() == 0: // it was not signed
 		return false
@@ -105,15 +105,15 @@ func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	return retry
 }
 
-// read401 returns the error of a 401, and leaves the response's body as it was.
-func read401(req *http.Request, resp *http.Response, received time.Time) *UnauthorizedError {
-	var body []byte
-	if resp.Body != nil {
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+// peekBody returns the body of an error, and leaves the response's as it was.
+func peekBody(resp *http.Response) []byte {
+	if resp.Body == nil {
+		return nil
 	}
-	return newUnauthorizedError(req, resp, body, received)
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return body
 }

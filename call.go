@@ -11,9 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
@@ -95,7 +92,7 @@ func (c *call) begin(req *http.Request) error {
 func (c *call) send(ctx context.Context) (result attemptResult) {
 	req, body := c.newRequest(ctx)
 	if err := c.begin(req); err != nil {
-		return attemptResult{err: callError(req, notSent(req, err)), outcome: outcomeNotSent}
+		return attemptResult{err: callError(req, c.notSent(req, err)), outcome: outcomeNotSent}
 	}
 	hc := *c.client.httpClient // the caller's own stays as it is
 	hc.CheckRedirect = noRedirect
@@ -106,7 +103,7 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	if err != nil {
 		result.outcome, result.retryable = outcomeUnknown, true
 		if body != nil && body.seal() {
-			result.outcome, err = outcomeNotSent, notSent(req, err)
+			result.outcome, err = outcomeNotSent, c.notSent(req, err)
 		}
 		result.err = callError(req, err)
 		return result
@@ -121,9 +118,8 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response, received time.Time) {
 	if resp.StatusCode/100 != 2 {
 		body := readErrorBody(resp) // as far as it goes: the status is enough
-		result.err, result.keyID = statusError(req, resp, body, received), c.createdID(body)
-		result.outcome, result.retryable = classifyStatus(resp.StatusCode)
-		result.retryAfter = retryAfter(resp.Header, received)
+		result.fail(req, resp, body, received)
+		result.keyID = c.createdID(body)
 		return
 	}
 	body, err := readBody(resp, maxBody)
@@ -141,12 +137,13 @@ func (c *call) read(result *attemptResult, req *http.Request, resp *http.Respons
 // newKeyID finds the ID in the response of a create, which may be cut off.
 var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
-// notSent is the error of an attempt that was not sent, after others that were not processed.
+// notSent is the error of an attempt that was not sent: a *NotSentError if the request has a body and
+// no earlier attempt may have been processed.
 func (c *call) notSent(req *http.Request, err error) error {
-	if c.state.unknown {
+	if c.state.unknown || !hasBody(req) {
 		return err
 	}
-	return notSent(req, err)
+	return &NotSentError{err}
 }
 
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
@@ -161,8 +158,8 @@ func (c *call) createdID(body []byte) string {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature. It has no GetBody: with one, net/http could
-// send it again after a connection of HTTP/2 broke.
+// newRequest builds the request without its signature. It has no GetBody, with which net/http could
+// send it again.
 func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody) {
 	req, _ := http.NewRequestWithContext(ctx, c.method, c.client.base+c.path, nil) // its parts are valid
 	req.URL.RawQuery = c.query
@@ -185,16 +182,9 @@ func callError(req *http.Request, err error) error {
 		inner.Err = redactHTTPError(inner.Err)
 		text = innerMessage(inner.Err) // without the method and URL that it repeats
 	}
-	if isClosed(err) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		text = "the connection was closed before a response arrived: " + text
 	}
 	err = withContext(req.Context(), err)
 	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
-}
-
-// isClosed reports whether the connection was closed, often one that had been idle for long.
-func isClosed(err error) bool {
-	is := func(target error) bool { return errors.Is(err, target) }
-	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, is) ||
-		strings.Contains(err.Error(), "server closed idle connection")
 }

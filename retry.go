@@ -3,6 +3,7 @@ package kalshi
 import (
 	"context"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -90,6 +91,13 @@ func decide(op *operation, state retryState, result *attemptResult, policy retry
 		return decision{stop: true, err: result.err}
 	}
 	return decision{wait: wait, counted: true}
+}
+
+// fail records a response that is not 2xx.
+func (r *attemptResult) fail(req *http.Request, resp *http.Response, body []byte, received time.Time) {
+	r.err = statusError(req, resp, body, received)
+	r.outcome, r.retryable = classifyStatus(resp.StatusCode)
+	r.retryAfter = retryAfter(resp.Header, received)
 }
 
 // classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may

@@ -89,14 +89,6 @@ func (t *connTrace) unsent() bool { return t.seen.Load()&(connAsked|connGot) == 
 // hasBody reports whether a request has a body, as net/http sees it.
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
-// notSent is the error of a request that was not sent: a *NotSentError if it has a body.
-func notSent(req *http.Request, err error) error {
-	if err == nil || !hasBody(req) {
-		return err
-	}
-	return &NotSentError{err}
-}
-
 // ended returns the error of a context that has ended, or nil.
 func ended(ctx context.Context) error {
 	if ctx.Err() == nil {

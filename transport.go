@@ -79,14 +79,14 @@ func (t *signingTransport) CloseIdleConnections() {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.validate(req); err != nil {
-		closeBody(req)
-		return nil, notSent(req, err)
-	}
 	call := t.client.newCall(operation{
 		signed:  headerValue(req.Header, headerSignature) != "",
 		oneShot: hasBody(req) && req.GetBody == nil,
 	})
+	if err := t.validate(req); err != nil {
+		closeBody(req)
+		return nil, call.notSent(req, err)
+	}
 	call.noRetry = call.signed || call.oneShot || !slices.Contains([]string{"", http.MethodGet, http.MethodHead}, req.Method)
 	for body := req.Body; ; {
 		resp, result := t.send(call, req, body)
@@ -115,8 +115,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 }
 
-// send makes one attempt. For a response of 400 or more, the result has an error, too; that of a
-// 401 is complete.
+// send makes one attempt. For a response of 400 or more, the result has an error, too.
 func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser) (resp *http.Response, result attemptResult) {
 	ctx := req.Context()
 	if call.signed { // by the caller, or by this client, if it is beneath itself
@@ -154,27 +153,19 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
 	case resp != nil:
 		resp.Request = req
-		assess(&result, attempt, resp, received)
+		switch status := resp.StatusCode; {
+		case status == http.StatusUnauthorized:
+			result.fail(attempt, resp, peekBody(resp), received)
+		case status >= 400:
+			result.fail(attempt, resp, nil, received)
+		case status/100 == 3: // net/http would make an error of a Location that is no URL
+			if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
+				resp.Header.Del("Location")
+			}
+		}
 	}
 	call.client.reporter.attempt(req.Context(), call.last, attempt.Header, began, resp, result.err)
 	return resp, result
-}
-
-// assess classifies a response.
-func assess(result *attemptResult, attempt *http.Request, resp *http.Response, received time.Time) {
-	status := resp.StatusCode
-	switch {
-	case status == http.StatusUnauthorized:
-		result.err, result.outcome = read401(attempt, resp, received), outcomeRejected
-	case status >= 400:
-		result.err = statusError(attempt, resp, nil, received)
-		result.outcome, result.retryable = classifyStatus(status)
-		result.retryAfter = retryAfter(resp.Header, received)
-	case status/100 == 3: // net/http would make an error of a Location that is no URL
-		if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
-			resp.Header.Del("Location")
-		}
-	}
 }
 
 // validate rejects what must not be sent.
