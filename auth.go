@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -95,8 +96,8 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 // rotated. Clients sign requests again that are under way and then refused. The zero Credentials are
 // a [*ValidationError].
 func (s *Signer) Replace(c Credentials) error {
-	if _, err := s.credential(); err != nil {
-		return err
+	if s.credential().key == nil {
+		return errNoKey
 	}
 	cred, err := c.credential()
 	if err == nil {
@@ -170,13 +171,13 @@ func (s *Signer) switchTo(cred, from *credential) {
 }
 
 // KeyID returns the ID of the key that signs now.
-func (s *Signer) KeyID() string { return s.value().keyID }
+func (s *Signer) KeyID() string { return s.credential().keyID }
 
 // KeyType returns the type of the key that signs now.
-func (s *Signer) KeyType() KeyType { return s.value().keyType }
+func (s *Signer) KeyType() KeyType { return s.credential().keyType }
 
 // Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
-func (s *Signer) Fingerprint() string { return s.value().fingerprint() }
+func (s *Signer) Fingerprint() string { return s.credential().fingerprint() }
 
 // ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp:
 // 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
@@ -194,7 +195,8 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	_, _, err := s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	return err
 }
 
 // Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
@@ -207,28 +209,35 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
 	}
 	h := make(http.Header, 3)
-	if err := s.setHeaders(h, method, path); err != nil {
+	if _, _, err := s.setHeaders(h, method, path); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-func (s *Signer) setHeaders(h http.Header, method, path string) error {
-	cred, err := s.credential()
-	if err != nil {
-		return err
+// setHeaders signs a request that is sent now, without what follows a "?" in the path. It returns the
+// key and the offset of the service's clock that it used.
+func (s *Signer) setHeaders(h http.Header, method, path string) (cred *credential, offset time.Duration, err error) {
+	if cred = s.credential(); cred.key == nil {
+		return cred, 0, errNoKey
 	}
-	return cred.setHeaders(h, time.Now().Add(s.clock.offset()), method, path)
+	offset = s.clock.offset()
+	text := strconv.AppendInt(make([]byte, 0, 128), time.Now().Add(offset).UnixMilli(), 10)
+	timestamp := string(text)
+	path, _, _ = strings.Cut(path, "?")
+	text = append(text, cmp.Or(method, http.MethodGet)...)
+	text = append(text, path...)
+	signature, err := cred.sign(text)
+	if err == nil {
+		h[headerKey], h[headerTimestamp], h[headerSignature] = []string{cred.keyID}, []string{timestamp}, []string{signature}
+	}
+	return cred, offset, err
 }
 
 // SignText returns the base64 signature over a text of your own making, such as the timestamp,
 // method and path of a request. Most programs want [Client.HTTPClient] or [Signer.Headers].
 func (s *Signer) SignText(text string) (string, error) {
-	cred, err := s.credential()
-	if err != nil {
-		return "", err
-	}
-	return cred.sign([]byte(text))
+	return s.credential().sign([]byte(text))
 }
 
 const fixTime = "20060102-15:04:05.000"
@@ -248,27 +257,20 @@ func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID st
 	case targetCompID == "" || strings.Contains(targetCompID, "\x01"):
 		return "", invalid("targetCompID", "is empty or has a SOH character: use the value of tag 56")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return "", err
-	}
+	cred := s.credential()
 	return cred.sign([]byte(strings.Join([]string{sendingTime, "A", strconv.Itoa(msgSeqNum), cred.keyID, targetCompID}, "\x01")))
 }
 
-// credential returns the key that signs now, or an empty one and an error.
-func (s *Signer) credential() (*credential, error) {
+var errNoKey = invalid("signer", "is nil or has no key: make one with NewSigner")
+
+// credential returns the key that signs now, or an empty one, which signs nothing.
+func (s *Signer) credential() *credential {
 	if s == nil || s.cred.Load() == nil {
-		return new(credential), invalid("signer", "is nil or has no key: make one with NewSigner")
+		return new(credential)
 	}
-	return s.cred.Load(), nil
+	return s.cred.Load()
 }
 
-func (s *Signer) value() *credential {
-	cred, _ := s.credential()
-	return cred
-}
-
-// String returns the key ID and type.
 func (s *Signer) String() string {
 	return fmt.Sprintf("kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
 }
@@ -278,33 +280,17 @@ func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
 }
 
-// setHeaders signs a request that is sent at that time by the server's clock. What follows a "?" in
-// the path is not signed.
-func (c *credential) setHeaders(h http.Header, now time.Time, method, path string) error {
-	if method == "" {
-		method = http.MethodGet
-	}
-	path, _, _ = strings.Cut(path, "?")
-	text := strconv.AppendInt(make([]byte, 0, 128), now.UnixMilli(), 10)
-	timestamp := string(text)
-	text = append(text, method...)
-	text = append(text, path...)
-	signature, err := c.sign(text)
-	if err != nil {
-		return err
-	}
-	h[headerKey], h[headerTimestamp], h[headerSignature] = []string{c.keyID}, []string{timestamp}, []string{signature}
-	return nil
-}
-
 // sign returns the base64 signature of the text.
 func (c *credential) sign(text []byte) (string, error) {
+	if c.key == nil {
+		return "", errNoKey
+	}
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
+	if err == nil && len(signature) == 0 {
+		err = errors.New("it returned an empty signature: look at the KMS or HSM that holds it")
+	}
 	if err != nil { // of a key manager, whose text can hold anything
 		return "", reword(fmt.Sprintf("the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
-	}
-	if len(signature) == 0 {
-		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", redact.Text(c.keyID, maxID))
 	}
 	return base64.StdEncoding.EncodeToString(signature), nil
 }

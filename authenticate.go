@@ -24,11 +24,8 @@ type authenticator struct {
 
 // sign signs one attempt.
 func (a *authenticator) sign(req *http.Request) (err error) {
-	if a.used, err = a.signer.credential(); err != nil {
-		return err
-	}
-	a.offset = a.signer.clock.offset()
-	return a.used.setHeaders(req.Header, time.Now().Add(a.offset), req.Method, req.URL.RequestURI())
+	a.used, a.offset, err = a.signer.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	return err
 }
 
 // retry401 takes over the service's clock after an expired timestamp, and the source's key after a
@@ -89,8 +86,8 @@ func (s *Signer) learnClock(e *UnauthorizedError, offset time.Duration, again bo
 //	}
 func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
-	cred, err := s.credential()
-	if err != nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
+	cred := s.credential()
+	if cred.key == nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
 	e := newUnauthorizedError(resp.Request, resp, peekBody(resp), received)

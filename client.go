@@ -40,8 +40,8 @@ type Client struct {
 // NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
 // otherwise. It returns a [*ValidationError] if the signer is nil or an option is bad.
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
-	if _, err := signer.credential(); err != nil {
-		return nil, err
+	if signer.credential().key == nil {
+		return nil, errNoKey
 	}
 	c := &Client{
 		signer:     signer,

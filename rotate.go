@@ -97,11 +97,10 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
 	}
 	if r.Signer != nil {
-		other, err := r.Signer.credential()
-		if err != nil {
-			return err
-		}
-		if other.keyID == own.KeyID() {
+		switch other := r.Signer.credential(); {
+		case other.key == nil:
+			return errNoKey
+		case other.keyID == own.KeyID():
 			return errOwnSigner
 		}
 	}

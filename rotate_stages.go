@@ -44,10 +44,10 @@ func (r *rotation) by(self *credential) *Client {
 
 // begin waits until no other rotation of the signer runs.
 func (r *rotation) begin(ctx context.Context) error {
-	r.old = r.signer.cred.Load()
+	r.old = r.signer.credential()
 	select {
 	case r.signer.rotating <- struct{}{}:
-		r.old = r.signer.cred.Load()
+		r.old = r.signer.credential()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx)))
@@ -111,7 +111,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 		if err := r.signer.Reload(ctx); err != nil {
 			return err
 		}
-		r.old = r.signer.cred.Load()
+		r.old = r.signer.credential()
 	}
 	r.current = list.find(r.old.keyID)
 	switch {
