@@ -155,15 +155,15 @@ func TestRotationError_Error(t *testing.T) {
 	const old = "the old key still signs; "
 	four := []string{"k1", "k2", "k3", "k4"}
 	for want, err := range map[string]RotationError{
-		"inspect: no key was made":                                                     {Stage: StageInspect, Err: io.EOF},
-		"create: " + old + "no key was made":                                           {Stage: StageCreate, Err: io.EOF},
-		"create: " + old + "a new one of the same name may exist":                      {Stage: StageCreate, Err: unknown},
-		"create: " + old + "delete the new key id":                                     {Stage: StageCreate, NewKeyID: "id\x1b", Err: unknown},
-		"create: " + old + "delete if nobody holds it: k1, k2, k3":                     {Stage: StageCreate, Candidates: four[:3], Err: unknown},
-		"create: " + old + "one of 4 new keys may be the lost one, such as k1, k2, k3": {Stage: StageCreate, Candidates: four, Err: unknown},
-		"verify: " + old + "the new key was deleted again":                             {Stage: StageVerify, Err: io.EOF},
-		"save: " + old + "save the new key new or delete it":                           {Stage: StageSave, NewKeyID: "new", Err: io.EOF},
-		"delete: the new key new signs and is saved; delete the old one":               {Stage: StageDelete, NewKeyID: "new", Err: io.EOF},
+		"inspect: no key was made":                                       {Stage: StageInspect, Err: io.EOF},
+		"create: " + old + "no key was made":                             {Stage: StageCreate, Err: io.EOF},
+		"create: " + old + "a new one of the same name may exist":        {Stage: StageCreate, Err: unknown},
+		"create: " + old + "delete the new key id":                       {Stage: StageCreate, NewKeyID: "id\x1b", Err: unknown},
+		"create: " + old + "delete if nobody holds it: k1, k2, k3":       {Stage: StageCreate, Candidates: four[:3], Err: unknown},
+		"create: " + old + "delete if nobody holds it: k1, k2, k3, k4":   {Stage: StageCreate, Candidates: four, Err: unknown},
+		"verify: " + old + "the new key was deleted again":               {Stage: StageVerify, Err: io.EOF},
+		"save: " + old + "save the new key new or delete it":             {Stage: StageSave, NewKeyID: "new", Err: io.EOF},
+		"delete: the new key new signs and is saved; delete the old one": {Stage: StageDelete, NewKeyID: "new", Err: io.EOF},
 	} {
 		err.OldKeyID = "old"
 		assert.EqualError(t, &err, "kalshi: rotate key old: "+want+": EOF")

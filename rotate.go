@@ -160,15 +160,12 @@ type RotationError struct {
 }
 
 func (e *RotationError) Error() string {
-	const most = 3
 	state, newID, cause := "no key was made", redact.Text(e.NewKeyID, maxID), e.Err
 	_, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
 	case e.Stage == StageInspect:
 	case e.Stage == StageDelete:
 		state = "the new key " + newID + " signs and is saved; delete the old one"
-	case len(e.Candidates) > most:
-		state = fmt.Sprintf("one of %d new keys may be the lost one, such as %s", len(e.Candidates), redact.Text(strings.Join(e.Candidates[:most], ", "), maxText))
 	case len(e.Candidates) > 0:
 		state = "delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
 	case newID != "" && isUnknown:

@@ -174,16 +174,12 @@ func (t *signingTransport) validate(req *http.Request) error {
 	switch {
 	case req.Context().Value(t.client) != nil:
 		return invalid("HTTP client", "leads back to itself: WithHTTPClient was given this client's own HTTPClient")
-	case u == nil:
-		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
 	case u.Opaque != "" || u.Path != "" && !strings.HasPrefix(u.EscapedPath(), "/"):
 		return invalid("request", "has a URL whose path does not begin with a slash: a proxy could send it elsewhere")
-	case u.Host == "":
-		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", strings.Join(allowed, ", "))
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
 		to := redact.Text(origin(u.Scheme, u.Host), maxPath)
-		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", to, strings.Join(allowed, ", "))
+		return invalid("request", "goes to %s, but this client signs for %s only: put Client.BaseURL before the path, or use another http.Client", to, strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
