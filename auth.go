@@ -19,9 +19,7 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// WebSocketPath is the path that a WebSocket handshake signs, with method GET:
-//
-//	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+// WebSocketPath is the path that a WebSocket handshake signs, with method GET: see [Signer.Headers].
 const WebSocketPath = "/trade-api/ws/v2"
 
 // MarginWebSocketPath is the same of the margin exchange, whose WebSocket hosts are
@@ -58,13 +56,6 @@ func newSigner(cred *credential) *Signer {
 	s := &Signer{clock: new(clock), changes: newChanges(), rotating: make(chan struct{}, 1)}
 	s.cred.Store(cred)
 	return s
-}
-
-// with returns a signer that shares the clock of s and always signs with cred.
-func (s *Signer) with(cred *credential) *Signer {
-	fixed := &Signer{clock: s.clock, changes: s.changes}
-	fixed.cred.Store(cred)
-	return fixed
 }
 
 // NewSignerFromPEM is [ParsePrivateKey] and [NewSigner] in one step.

@@ -79,11 +79,6 @@ func (s *Signer) learnClock(e *UnauthorizedError, offset time.Duration, again bo
 // another key from the signer's source, for which it waits until ctx ends. It reports whether to
 // sign and send again: once or twice, and not in a loop. It reads the headers of resp.Request, and
 // leaves the body readable. For any other response, and for nil, it is false.
-//
-//	conn, resp, err := dialer.DialContext(ctx, url, header)
-//	if err != nil && signer.Recover(ctx, resp) {
-//		// sign again with Headers, and dial again
-//	}
 func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
 	cred := s.credential()

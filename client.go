@@ -67,7 +67,8 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 // signedBy returns a client that signs with cred, and never with another key.
 func (c *Client) signedBy(cred *credential) *Client {
 	fixed := *c
-	fixed.signer = c.signer.with(cred)
+	fixed.signer = &Signer{clock: c.signer.clock, changes: c.signer.changes}
+	fixed.signer.cred.Store(cred)
 	return &fixed
 }
 
