@@ -127,7 +127,9 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	if !call.signed {
 		attempt.Header = make(http.Header, len(req.Header)+3)
 		maps.Copy(attempt.Header, req.Header)
-		maps.DeleteFunc(attempt.Header, isAccessHeader) // empty ones of a generated client
+		maps.DeleteFunc(attempt.Header, func(name string, _ []string) bool { // empty ones of a generated client
+			return len(name) > 14 && strings.EqualFold(name[:14], "Kalshi-Access-")
+		})
 	}
 	if err := call.begin(attempt); err != nil {
 		closeBody(attempt)
@@ -177,11 +179,6 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
 	}
 	return nil
-}
-
-// isAccessHeader reports whether it is one of the three headers, which the service reads in any case.
-func isAccessHeader(name string, _ []string) bool {
-	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
 }
 
 func closeBody(req *http.Request) {
