@@ -24,10 +24,9 @@ const (
 	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
 )
 
-// GetAPIKeys lists the account's keys: GET /api_keys.
-//
-// Documented errors: [*UnauthorizedError], [*ServerError], and the 403 of a key that is restricted to
-// a sub-account; any call may return those of the package documentation.
+// GetAPIKeys lists the account's keys: GET /api_keys. Documented errors: [*UnauthorizedError],
+// [*ServerError], and a [*ForbiddenError] for a key that is restricted to a sub-account. Any call may
+// return those of the package documentation.
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
 	list, _, err := c.list(ctx, opts...)
 	return list, err
@@ -56,13 +55,11 @@ type GetAPIKeysOption struct{ subtrader string }
 // ForSubtrader lists only the keys bound to a subtrader of an FCM member. An empty ID is rejected.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
-// CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys.
-// Documented for accounts of the Premier or Market Maker usage level; others get a
-// [*ForbiddenError].
+// CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys. It is
+// documented for the Premier and Market Maker usage levels; others get a [*ForbiddenError].
 //
 // If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: check
-// for this first. Others are documented: [*BadRequestError], [*UnauthorizedError],
-// [*ForbiddenError], [*ConflictError].
+// for this first. Also documented: [*BadRequestError], [*UnauthorizedError] and [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	out := new(CreateAPIKeyResponse)
 	err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}, &req, out.decode, &out.ID)
@@ -76,16 +73,12 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 	return out, nil
 }
 
-// GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The response holds the
-// private key, which is returned only once. To save it to disk before returning, use
-// [Client.GenerateAPIKeyToFile].
-//
-// Errors are those of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost:
-// delete the key.
+// GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The private key is returned
+// only once: to save it to disk before returning, use [Client.GenerateAPIKeyToFile]. Errors are those
+// of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost: delete the key.
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	out := new(GenerateAPIKeyResponse)
-	// The connection is closed afterwards: net/http would log what a broken proxy sends behind the
-	// response, which may be a key.
+	// Closed, since net/http would log what a broken proxy sends behind the response: perhaps a key.
 	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
 	if err := c.createKey(ctx, op, &req, out.decode, &out.ID); err != nil {
 		return nil, err
@@ -93,12 +86,8 @@ func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) 
 	return out, nil
 }
 
-// Credentials returns the generated key with its ID, or a [*ValidationError] if the private key
-// cannot be parsed.
+// Credentials returns the generated key with its ID, or a [*ValidationError] if it cannot be parsed.
 func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
-	if r == nil {
-		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
-	}
 	key, err := r.PrivateKey.Parse()
 	if err != nil {
 		return Credentials{}, err
@@ -106,8 +95,7 @@ func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 	return NewCredentials(r.ID, key)
 }
 
-// Signer returns a new [Signer] that signs with the generated key. Its errors are those of
-// [GenerateAPIKeyResponse.Credentials].
+// Signer returns a new [Signer] that signs with the generated key. Errors are those of Credentials.
 func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
 	c, err := r.Credentials()
 	if err != nil {
@@ -155,9 +143,8 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 }
 
-// CurrentAPIKey returns the key that the client signs with, as the account's list shows it: with
-// [APIKey.Missing], a bot's check at start-up. It is an error if the key is not listed; the other
-// errors are those of [Client.GetAPIKeys].
+// CurrentAPIKey returns the client's own key as the account lists it: with [APIKey.Missing], a bot's
+// check at start-up. A key that is not listed is an error; others are those of [Client.GetAPIKeys].
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	list, signedWith, err := c.list(ctx)
 	if err != nil {
@@ -190,16 +177,14 @@ func (c *Client) createKey(ctx context.Context, op operation, req interface{ val
 
 // DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
 //
-// A [*NotFoundError] means that there was no such key before the call. If the response to one
-// attempt was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can
-// tell then whether there was one. Other errors are documented: [*BadRequestError],
-// [*UnauthorizedError], [*ServerError].
+// A [*NotFoundError] means that there was no such key before the call. If the response to one attempt
+// was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can tell then
+// whether there was one. Also documented: [*BadRequestError], [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	return c.deleteKey(ctx, apiKeyID, false)
 }
 
-// deleteKey is DeleteAPIKey. A 404 for a new key may mean that it is not visible everywhere yet,
-// whatever came before.
+// deleteKey is DeleteAPIKey. A 404 for a new key proves nothing: it may not be visible everywhere yet.
 func (c *Client) deleteKey(ctx context.Context, apiKeyID string, isNew bool) error {
 	if err := checkDeletable(apiKeyID); err != nil {
 		return err
@@ -214,8 +199,7 @@ func (c *Client) deleteKey(ctx context.Context, apiKeyID string, isNew bool) err
 	return call.run(ctx)
 }
 
-// isGone reports whether err is the service's word that a key does not exist; a 404 of a gateway is
-// not.
+// isGone reports whether the service says that a key does not exist; a gateway's 404 does not.
 func isGone(err error) bool {
 	notFound, ok := errors.AsType[*NotFoundError](err)
 	return ok && notFound.Code == codeNotFound
@@ -237,8 +221,7 @@ func checkDeletable(apiKeyID string) error {
 	return nil
 }
 
-// validate checks the fields that both requests share. It leaves to the service what may change:
-// which scopes exist, how they combine, and how many sub-accounts there are.
+// validate leaves to the service what may change: which scopes and how many sub-accounts there are.
 func (r *GenerateAPIKeyRequest) validate() error {
 	switch {
 	case r.Name == "":

@@ -68,9 +68,9 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 }
 
 // NewSignerFromSource returns a signer with the key that the source returns now. When the service no
-// longer accepts that key, the calls of clients query the source again, at most once a second, and go
-// on with the key it returns then. So a bot follows a rotation that another process made, with no
-// failed call. The error wraps the source's.
+// longer accepts it, clients query the source again, at most once a second, and go on with the key it
+// returns then: a bot follows another process's rotation with no failed call. The error wraps the
+// source's.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
@@ -84,8 +84,7 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 }
 
 // Replace switches the signer to another key: for a secret manager that calls back when the key was
-// rotated. Clients sign requests again that are under way and then refused. The zero Credentials are
-// a [*ValidationError].
+// rotated. Clients sign again what is then refused. The zero Credentials are a [*ValidationError].
 func (s *Signer) Replace(c Credentials) error {
 	if s.credential().key == nil {
 		return errNoKey
@@ -123,9 +122,9 @@ func (s *Signer) follow(ctx context.Context, refused *credential) error {
 	return reword(what+innerMessage(err), err)
 }
 
-// take takes over the result of a query that started while the signer held that key, so that it
-// undoes no later switch. The cache of a secret manager may lag behind: a key that was replaced is
-// not taken, except by Reload if it was not deleted.
+// take takes over the result of a query that started while the signer held that key, and undoes no
+// later switch. The cache of a secret manager may lag behind: a key that was replaced is not taken,
+// except by Reload if it was not deleted.
 func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
 	cred, noKey := c.credential()
 	if err = cmp.Or(err, noKey); err == nil {
@@ -145,8 +144,7 @@ func (s *Signer) take(c Credentials, err error, held, refused *credential) error
 	return nil
 }
 
-// switchTo switches from one key to another. If the signer holds a third one, it does nothing; nil
-// stands for any.
+// switchTo switches from one key, nil for any, to another. It does nothing if a third one signs now.
 func (s *Signer) switchTo(cred, from *credential) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
@@ -191,10 +189,9 @@ func (s *Signer) SignRequest(req *http.Request) error {
 }
 
 // Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
-// HTTP clients that do not use [*http.Request]. Make new ones for each dial, as with
-// [Signer.SignRequest]. An empty method is GET. The path is escaped and begins with "/trade-api/", as
-// it is sent: "/portfolio/balance" alone gets a 401. A "?" and what follows it is dropped. A path
-// without its first slash is a [*ValidationError].
+// HTTP clients that do not use [*http.Request]. As with [Signer.SignRequest], make new ones each time.
+// An empty method is GET. The path is as it is sent: escaped, and "/portfolio/balance" alone gets a
+// 401. From "?" on it is dropped. Without its first slash it is a [*ValidationError].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
@@ -206,8 +203,7 @@ func (s *Signer) Headers(method, path string) (http.Header, error) {
 	return h, nil
 }
 
-// setHeaders signs a request that is sent now, without what follows a "?" in the path. It returns the
-// key and the offset of the service's clock that it used.
+// setHeaders signs a request that is sent now. It returns the key and the clock's offset that it used.
 func (s *Signer) setHeaders(h http.Header, method, path string) (cred *credential, offset time.Duration, err error) {
 	if cred = s.credential(); cred.key == nil {
 		return cred, 0, errNoKey
@@ -233,11 +229,9 @@ func (s *Signer) SignText(text string) (string, error) {
 
 const fixTime = "20060102-15:04:05.000"
 
-// SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64 signature over SendingTime,
-// "A", MsgSeqNum, SenderCompID and TargetCompID, separated by SOH (documented). The SenderCompID
-// (tag 49) is the key ID. sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm, within 30
-// seconds of the service's clock (documented). msgSeqNum is tag 34, at least 1. Bad input is a
-// [*ValidationError].
+// SignFIXLogon returns the RawData (tag 96) of a FIX logon (documented), whose SenderCompID (tag 49) is
+// the key ID. sendingTime is tag 52 byte for byte, UTC, YYYYMMDD-HH:MM:SS.mmm, within 30 seconds of
+// the service's clock; msgSeqNum is tag 34, at least 1. Bad input is a [*ValidationError].
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {

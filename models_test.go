@@ -185,9 +185,6 @@ func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 	require.NoError(t, err)
 	assertSameKey(t, key, signer.cred.Load().key)
 
-	var none *GenerateAPIKeyResponse
-	_, err = none.Signer()
-	assertInvalid(t, err, "kalshi: response is nil")
 	_, err = (&GenerateAPIKeyResponse{ID: testKeyID}).Signer()
 	assertInvalid(t, err, "kalshi: private key is empty")
 	_, err = (&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}).Signer()

@@ -100,9 +100,8 @@ func (r *attemptResult) fail(req *http.Request, resp *http.Response, body []byte
 	r.retryAfter = retryAfter(resp.Header, received)
 }
 
-// classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may
-// succeed. A 499 is a gateway's that saw its client close the connection, 520 to 524 are of one that
-// lost the service's response, and 600 and more are no statuses of HTTP.
+// classifyStatus says what a status that is not 2xx means. A 499 is a gateway's that saw its client
+// close the connection, 520 to 524 are of one that lost the service's response.
 func classifyStatus(status int) (result outcome, retryable bool) {
 	switch status {
 	case 429:

@@ -33,8 +33,7 @@ type rotation struct {
 // admin reports whether another key is rotated than the client's own.
 func (r *rotation) admin() bool { return r.signer != r.client.signer }
 
-// by returns the client that makes a call: one that signs with self if the key rotates itself, and
-// the admin's otherwise.
+// by returns the client that makes a call: the admin's, or one that signs with the key itself.
 func (r *rotation) by(self *credential) *Client {
 	if r.admin() {
 		return r.client
@@ -43,15 +42,14 @@ func (r *rotation) by(self *credential) *Client {
 }
 
 // begin waits until no other rotation of the signer runs.
-func (r *rotation) begin(ctx context.Context) error {
-	r.old = r.signer.credential()
+func (r *rotation) begin(ctx context.Context) (err error) {
 	select {
 	case r.signer.rotating <- struct{}{}:
-		r.old = r.signer.credential()
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx)))
+		err = fmt.Errorf("waiting for another rotation: %w", ended(ctx))
 	}
+	r.old = r.signer.credential()
+	return err
 }
 
 // stage runs a stage that the caller's context no longer cancels. A panic of a Store or a transport
@@ -76,8 +74,7 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	return err
 }
 
-// whose adds to an error of the service whose key it is about if that is the admin's, and to a 403
-// what to do about a key that may not rotate itself.
+// whose adds to an error that it is about the admin's key, or how to rotate a key that may not do so.
 func (r *rotation) whose(err error) error {
 	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
 	hint := ""
@@ -174,8 +171,8 @@ func (r *rotation) make(ctx context.Context) error {
 	return err
 }
 
-// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: a
-// key of the same name may be somebody else's.
+// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: another
+// key of that name may be somebody else's.
 func (r *rotation) lookUp(ctx context.Context, err error) error {
 	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
 	if !ok {
@@ -211,9 +208,8 @@ func (r *rotation) verify(ctx context.Context) error {
 	return err
 }
 
-// try makes a call with the new key and compares its rights with the old one's. A key that an admin
-// rotates may be one that may not list: the 403 proves that it signs, and the admin's list shows its
-// rights.
+// try lists with the new key and compares its rights with the old one's. One that an admin rotates may
+// be forbidden to list: then the 403 proves that it signs, and the admin's list shows its rights.
 func (r *rotation) try(ctx context.Context) error {
 	return patiently(ctx, func() (again bool, err error) {
 		list, _, err := r.client.signedBy(r.new).list(ctx)
@@ -237,8 +233,7 @@ func (r *rotation) try(ctx context.Context) error {
 	})
 }
 
-// patiently tries again while the new key is not known everywhere yet; how long that takes is not
-// documented.
+// patiently tries again while the new key may not be known everywhere yet (undocumented).
 func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	until := time.Now().Add(patience)
 	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
