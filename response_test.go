@@ -273,6 +273,7 @@ func TestInvalidResponse(t *testing.T) {
 		{"cut off in the ID", `{"private_key":"s3cret","api_key_id":"id`, notJSON, ""},
 		{"raw line end in the private key", "{\"api_key_id\":\"id1\",\"private_key\":\"s3cret\n\"}", notJSON, "id1"},
 		{"ID below another field", `{"key":{"api_key_id":"s3cret"}}`, noID, ""},
+		{"key text as the ID", `{"api_key_id":"` + encodeBase64(string(pkcs8(t, newEd25519Key(t)))) + `"}`, noKey, ""},
 		{"over 2 MiB", `{"api_key_id":"id1","more":"` + strings.Repeat("x", maxBody) + `"}`, "it is longer than 2 MiB", "id1"},
 	}
 	for _, tt := range tests {
