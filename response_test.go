@@ -45,8 +45,7 @@ var errorBodies = []struct{ name, body, code, message, details string }{
 func TestAPIError_parse(t *testing.T) {
 	t.Parallel()
 	for _, tt := range errorBodies {
-		e := APIError{Body: []byte(tt.body)}
-		e.parse(e.Body)
+		e := newAPIError(nil, new(http.Response), []byte(tt.body))
 		assert.Equal(t, []string{tt.code, tt.message, tt.details}, []string{e.Code, e.Message, e.Details}, tt.name)
 		assert.Equal(t, tt.body, string(e.Body), tt.name)
 	}
@@ -61,8 +60,7 @@ func TestAPIError_parse_withholdsAPrivateKey(t *testing.T) {
 		`{"msg":"-----BEGIN PRIVATE\u0020KEY-----` + secret + `"}`,
 		`{"error":"cannot store ` + base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t))) + `"}`,
 	} {
-		e := APIError{StatusCode: 400, Body: []byte(body)}
-		e.parse(e.Body)
+		e := newAPIError(nil, &http.Response{StatusCode: 400}, []byte(body))
 		assert.Nil(t, e.Body)
 		assert.Contains(t, e.Message, redact.Withheld)
 		assert.NotContains(t, e.Error(), secret)
