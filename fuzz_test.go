@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"net/http"
@@ -85,19 +84,6 @@ func FuzzDecodeList(f *testing.F) {
 	})
 }
 
-// A wire takes requests as a server reads them.
-type wire struct{ got *http.Request }
-
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	var sent bytes.Buffer
-	if err := req.Write(&sent); err != nil {
-		return nil, err
-	}
-	var err error
-	w.got, err = http.ReadRequest(bufio.NewReader(&sent))
-	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, err
-}
-
 // Whatever the key ID, even one chosen by an attacker, a delete reaches exactly one key, and the
 // signature covers the path that is sent.
 func FuzzKeyIDPath(f *testing.F) {
@@ -108,25 +94,20 @@ func FuzzKeyIDPath(f *testing.F) {
 	} {
 		f.Add(id)
 	}
-	key := newEd25519Key(f)
 	f.Fuzz(func(t *testing.T, id string) {
-		server := new(wire)
-		client, _ := newTestClient(t, WithMaxRetries(0), WithHTTPClient(&http.Client{Transport: server}))
-		client.signer = newTestSigner(t, key)
+		client, mock := newTestClient(t, WithMaxRetries(0))
+		log := respondWith(mock, respond(http.StatusNoContent, ""))
 		if err := client.DeleteAPIKey(t.Context(), id); err != nil {
-			assert.ErrorAs(t, err, new(*ValidationError), "what is refused is refused before it is sent")
-			assert.Nil(t, server.got)
+			assert.ErrorAs(t, err, new(*ValidationError))
+			log.assertAttempts(t, 0, "what is refused is refused before it is sent")
 			return
 		}
-		const prefix = "/some/base/v2/api_keys/"
-		sent := server.got.RequestURI
-		assertSigned(t, key.Public(), server.got.Header, server.got.Method+sent)
-		assert.Equal(t, "exchange.test", server.got.Host)
-		assert.Empty(t, server.got.URL.RawQuery)
-
-		segment, below := strings.CutPrefix(sent, prefix)
-		require.True(t, below, sent)
-		assert.Equal(t, sent, path.Clean(sent), "no server that tidies paths makes another one of it")
+		sent := log.only(t)
+		sent.assertSigned(t, publicKey(client))
+		assert.Equal(t, "https://exchange.test"+sent.path, sent.url, "the host, and no query")
+		assert.Equal(t, sent.path, path.Clean(sent.path), "no server that tidies paths makes another one of it")
+		segment, below := strings.CutPrefix(sent.path, "/some/base/v2/api_keys/")
+		require.True(t, below, sent.path)
 		assert.NotContains(t, segment, "/")
 		unescaped, err := url.PathUnescape(segment)
 		require.NoError(t, err)
