@@ -43,6 +43,13 @@ func pkcs8(t testing.TB, key any) []byte {
 	return der
 }
 
+func spki(t testing.TB, key crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key)
+	require.NoError(t, err)
+	return der
+}
+
 // goodKeyTexts returns a key in each of the three supported encodings.
 func goodKeyTexts(t testing.TB) []keyText {
 	t.Helper()
@@ -171,8 +178,7 @@ func rejects(t testing.TB) []reject {
 	t.Helper()
 	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	spki, err := x509.MarshalPKIXPublicKey(newEd25519Key(t).Public())
-	require.NoError(t, err)
+	public := spki(t, newEd25519Key(t).Public())
 	edDER, rsaDER := pkcs8(t, newEd25519Key(t)), pkcs8(t, testRSAKey())
 	edText := encodePEM("PRIVATE KEY", edDER)
 	encrypted := encodePEM("ENCRYPTED PRIVATE KEY", edDER)
@@ -188,9 +194,9 @@ func rejects(t testing.TB) []reject {
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted in the old form", legacy, decrypt},
 		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), "OpenSSH's own format: make an Ed25519 key with `openssl genpkey"},
-		{"public key", encodePEM("PUBLIC KEY", spki), saysPublic},
-		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(spki)) + " me@host\n", saysPublic},
-		{"certificate", encodePEM("CERTIFICATE", spki), "is a certificate: use the private key"},
+		{"public key", encodePEM("PUBLIC KEY", public), saysPublic},
+		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(public)) + " me@host\n", saysPublic},
+		{"certificate", encodePEM("CERTIFICATE", public), "is a certificate: use the private key"},
 		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), saysEC},
 		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, newECKey(t))), saysEC},
 		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), "RSASSA-PSS, which Kalshi does not accept: make a plain RSA key"},
@@ -273,9 +279,7 @@ func TestParsePrivateKey_cutOff(t *testing.T) {
 			}
 			for _, text := range cuts {
 				key, err := ParsePrivateKey([]byte(text))
-				if key != nil {
-					t.Fatalf("%d of %d characters were accepted as a key", len(text), len(kt.text))
-				}
+				require.True(t, key == nil, "%d of %d characters were accepted as a key", len(text), len(kt.text))
 				assertInvalid(t, err)
 				assertNoEcho(t, text, err)
 			}
@@ -291,16 +295,10 @@ func rsaPublicKey(bits int) *rsa.PublicKey {
 
 func TestMarshalPublicKey(t *testing.T) {
 	t.Parallel()
-	for _, want := range []crypto.PublicKey{rsaPublicKey(2048), rsaPublicKey(8192), newEd25519Key(t).Public()} {
-		text, err := MarshalPublicKey(want)
+	for _, key := range []crypto.PublicKey{rsaPublicKey(2048), rsaPublicKey(8192), newEd25519Key(t).Public()} {
+		text, err := MarshalPublicKey(key)
 		require.NoError(t, err)
-		block, rest := pem.Decode([]byte(text))
-		require.NotNil(t, block)
-		assert.Equal(t, "PUBLIC KEY", block.Type)
-		assert.Empty(t, rest)
-		got, err := x509.ParsePKIXPublicKey(block.Bytes)
-		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		assert.Equal(t, encodePEM("PUBLIC KEY", spki(t, key)), text)
 	}
 }
 
@@ -330,17 +328,16 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 func unusableSigners(t testing.TB) map[string]crypto.Signer {
 	t.Helper()
 	return map[string]crypto.Signer{
-		"nil":                      nil,
-		"nil *rsa.PrivateKey":      (*rsa.PrivateKey)(nil),
-		"nil *ecdsa.PrivateKey":    (*ecdsa.PrivateKey)(nil),
-		"nil *ed25519.PrivateKey":  (*ed25519.PrivateKey)(nil),
-		"nil ed25519.PrivateKey":   ed25519.PrivateKey(nil),
-		"short ed25519.PrivateKey": newEd25519Key(t)[:ed25519.SeedSize-1],
-		"an Ed25519 seed":          newEd25519Key(t)[:ed25519.SeedSize],
-		"zero *rsa.PrivateKey":     new(rsa.PrivateKey),
-		"RSA 1024":                 newSmallRSAKey(t),
-		"RSA 8193":                 &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
-		"EC":                       newECKey(t),
+		"nil":                     nil,
+		"nil *rsa.PrivateKey":     (*rsa.PrivateKey)(nil),
+		"nil *ecdsa.PrivateKey":   (*ecdsa.PrivateKey)(nil),
+		"nil *ed25519.PrivateKey": (*ed25519.PrivateKey)(nil),
+		"nil ed25519.PrivateKey":  ed25519.PrivateKey(nil),
+		"an Ed25519 seed":         newEd25519Key(t)[:ed25519.SeedSize],
+		"zero *rsa.PrivateKey":    new(rsa.PrivateKey),
+		"RSA 1024":                newSmallRSAKey(t),
+		"RSA 8193":                &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
+		"EC":                      newECKey(t),
 	}
 }
 

@@ -94,7 +94,6 @@ func TestRetryAfter(t *testing.T) {
 		{"zero", "0", "", 0},
 		{"negative", "-7", "", 0},
 		{"fraction", "1.5", "", 0},
-		{"word", "soon", "", 0},
 		{"the largest that fits", "9223372036", "", 9223372036 * time.Second},
 		{"one second more", "9223372037", "", 9223372036 * time.Second},
 		{"beyond 64 bits", "99999999999999999999999", "", 9223372036 * time.Second},
@@ -194,19 +193,16 @@ func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 		{"warning malformed", `"warning":{"text":"x"},`, KeyTypeEd25519, KeyTypeEd25519, ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			client, mock := newTestClient(t)
-			respondWith(mock, respond(201, fmt.Sprintf(`{%s"api_key_id":"new","private_key":%q}`, tt.fields, texts[tt.key])))
-			generated, err := client.GenerateAPIKey(t.Context(), botRequest)
-			require.NoError(t, err)
-			assert.Equal(t, &GenerateAPIKeyResponse{"new", tt.keyType, generated.PrivateKey, tt.warning}, generated)
-			assert.True(t, texts[tt.key] == generated.PrivateKey.Reveal(), "the private key's text, which is not printed here")
+		client, mock := newTestClient(t)
+		respondWith(mock, respond(201, fmt.Sprintf(`{%s"api_key_id":"new","private_key":%q}`, tt.fields, texts[tt.key])))
+		generated, err := client.GenerateAPIKey(t.Context(), botRequest)
+		require.NoError(t, err, tt.name)
+		assert.Equal(t, &GenerateAPIKeyResponse{"new", tt.keyType, generated.PrivateKey, tt.warning}, generated, tt.name)
+		assert.True(t, texts[tt.key] == generated.PrivateKey.Reveal(), "the private key's text, which is not printed here")
 
-			created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
-			require.NoError(t, err)
-			assert.Equal(t, &CreateAPIKeyResponse{ID: "new", Warning: tt.warning}, created)
-		})
+		created, err := client.CreateAPIKey(t.Context(), CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()})
+		require.NoError(t, err, tt.name)
+		assert.Equal(t, &CreateAPIKeyResponse{ID: "new", Warning: tt.warning}, created, tt.name)
 	}
 }
 
