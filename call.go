@@ -147,10 +147,10 @@ func (c *call) notSent(req *http.Request, err error) error {
 }
 
 // createdID returns the ID that the response to a failed create gives the new key, if any. It is
-// not the signing key's, which a caller might delete then.
+// neither the signing key's, which a caller might delete then, nor a private key.
 func (c *call) createdID(body []byte) string {
 	found := newKeyID.FindSubmatch(body)
-	if !c.creates || found == nil || string(found[1]) == c.auth.used.keyID {
+	if !c.creates || found == nil || string(found[1]) == c.auth.used.keyID || isKeyText(string(found[1])) {
 		return ""
 	}
 	return string(found[1])

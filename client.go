@@ -226,7 +226,8 @@ func WithLogger(logger *slog.Logger) Option {
 	return option(logger == nil, "logger", "is nil: leave the option out to log nothing", func(c *Client) {
 		c.signer.changes.mu.Lock()
 		defer c.signer.changes.mu.Unlock()
-		c.reporter = &reporter{log: logger, seen: c.signer.changes.last}
+		c.reporter = &reporter{log: logger}
+		c.reporter.seen.Store(c.signer.changes.last)
 	})
 }
 

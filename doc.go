@@ -19,13 +19,11 @@
 // an [*APIError], embedded in a type of its own for the statuses that matter: [*BadRequestError],
 // [*UnauthorizedError], [*ForbiddenError], [*NotFoundError], [*ConflictError], [*RateLimitError],
 // [*ServerError]. [CheckResponse] makes the same errors of any endpoint's response. A 2xx that cannot
-// be understood is an [*InvalidResponseError]. A call without a response returns the standard
-// library's error, such as [*url.Error] and, when the context ended it, [context.Canceled] or
-// [context.DeadlineExceeded]; within it, a [*NotSentError] says that the request was not sent.
-//
-// If a create request may have succeeded but no usable response arrived, the error is an
-// [*OutcomeUnknownError]. Check for [*RotationError] first, then [*OutcomeUnknownError], then the
-// rest: each may wrap the next.
+// be understood is an [*InvalidResponseError]. Without a response, the error is the standard
+// library's, such as [*url.Error] or [context.Canceled]; within it, a [*NotSentError] says that the
+// request was not sent. If a create request may have succeeded but no usable response arrived, the
+// error is an [*OutcomeUnknownError]. Check for [*RotationError] first, then [*OutcomeUnknownError],
+// then the rest: each may wrap the next.
 //
 // # Retries
 //
@@ -49,5 +47,5 @@
 //
 // The calls follow Kalshi's documented schema 3.34.0 of October 2026. Where a comment says documented,
 // Kalshi documents it; observed is what others saw on the wire. Package kalshitest is a stand-in for
-// the exchange, to try and test programs without an account.
+// the exchange, to test programs without an account.
 package kalshi
