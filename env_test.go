@@ -2,6 +2,7 @@ package kalshi
 
 import (
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -122,22 +123,27 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	assert.ErrorContains(t, err, envPrivateKeyPath)
 }
 
-// The ID beside the key wins over the variable, whatever that says, and the client follows a key
-// file.
+// The ID beside the key wins over the variable, whatever that says.
 func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the environment
 	key := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
-	path := writeFile(t, "bot.key", envKeyID+"="+testKeyID+"\n"+key)
+	text := envKeyID + "=" + testKeyID + "\n" + key
+	path := writeFile(t, "bot.key", text)
 	for keyID, want := range map[string]string{
-		"": "", testKeyID: "", otherKeyID: otherKeyID, "a\nb": "a b",
-		encodeBase64(key): "(withheld: it seems to hold a private k…",
+		"": "", testKeyID: "", otherKeyID: otherKeyID, "a\nb": `"a b"`,
+		encodeBase64(key): `"(withheld: it seems to hold a private k…"`,
 	} {
-		for _, env := range []environ{{envPrivateKeyPath: path}, {envPrivateKey: envKeyID + "=" + testKeyID + "\n" + key}} {
+		for _, env := range []environ{{envPrivateKeyPath: path}, {envPrivateKey: text}} {
 			env[envKeyID] = keyID
 			env.set(t)
-			signer, ignored, err := signerFromEnv()
+			var log strings.Builder
+			client, err := NewClientFromEnv(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			require.NoError(t, err)
-			assert.Equal(t, testKeyID, signer.KeyID())
-			assert.Equal(t, want, ignored)
+			assert.Equal(t, testKeyID, client.Signer().KeyID())
+			if want == "" {
+				assert.Empty(t, log.String())
+				continue
+			}
+			assert.Contains(t, log.String(), `msg="kalshi: environment" ignored=`+want+" key_id="+testKeyID)
 		}
 	}
 }
