@@ -40,6 +40,8 @@ func TestLoadPrivateKey_limit(t *testing.T) {
 	path = writeFile(t, "large.pem", text+strings.Repeat("\n", maxKeyFileSize))
 	_, err = LoadPrivateKey(path)
 	assertInvalid(t, err, "kalshi: private key file "+path+" is over 1 MiB")
+	_, err = KeyFile(path).Load(t.Context())
+	assertInvalid(t, err, "kalshi: key file "+path+" is over 1 MiB")
 }
 
 // A likely mistake: the key instead of the name of its file. The operating system's error would
