@@ -1,7 +1,5 @@
 package kalshi
 
-// The client that the environment describes.
-
 import (
 	"context"
 	"crypto"
@@ -28,27 +26,22 @@ const (
 //
 // Blanks and quotes around the values are dropped. Errors name the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
-	signer, ignored, err := signerFromEnv()
+	signer, err := signerFromEnv()
 	if err != nil {
 		return nil, err
 	}
-	if rawURL := env(envBaseURL); rawURL != "" {
-		opts = append(slices.Clip(opts), func(c *Client) error {
-			if c.baseURL != nil {
-				return nil // an option has set it
-			}
+	return NewClient(signer, append(slices.Clip(opts), func(c *Client) error {
+		if keyID := env(envKeyID); keyID != "" && keyID != signer.KeyID() {
+			c.reporter.environment(redact.Text(keyID, maxID), signer.KeyID())
+		}
+		if rawURL := env(envBaseURL); rawURL != "" && c.baseURL == nil { // no option has set it
 			return c.setBaseURL(envBaseURL, rawURL)
-		})
-	}
-	client, err := NewClient(signer, opts...)
-	if err == nil && ignored != "" {
-		client.reporter.environment(ignored, signer.KeyID())
-	}
-	return client, err
+		}
+		return nil
+	})...)
 }
 
-// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile], and follows the
-// file.
+// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile] and follows the file.
 func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	signer, err := NewSignerFromSource(context.Background(), KeyFile(path).Load)
 	if err != nil {
@@ -57,12 +50,11 @@ func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	return NewClient(signer, opts...)
 }
 
-// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if it is ignored
-// because the key's text names another ID.
-func signerFromEnv() (signer *Signer, ignored string, err error) {
+func signerFromEnv() (*Signer, error) {
 	keyID, text, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
-	var named string
+	var named string // the ID beside the key
 	var key crypto.Signer
+	var err error
 	switch {
 	case text != "" && path != "":
 		err = invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
@@ -77,28 +69,21 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 	}
 	switch {
 	case err != nil:
-		return nil, "", err
-	case named == "" && keyID == "":
-		return nil, "", notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
-	case named == "":
-		named, path = keyID, "" // a plain PEM file is read once
-		err = checkKeyID(envKeyID, keyID)
-	case keyID != named:
-		ignored = redact.Text(keyID, maxID)
+		return nil, err
+	case named != "" && path != "":
+		return NewSignerFromSource(context.Background(), KeyFile(path).Load)
+	case named != "":
+		return NewSigner(named, key)
+	case keyID == "":
+		return nil, notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
 	}
-	switch {
-	case err != nil:
-		return nil, "", err
-	case path != "":
-		signer, err = NewSignerFromSource(context.Background(), KeyFile(path).Load)
-	default:
-		signer, err = NewSigner(named, key)
+	if err := checkKeyID(envKeyID, keyID); err != nil {
+		return nil, err
 	}
-	return signer, ignored, err
+	return NewSigner(keyID, key)
 }
 
-// env returns a variable without the blanks and quotes around it: the env files of Docker keep
-// those.
+// env returns a variable without the blanks and quotes around it, which Docker's env files keep.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
 // otherNames are variables that other programs use for the same.

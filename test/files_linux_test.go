@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -30,22 +29,10 @@ func init() {
 		must(err)
 	}
 	children["save and fail"] = saveAndFail
-	children["save until killed"] = saveUntilKilled
 }
 
 func save(path, keyID string) error {
 	return kalshi.KeyFile(path).Save(context.Background(), credentials(keyID, newKey()))
-}
-
-// names returns what is in a folder.
-func names(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
 }
 
 const nobody = 65534
@@ -205,41 +192,4 @@ func saveAndFail(args []string) {
 func limitFileSize(bytes uint64) {
 	signal.Ignore(syscall.SIGXFSZ) // which would end the process
 	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}))
-}
-
-// Whenever a process that saves is killed, the file loads.
-func TestFiles_saveIsKilled(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts many processes")
-	}
-	path := filepath.Join(t.TempDir(), "bot.key")
-	for round := range 10 {
-		cmd := childCommand(t, "save until killed", path)
-		stdout, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		saved := 0
-		for lines := bufio.NewScanner(stdout); saved <= round && lines.Scan(); {
-			saved++
-		}
-		require.NoError(t, cmd.Process.Kill()) // during the next one
-		require.Error(t, cmd.Wait())
-		require.Equal(t, round+1, saved)
-		_, err = kalshi.KeyFile(path).Load(t.Context())
-		require.NoError(t, err)
-	}
-	for _, name := range names(t, filepath.Dir(path)) {
-		assert.Regexp(t, `^bot\.key(\.\d+\.tmp)?$`, name)
-		info, err := os.Stat(filepath.Join(filepath.Dir(path), name))
-		require.NoError(t, err)
-		assert.Equal(t, fs.FileMode(0o600), info.Mode())
-	}
-}
-
-func saveUntilKilled(args []string) {
-	for {
-		must(save(args[0], "new"))
-		fmt.Println("saved")
-	}
 }
