@@ -79,8 +79,7 @@ func (c *Client) BaseURL() string { return c.base }
 func (c *Client) Signer() *Signer { return c.signer }
 
 // WebSocketURL returns where the predictions WebSocket of the client's environment is dialled
-// (documented). A library that dials with an [*http.Client], such as coder/websocket, takes
-// [Client.HTTPClient]; for others sign with [Signer.Headers].
+// (documented): with [Client.HTTPClient], or with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
 	host := c.baseURL.Host
 	switch lowerASCII(c.baseURL.Hostname()) {

@@ -15,14 +15,11 @@ import (
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs and
 // encodes without PrivateKey; by %p and %w, and in an unexported field of another struct, fmt shows a
-// key in memory, as it does in any struct that holds one.
-//
-// With a Signer, the client's key lists, makes and deletes, and the key that is rotated needs no scope
-// for that. Grace is for requests that were signed elsewhere and are still under way, and for a secret
-// that lags behind; a cancelled context ends it and leaves the old key alive.
+// key in memory. Grace is for requests that were signed elsewhere and are still under way, and for a
+// secret that lags behind; a cancelled context ends it and leaves the old key alive.
 type RotateAPIKeyRequest struct {
 	Store      Store         `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
-	Signer     *Signer       `json:"-"` // whose key is rotated; nil is the client's own
+	Signer     *Signer       `json:"-"` // whose key is rotated; nil is the client's own, otherwise the client's lists, makes and deletes
 	Name       string        // the new key's name; empty is the current key's
 	KeyType    KeyType       // the new key's algorithm; empty is the current key's
 	PrivateKey crypto.Signer `json:"-"` // becomes the new key, as by [Client.CreateAPIKey]; nil has the service make the pair
@@ -48,14 +45,14 @@ type RotateAPIKeyResponse struct {
 // that a key which works once works everywhere, which is not documented. A crash at any point leaves
 // a working key in the Store: the old one until Save has finished, both after it.
 //
-// Bad input is a [*ValidationError] and everything else a [*RotationError]. A current key that is not
-// listed, has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the
-// key is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace.
+// Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that is not listed,
+// has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the new key
+// is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace.
 //
-// A key that rotates itself needs read and write and no restriction to a sub-account. Rotate any
-// other key with an admin key, by the request's Signer. Let one process rotate a key, and the others
-// follow ([NewSignerFromSource], [NewClientFromEnv]). One rotation at a time runs per Signer; another
-// waits for it. Save must not rotate the same signer.
+// A key that rotates itself needs read and write and no restriction to a sub-account; any other is
+// rotated by an admin key's client, with the request's Signer. Let one process rotate a key, and the
+// others follow ([NewSignerFromSource]). A Signer's rotations wait for each other, so that Save must
+// not start one.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
 	if ctx == nil {
 		return nil, errNoContext
@@ -144,17 +141,14 @@ const (
 )
 
 // A RotationError says at which stage [Client.RotateAPIKey] failed and what is left. Up to
-// [StageSave] the signer keeps the old key; at [StageDelete] it already has the new one, which is
-// saved and works.
-//
-// PrivateKey is handed back whenever nothing else may hold it: save it, or delete the key. Candidates
-// are listed after a StageCreate of unknown outcome: they have the new key's name and did not exist
-// before. None is deleted; delete the one that nobody else made.
+// [StageSave] the signer keeps the old key; at [StageDelete] it has the new one, which is saved and
+// works. Candidates are set after a StageCreate of unknown outcome: they have the new key's name and
+// did not exist before. None is deleted; delete the one that nobody else made.
 type RotationError struct {
 	Stage      RotationStage // where the rotation failed
 	OldKeyID   string        // the key that signed before
 	NewKeyID   string        // the key that was made; empty unless it exists, as far as is known
-	PrivateKey PrivateKeyPEM // the private half of NewKeyID; empty for a key of the caller's own
+	PrivateKey PrivateKeyPEM // its private half if nothing else may hold it: save it, or delete the key; empty for a key of the caller's own
 	Candidates []string      // the keys that may be the new one
 	Err        error         // what happened
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
-// generated clients, a WebSocket dial. It signs a copy of each request as it is sent, and has the
-// Timeout, Jar and transport of the client's own HTTP client. It is safe for concurrent use. Put
-// [Client.BaseURL] before a path, and call [CheckResponse] on what it returns.
+// generated clients, a WebSocket dial. It signs a copy of each request as it is sent, over the Timeout,
+// Jar and transport of the client's own HTTP client, and is safe for concurrent use. Put
+// [Client.BaseURL] before a path, and call [CheckResponse] on what comes back.
 //
 // A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
 // header arrives; the Timeout is for all attempts. Any other request is sent once, except that
