@@ -86,22 +86,16 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
 
 func (r *RotateAPIKeyRequest) validate(own *Signer) error {
-	save, isFunc := r.Store.(SaveFunc)
-	switch {
+	switch save, isFunc := r.Store.(SaveFunc); {
 	case r.Store == nil, isFunc && save == nil:
 		return invalid("Store", "is nil: give one that saves the new key, such as KeyFile(path); it would be lost with the process")
 	case r.Grace < 0:
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
-	}
-	if r.Signer != nil {
-		switch other := r.Signer.credential(); {
-		case other.key == nil:
-			return errNoKey
-		case other.keyID == own.KeyID():
-			return errOwnSigner
-		}
-	}
-	if r.PrivateKey == nil {
+	case r.Signer != nil && r.Signer.credential().key == nil:
+		return errNoKey
+	case r.Signer != nil && r.Signer.KeyID() == own.KeyID():
+		return errOwnSigner
+	case r.PrivateKey == nil:
 		return nil
 	}
 	keyType, err := checkSigner("PrivateKey", r.PrivateKey)
