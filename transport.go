@@ -75,10 +75,6 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		signed:  headerValue(req.Header, headerSignature) != "",
 		oneShot: hasBody(req) && req.GetBody == nil,
 	})
-	if err := t.validate(req); err != nil {
-		closeBody(req)
-		return nil, call.notSent(req, err)
-	}
 	call.noRetry = call.signed || call.oneShot || !slices.Contains([]string{"", http.MethodGet, http.MethodHead}, req.Method)
 	for body := req.Body; ; {
 		resp, result := t.send(call, req, body)
@@ -131,12 +127,18 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 			return len(name) > 14 && strings.EqualFold(name[:14], "Kalshi-Access-")
 		})
 	}
-	if err := call.begin(attempt); err != nil {
-		closeBody(attempt)
+	err := t.validate(req)
+	if err == nil {
+		err = call.begin(attempt)
+	}
+	if err != nil {
+		if body != nil {
+			_ = body.Close()
+		}
 		return nil, attemptResult{err: call.notSent(req, err), outcome: outcomeNotSent}
 	}
 	began := time.Now()
-	resp, err := cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
+	resp, err = cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
 	received := time.Now()
 	switch {
 	case err != nil:
@@ -179,10 +181,4 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
 	}
 	return nil
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
 }
