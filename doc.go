@@ -30,10 +30,9 @@
 // Calls are retried up to twice (see [WithMaxRetries]), with jittered exponential backoff, after a
 // 429, a transient 5xx, a lost connection or an unreadable response; so are GET and HEAD through
 // HTTPClient. A request that creates a key is retried only after a 429 or when none of it was sent, and
-// a bot's other requests never. Three kinds of 401 do not count and are retried for every request,
-// since the service has not processed it: the timestamp was out of bounds (the request is signed again
-// by the service's clock, if that differs by at most 24 hours), the key was replaced meanwhile, or the
-// signer's [KeySource] has another one.
+// a bot's other requests never. After a 401 for an expired timestamp or a refused key, any request is
+// signed and sent again, since it was not processed: by the service's clock if that differs by at most
+// 24 hours, or with the key that has replaced the refused one. That does not count as a retry.
 //
 // # Secrets
 //

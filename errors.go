@@ -122,16 +122,9 @@ const (
 	codeTimestampExpired  = "header_timestamp_expired"
 	detailsUnknownKey     = "NOT_FOUND"
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
-)
 
-const (
-	// skewTolerance is how far the clocks may be apart before that is taken for the cause of
-	// anything. The service was observed to accept ±10 s.
-	skewTolerance = 5 * time.Second
-
-	// maxSkew is the largest skew that is corrected. A server that could obtain signatures for the
-	// far future could replay them later.
-	maxSkew = 24 * time.Hour
+	skewTolerance = 5 * time.Second // between clocks that agree; the service was observed to accept ±10 s
+	maxSkew       = 24 * time.Hour  // that is corrected: signatures for the far future could be replayed then
 )
 
 // aboutKey reports whether the ID is unknown, or the private key does not belong to it.

@@ -100,7 +100,7 @@ func (r *reporter) logNext(ctx context.Context) {
 }
 
 // A change is something that happened to a signer. It links to the next one, so that each client
-// that logs can follow at its own pace, and those that were logged by all are garbage.
+// follows at its own pace, and what all have logged is garbage.
 type change struct {
 	level   slog.Level
 	message string
@@ -108,8 +108,7 @@ type change struct {
 	next    atomic.Pointer[change]
 }
 
-// changes are the changes of one signer. Whoever changes the signer's key or clock holds mu
-// meanwhile, so that they are in the order in which they happened.
+// changes are those of one signer, in their order: whoever changes its key or clock holds mu.
 type changes struct {
 	mu       sync.Mutex
 	last     *change

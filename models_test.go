@@ -151,8 +151,10 @@ func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 	require.NoError(t, err)
 	assertSameKey(t, key, signer.cred.Load().key)
 
-	_, err = (&GenerateAPIKeyResponse{ID: testKeyID}).Signer()
-	assertInvalid(t, err, "kalshi: private key is empty")
-	_, err = (&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}).Signer()
-	assertInvalid(t, err, "kalshi: key ID is empty")
+	for want, bad := range map[string]*GenerateAPIKeyResponse{
+		"private key is empty": {ID: testKeyID}, "key ID is empty": {PrivateKey: good.PrivateKey},
+	} {
+		_, err = bad.Signer()
+		assertInvalid(t, err, "kalshi: "+want)
+	}
 }

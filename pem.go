@@ -39,9 +39,6 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 // MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key as PEM "PUBLIC KEY",
 // the form that [CreateAPIKeyRequest] takes. For any other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
-	if _, private := pub.(crypto.Signer); private {
-		return "", invalid("public key", "is a private key: pass its Public()")
-	}
 	if _, err := keyTypeOf("public key", pub); err != nil {
 		return "", err
 	}
@@ -242,6 +239,8 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		return KeyTypeEd25519, nil
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
+	case crypto.Signer:
+		return "", invalid(field, "is a private key: pass its Public()")
 	}
 	return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 }

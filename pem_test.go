@@ -14,8 +14,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -61,6 +63,8 @@ func goodKeyTexts(t testing.TB) []keyText {
 	}
 }
 
+const mention = "# from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----\n"
+
 // mangles are what environment variables, editors and people do to PEM text.
 var mangles = []struct {
 	name   string
@@ -92,15 +96,10 @@ var mangles = []struct {
 	{"base64 in JSON", func(s string) string { return `{"private_key": "` + encodeBase64(s) + `"}` }},
 	{"a comment that mentions BEGIN", func(s string) string { return "# paste all from -----BEGIN on\n" + s }},
 	{"a comment that mentions the BEGIN line", func(s string) string { return "# -----BEGIN PRIVATE KEY----- is the first line\n" + s }},
-	{"comments that mention both lines", func(s string) string {
-		const comment = "# from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----\n"
-		return comment + s + comment
-	}},
+	{"comments that mention both lines", func(s string) string { return mention + s + mention }},
 	{"text around", func(s string) string { return "Bag Attributes\n    friendlyName: bot\n" + s + "# keep this safe\n" }},
 	{"a value in JSON", func(s string) string { return `{"private_key":"` + strings.ReplaceAll(s, "\n", `\n`) + `","id":"x"}` }},
-	{"other blocks around", func(s string) string {
-		return encodePEM("CERTIFICATE", []byte("some bytes")) + s + encodePEM("PUBLIC KEY", []byte("more bytes"))
-	}},
+	{"other blocks around", func(s string) string { return encodePEM("CERTIFICATE", nil) + s + encodePEM("PUBLIC KEY", nil) }},
 	{"the other label", func(s string) string {
 		if strings.Contains(s, " RSA ") {
 			return strings.ReplaceAll(s, " RSA ", " ")
@@ -111,21 +110,14 @@ var mangles = []struct {
 
 func encodeBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func encodeUTF16(order binary.AppendByteOrder, s string) string {
-	var b []byte
-	for _, unit := range utf16.Encode([]rune(s)) {
-		b = order.AppendUint16(b, unit)
-	}
+func encodeUTF16(order binary.ByteOrder, s string) string {
+	b, _ := binary.Append(nil, order, utf16.Encode([]rune(s)))
 	return string(b)
 }
 
 // wrap breaks a text into lines.
 func wrap(width int, lineEnd, s string) string {
-	var b strings.Builder
-	for line := range slices.Chunk([]byte(s), width) {
-		b.WriteString(string(line) + lineEnd)
-	}
-	return b.String()
+	return regexp.MustCompile(fmt.Sprintf(".{1,%d}", width)).ReplaceAllString(s, "${0}"+lineEnd)
 }
 
 func replace(old, by string) func(string) string {
