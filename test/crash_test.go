@@ -16,8 +16,7 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// A process that rotates the key in its file may be killed at any point: what
-// the file holds then still works.
+// A process that rotates the key in its file may be killed at any point: the file's key works.
 func TestCrash_rotation(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -65,8 +64,8 @@ func TestCrash_rotation(t *testing.T) {
 
 func init() { children["rotate"] = rotateInChild }
 
-// rotateInChild is the process that kills itself at a step: before it sends the
-// request of a stage, or when the service has responded to that.
+// rotateInChild is the process that kills itself at a step: before it sends the request of a stage,
+// or when the service has responded to that.
 func rotateInChild(args []string) {
 	path, baseURL, last := args[0], args[1], args[2]
 	at := func(step string) {

@@ -26,8 +26,7 @@ func save(path, keyID string) error {
 
 const nobody = 65534 // a user without rights
 
-// needsRoot returns a folder that every user may enter, as those of t.TempDir
-// may not be.
+// needsRoot returns a folder that every user may enter, as those of t.TempDir may not be.
 func needsRoot(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -152,8 +151,7 @@ func TestFiles_saveFails(t *testing.T) {
 
 func init() { children["save and fail"] = saveAndFail }
 
-// saveAndFail runs in a process of its own, since limits, users and mounts hold
-// for a whole process.
+// saveAndFail has a process of its own, since limits, users and mounts hold for all of it.
 func saveAndFail(args []string) {
 	how, path := args[0], args[1]
 	tt := saveFailures[how]

@@ -27,15 +27,14 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// How many characters in a row give a secret away: of its text, and of its
-// bytes as a list of numbers, of which a few might stand anywhere by chance.
+// How many characters in a row give a secret away: of its text, and of its bytes as a list of
+// numbers, of which a few might stand anywhere by chance.
 const (
 	textRun = 16
 	listRun = 40
 )
 
-// A secret is a private key, with all texts of those lengths that would show
-// a part of it.
+// A secret is a private key, with all texts of those lengths that would show a part of it.
 type secret struct {
 	name, text string
 	key        crypto.Signer
@@ -49,8 +48,8 @@ var secrets = sync.OnceValue(func() []*secret {
 	return []*secret{newSecret("RSA", string(pkcs1), rsaKey()), newSecret("Ed25519", pemText(key), key)}
 })
 
-// newSecret knows a key's text, its bytes and its numbers in every form in
-// which fmt writes such things.
+// newSecret knows a key's text, its bytes and its numbers in every form in which fmt writes such
+// things.
 func newSecret(name, text string, key crypto.Signer) *secret {
 	s := &secret{name, text, key, map[string]struct{}{}}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -103,8 +102,8 @@ func (s *secret) assertHides(t testing.TB, text, how string) {
 	}
 }
 
-// The detector finds keys in every form that fmt prints, so that the tests below
-// cannot pass for lack of sight.
+// The detector finds keys in every form that fmt prints, so that the tests below cannot pass for
+// lack of sight.
 func TestSecrets_areFound(t *testing.T) {
 	t.Parallel()
 	for _, s := range secrets() {
@@ -133,8 +132,8 @@ type (
 	}
 )
 
-// A holder is a value that holds a key in its own way, and the names of the
-// encoders that reach it there.
+// A holder is a value that holds a key in its own way, and the names of the encoders that reach it
+// there.
 type holder struct {
 	name, encoders string
 	value          any
@@ -223,8 +222,7 @@ func (h holder) log(t *testing.T, s *secret) {
 	s.assertHides(t, out.String(), "a log")
 }
 
-// encode has encoders fail, and say what to do: a redacted copy would lose the key
-// for good.
+// encode has encoders fail, and say what to do: a redacted copy would lose the key for good.
 func (h holder) encode(t *testing.T, s *secret) {
 	for name, encode := range map[string]func(w io.Writer, value any) error{
 		"JSON": func(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) },
@@ -240,8 +238,8 @@ func (h holder) encode(t *testing.T, s *secret) {
 	}
 }
 
-// compare has an assertion library print the value, which follows pointers, and
-// ignores methods and what is exported.
+// compare has an assertion library print the value, which follows pointers, and ignores methods and
+// what is exported.
 func (h holder) compare(t *testing.T, s *secret) {
 	if h.callersKey() {
 		return
@@ -287,9 +285,8 @@ func TestSecrets_text(t *testing.T) {
 	assert.Equal(t, "[REDACTED]", key.String(), "which a panic prints")
 }
 
-// The private half of a generated key, in responses that come out as errors. A proxy that
-// frames one wrongly makes parts of the body headers, or the next response, and
-// net/http quotes those.
+// The private half of a generated key, in responses that come out as errors. A proxy that frames
+// one wrongly makes parts of the body headers, or the next response, and net/http quotes those.
 func TestSecrets_errors(t *testing.T) {
 	t.Parallel()
 	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
