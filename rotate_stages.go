@@ -129,45 +129,39 @@ func (r *rotation) inspect(ctx context.Context) error {
 	return nil
 }
 
-// create makes the new key and its credential.
+// create has the service make the new key, or take the caller's own.
 func (r *rotation) create(ctx context.Context) (err error) {
-	r.req.Name = cmp.Or(r.req.Name, r.current.Name)
-	key := r.req.PrivateKey
-	if err = r.make(ctx); err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
-		r.newID, r.privateKey = "", PrivateKeyPEM{}
-		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.req.Name, Err: errors.New("the new key was given the ID of an older one")}
-	}
-	if err != nil {
-		return r.lookUp(ctx, err)
-	}
-	if strings.ContainsAny(r.newID, `/\`) || strings.Contains(r.newID, "..") {
-		return errors.New("the new key's ID has a slash or dots, as if it were a path: is there a proxy in between?")
-	}
+	client, name, key := r.by(r.old), cmp.Or(r.req.Name, r.current.Name), r.req.PrivateKey
 	if key == nil {
+		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{
+			Name: name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		})
+		if err != nil {
+			return r.lookUp(ctx, err)
+		}
+		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+	} else {
+		public, _ := MarshalPublicKey(key.Public()) // it was checked
+		made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{
+			Name: name, PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		})
+		if err != nil {
+			return r.lookUp(ctx, err)
+		}
+		r.newID, r.warning = made.ID, made.Warning
+	}
+	switch {
+	case r.before.find(r.newID) != nil:
+		r.newID, r.privateKey = "", PrivateKeyPEM{}
+		return r.lookUp(ctx, &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: name, Err: errors.New("the new key was given the ID of an older one")})
+	case strings.ContainsAny(r.newID, `/\`) || strings.Contains(r.newID, ".."):
+		return errors.New("the new key's ID has a slash or dots, as if it were a path: is there a proxy in between?")
+	case key == nil:
 		if key, err = r.privateKey.Parse(); err != nil {
 			return err
 		}
 	}
 	r.new, err = newCredential(r.newID, key)
-	return err
-}
-
-// make has the service make the new key, or take the caller's own.
-func (r *rotation) make(ctx context.Context) error {
-	client, name, scopes, subaccount := r.by(r.old), r.req.Name, r.current.Scopes, r.current.Subaccount
-	if r.req.PrivateKey == nil {
-		keyType := cmp.Or(r.req.KeyType, r.old.keyType)
-		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: name, KeyType: keyType, Scopes: scopes, Subaccount: subaccount})
-		if err == nil {
-			r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
-		}
-		return err
-	}
-	public, _ := MarshalPublicKey(r.req.PrivateKey.Public()) // it was checked
-	made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: name, PublicKey: public, Scopes: scopes, Subaccount: subaccount})
-	if err == nil {
-		r.newID, r.warning = made.ID, made.Warning
-	}
 	return err
 }
 
