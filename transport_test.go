@@ -81,7 +81,6 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			func(_ *Client, req *http.Request) { req.URL.Host = "elsewhere.test" },
 			"request goes to https://elsewhere.test, but this client signs for https://exchange.test only",
 		},
-		"no URL": {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
 			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
 		}, errConnectionLost.Error()},

@@ -276,7 +276,7 @@ func TestSecrets_text(t *testing.T) {
 		{client, `kalshi.Client{BaseURL: "https://a.test", Signer: ` + signerText + "}", "[base_url=https://a.test signer=" + signerText + "]"},
 		{
 			kalshi.RotateAPIKeyRequest{PrivateKey: newKey(), KeyType: kalshi.KeyTypeEd25519, Signer: signer},
-			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", `{KeyType: "ed25519", Signer: ` + signerText + "}",
+			rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}", rotate + `{KeyType: "ed25519", Signer: ` + signerText + "}",
 		},
 	} {
 		assert.Equal(t, tt.print, fmt.Sprint(tt.value))
