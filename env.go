@@ -18,10 +18,10 @@ const (
 
 // NewClientFromEnv returns a client configured by the environment:
 //
-//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the signer's source: when
-//     the file is replaced, as by a rotation in another process, the client follows.
-//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and KALSHI_PRIVATE_KEY the text of either
-//     (see [ParseCredentials]). KALSHI_API_KEY_ID is the key's ID if the text does not name it.
+//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile], which the client follows when it is replaced, as by a
+//     rotation in another process, or a plain PEM file.
+//   - KALSHI_PRIVATE_KEY is the text of either instead (see [ParseCredentials]).
+//   - KALSHI_API_KEY_ID is the key's ID if the text does not name it.
 //   - KALSHI_BASE_URL is optional; [WithBaseURL] wins over it.
 //
 // Blanks and quotes around the values are dropped. Errors name the variable.
@@ -86,15 +86,13 @@ func signerFromEnv() (*Signer, error) {
 // env returns a variable without the blanks and quotes around it, which Docker's env files keep.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// otherNames are variables that other programs use for the same.
-var otherNames = map[string][]string{
-	envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
-	envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
-	envPrivateKeyPath: {envPrivateKey + "_FILE"},
-}
-
 // notSet returns an error for the first variable, or for one whose value is under another name.
 func notSet(hint string, names ...string) error {
+	otherNames := map[string][]string{ // that other programs use
+		envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
+		envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
+		envPrivateKeyPath: {envPrivateKey + "_FILE"},
+	}
 	for _, name := range names {
 		for _, other := range otherNames[name] {
 			if env(other) != "" {

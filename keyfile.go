@@ -32,14 +32,13 @@ func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 }
 
 // Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
-// and, on Linux, access ACL; Save fails if it cannot set them. If there is no old file, only the
-// owner may read the new one; on Windows the folder decides. A symbolic link is replaced by a file
-// with the rights of its target. A file that is mounted by itself cannot be replaced: mount its folder.
+// and, on Linux, access ACL, or else Save fails. If there is no old file, only the owner may read the
+// new one; on Windows the folder decides. A symbolic link is replaced by a file with the rights of
+// its target. Save ignores the context, because a key that is not saved may be lost.
 //
-// Save ignores the context, because a key that is not saved may be lost. If it fails, the old file
-// is as it was and no other stays; if the process is killed, a file NAME.*.tmp with the new key may.
-// If the system refuses, the error wraps an [*fs.PathError]; for a key that is not in memory it is a
-// [*ValidationError].
+// After an error the old file is as it was and no other stays; if the process is killed, a file
+// NAME.*.tmp with the new key may. If the system refuses, as for a file that is mounted by itself,
+// the error wraps an [*fs.PathError]; for a key that is not in memory it is a [*ValidationError].
 func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	text, err := c.Text()
 	if err = cmp.Or(checkPath("key file", string(f)), err); err != nil {

@@ -224,13 +224,11 @@ func (h holder) log(t *testing.T, s *secret) {
 
 // encode has encoders fail, and say what to do: a redacted copy would lose the key for good.
 func (h holder) encode(t *testing.T, s *secret) {
-	for name, encode := range map[string]func(w io.Writer, value any) error{
-		"JSON": func(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) },
-		"XML":  func(w io.Writer, value any) error { return xml.NewEncoder(w).Encode(value) },
-		"gob":  func(w io.Writer, value any) error { return gob.NewEncoder(w).Encode(value) },
+	var out bytes.Buffer
+	for name, encode := range map[string]func(any) error{
+		"JSON": json.NewEncoder(&out).Encode, "XML": xml.NewEncoder(&out).Encode, "gob": gob.NewEncoder(&out).Encode,
 	} {
-		var out bytes.Buffer
-		err := encode(&out, h.value)
+		err := encode(h.value)
 		s.assertHides(t, fmt.Sprint(out.String(), err), name)
 		if strings.Contains(h.encoders, name) {
 			assert.Regexp(t, "call (Reveal|Text) and store", err, name)
