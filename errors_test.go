@@ -123,6 +123,7 @@ func TestErrors_areShort(t *testing.T) {
 		{&RotationError{Stage: StageSave, OldKeyID: long, NewKeyID: long, Err: errors.New(long)}, "the old key still signs"},
 		{&RotationError{Stage: StageCreate, Candidates: []string{long, long}, Err: errors.New(long)}, "the old key still signs"},
 		{invalid(long, "is %s", strings.Repeat("ü", 1000)), ""},
+		{&NotSentError{&ValidationError{Reason: long}}, "not sent"},
 		{apiError(401, detailsWrongSignature), " (wrong signature: does the private key belong to this key ID?)"},
 		{apiError(401, detailsUnknownKey), ": it was deleted, or is of another environment than "},
 		{apiError(302, long), " (redirects are not followed: check the base URL)"},
@@ -174,6 +175,7 @@ func TestRedactHTTPError(t *testing.T) {
 	assert.NoError(t, errors.Unwrap(got), "nobody prints it by unwrapping")
 	timeout, ok := got.(interface{ Timeout() bool })
 	assert.True(t, ok && timeout.Timeout(), "it is still a time-out")
+	assert.False(t, isTimeout(&url.Error{Err: io.EOF}))
 }
 
 func TestOutcomeUnknownError_Error(t *testing.T) {

@@ -108,7 +108,7 @@ var (
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
 	escape     = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
 	// What shells, dotenv files and editors put into a PEM body.
-	noise = regexp.MustCompile("[\\s\\v\\x85\\pZ\"'`\ufeff]+")
+	noise = regexp.MustCompile("[\\s\\pZ\"'`]+")
 	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
 	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )

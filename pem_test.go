@@ -85,6 +85,7 @@ var mangles = []struct {
 	{"the escapes of JSON encoders", func(s string) string {
 		return strings.NewReplacer("\n", `\u000a`, "+", `\u002B`, "/", `\/`, "=", `\u003d`).Replace(s)
 	}},
+	{"lines in quotes, with no-break spaces", replace("\n", "'\u00a0\n'")},
 	{"CR alone", replace("\n", "\r")},
 	{"UTF-16", func(s string) string { return encodeUTF16(binary.LittleEndian, "\ufeff"+s) }},
 	{"UTF-16, big endian", func(s string) string { return encodeUTF16(binary.BigEndian, "\ufeff"+s) }},
