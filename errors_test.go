@@ -123,6 +123,7 @@ func TestErrors_areShort(t *testing.T) {
 		{&RotationError{Stage: StageSave, OldKeyID: long, NewKeyID: long, Err: errors.New(long)}, "the old key still signs"},
 		{&RotationError{Stage: StageCreate, Candidates: []string{long, long}, Err: errors.New(long)}, "the old key still signs"},
 		{invalid(long, "is %s", strings.Repeat("ü", 1000)), ""},
+		{&NotSavedError{Response: &GenerateAPIKeyResponse{ID: "id1"}}, "the new key id1 exists"},
 		{&NotSentError{&ValidationError{Reason: long}}, "not sent"},
 		{apiError(401, detailsWrongSignature), " (wrong signature: does the private key belong to this key ID?)"},
 		{apiError(401, detailsUnknownKey), ": it was deleted, or is of another environment than "},

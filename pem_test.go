@@ -204,6 +204,7 @@ func rejects(t testing.TB) []reject {
 		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(p12)), saysPKCS12},
 		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), saysNoBlock},
 		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), saysCut},
+		{"more in the body than the key", strings.Replace(edText, "\n-----END", "*A\n-----END", 1), saysCut},
 		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), saysCut},
 		{"an empty block", encodePEM("PRIVATE KEY", nil), saysCut},
 		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), saysCut},
