@@ -193,9 +193,7 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 		var list struct {
 			APIKeys []idOnly `json:"api_keys"`
 		}
-		if err := unmarshal(body, &list); err != nil {
-			return err
-		}
+		_ = json.Unmarshal(body, &list) // an error shows below
 		if slices.Contains(list.APIKeys, idOnly{}) {
 			return errNoKeys
 		}
@@ -216,8 +214,7 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 // The decoders of new keys ignore a malformed optional field if what is required is there.
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
-	err := unmarshal(body, r)
-	if r.ID == "" {
+	if err := unmarshal(body, r); r.ID == "" {
 		return cmp.Or(err, errMissing("api_key_id"))
 	}
 	return nil
