@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,33 +164,6 @@ func TestHTTPClient_timeout(t *testing.T) {
 				assert.True(t, timeout.Timeout(), "%v", err)
 			}
 		}
-	})
-}
-
-// Callers that honour the same Retry-After do not come back all at once.
-func TestHTTPClient_retryAfterIsSpread(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		const callers = 64
-		x := inMemory(t)
-		x.handleBot()
-		client := x.client(t)
-		x.Inject(kalshitest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}, Times: callers})
-		began, returned := time.Now(), make(chan time.Duration, callers)
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
-				assert.NoError(t, getBalance(client.HTTPClient(), x.URL))
-				returned <- time.Since(began) - 7*time.Second
-			})
-		}
-		wg.Wait()
-		close(returned)
-		slots := map[time.Duration]bool{} // of 10 ms
-		for after := range returned {
-			assert.True(t, 0 <= after && after <= 100*time.Millisecond, after)
-			slots[after/(10*time.Millisecond)] = true
-		}
-		assert.Greater(t, len(slots), 5)
 	})
 }
 
