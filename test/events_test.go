@@ -133,7 +133,6 @@ func (run *eventRun) names() *strings.Replacer {
 // Each event in the situation that causes it, once, and none where nothing happened.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	type fault = kalshitest.Fault
 	rotateWith := func(run *eventRun, req kalshi.RotateAPIKeyRequest) error {
 		req.Store = noSave
 		_, err := run.client.RotateAPIKey(callContext(run.t), req)

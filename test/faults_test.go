@@ -41,7 +41,6 @@ var (
 // What each call does when something goes wrong.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	type fault = kalshitest.Fault
 	const html = "<html><h1>Bad gateway</h1></html>"
 	moved := http.Header{"Location": {"https://elsewhere.test/"}}
 	tests := []struct {

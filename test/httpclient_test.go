@@ -95,7 +95,6 @@ func TestNotSentError(t *testing.T) {
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	t.Cleanup(untrusted.Close)
-	type fault = kalshitest.Fault
 	for _, tt := range []struct {
 		name   string
 		breaks func(x *exchange)
