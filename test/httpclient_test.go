@@ -95,43 +95,35 @@ func TestNotSentError(t *testing.T) {
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	t.Cleanup(untrusted.Close)
+	type attempt struct {
+		*exchange
+		key    crypto.Signer
+		cancel func()
+	}
 	for _, tt := range []struct {
 		name   string
-		breaks func(x *exchange)
-		key    func(crypto.Signer) crypto.Signer
-		ended  bool
+		breaks func(a *attempt)
 		want   bool
 	}{
-		{name: "cannot be signed", key: func(key crypto.Signer) crypto.Signer { return brokenKey{key} }, want: true},
-		{name: "context has ended", ended: true, want: true},
-		{name: "dial fails", breaks: func(x *exchange) { x.transport.DialContext = refuse }, want: true},
-		{name: "TLS fails", breaks: func(x *exchange) {
-			x.URL = untrusted.URL + "/trade-api/v2"
-			x.transport.DialContext = nil
-		}, want: true},
-		{name: "connection is lost", breaks: func(x *exchange) { x.Inject(fault{Drop: true, Times: always}) }},
-		{name: "no response in time", breaks: func(x *exchange) { x.Inject(fault{Delay: time.Hour, Times: always}) }},
-		{name: "service fails", breaks: func(x *exchange) { x.Inject(fault{Status: 503, Times: always}) }},
+		{"cannot be signed", func(a *attempt) { a.key = brokenKey{a.key} }, true},
+		{"context has ended", func(a *attempt) { a.cancel() }, true},
+		{"dial fails", func(a *attempt) { a.transport.DialContext = refuse }, true},
+		{"TLS fails", func(a *attempt) { a.URL, a.transport.DialContext = untrusted.URL+"/trade-api/v2", nil }, true},
+		{"connection is lost", func(a *attempt) { a.Inject(fault{Drop: true, Times: always}) }, false},
+		{"no response in time", func(a *attempt) { a.Inject(fault{Delay: time.Hour, Times: always}) }, false},
+		{"service fails", func(a *attempt) { a.Inject(fault{Status: 503, Times: always}) }, false},
 	} {
 		for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order), botCall("balance", http.MethodGet, "/portfolio/balance", "")) {
 			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
 				t.Parallel()
 				x := inMemory(t)
-				key := x.credentials(t).PrivateKey()
-				if tt.key != nil {
-					key = tt.key(key)
-				}
-				signer, err := kalshi.NewSigner(x.KeyID, key)
-				require.NoError(t, err)
-				if tt.breaks != nil {
-					tt.breaks(x)
-				}
-				client := x.clientOf(t, signer, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: x.transport, Timeout: time.Second / 5}))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				if tt.ended {
-					cancel()
-				}
+				a := &attempt{x, x.credentials(t).PrivateKey(), cancel}
+				tt.breaks(a)
+				signer, err := kalshi.NewSigner(x.KeyID, a.key)
+				require.NoError(t, err)
+				client := x.clientOf(t, signer, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: x.transport, Timeout: time.Second / 5}))
 				err = call.do(ctx, client)
 				require.Error(t, err)
 				notSent := tt.want && call.method == http.MethodPost
