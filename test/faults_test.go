@@ -41,6 +41,7 @@ var (
 // What each call does when something goes wrong.
 func TestFaults(t *testing.T) {
 	t.Parallel()
+	const padded = "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"
 	const html = "<html><h1>Bad gateway</h1></html>"
 	moved := http.Header{"Location": {"https://elsewhere.test/"}}
 	tests := []struct {
@@ -66,6 +67,7 @@ func TestFaults(t *testing.T) {
 		{"503 cut off", fault{Status: 503, Body: html, Cut: true}, retriedUnlessCreate, true},
 
 		{"body cut off", fault{Cut: true}, retriedUnlessCreate, false},
+		{"body between a byte order mark and NULs", fault{Status: 201, Body: padded, Process: true}, succeeds, false},
 		{"body empty", fault{Status: 200, Process: true, Times: always}, useless, false},
 		{"body without its fields", fault{Body: `{"warning":"none"}`, Process: true, Times: always}, useless, false},
 		{"body with an error in it", fault{Body: notFoundBody, Process: true, Times: always}, foreign, false},

@@ -197,12 +197,3 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 		})
 	}
 }
-
-// A 201 with a byte order mark before it and NULs behind it has the key.
-func TestGenerate_padded(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		x := inMemory(t)
-		x.Inject(kalshitest.Fault{Status: 201, Body: "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"})
-		require.NoError(t, call.do(t.Context(), x.client(t)))
-	})
-}
