@@ -31,13 +31,14 @@ func requireKeyFile(t testing.TB, path string, want Credentials) {
 // The file's size is limited, wherever in it the key is.
 func TestLoadPrivateKey_limit(t *testing.T) {
 	t.Parallel()
+	const mebibyte = 1 << 20
 	text := goodKeyTexts(t)[2].text
-	path := writeFile(t, "large.pem", strings.Repeat("\n", maxKeyFileSize-len(text))+text)
+	path := writeFile(t, "large.pem", strings.Repeat("\n", mebibyte-len(text))+text)
 	_, err := LoadPrivateKey(path)
 	require.NoError(t, err, "at the limit")
 	_, err = KeyFile(path).Load(t.Context())
 	assertInvalid(t, err, "kalshi: key file "+path+" does not name the key's ID: add the line KALSHI_API_KEY_ID=<id> above")
-	path = writeFile(t, "large.pem", text+strings.Repeat("\n", maxKeyFileSize))
+	path = writeFile(t, "large.pem", text+strings.Repeat("\n", mebibyte))
 	_, err = LoadPrivateKey(path)
 	assertInvalid(t, err, "kalshi: private key file "+path+" is over 1 MiB")
 	_, err = KeyFile(path).Load(t.Context())

@@ -109,6 +109,18 @@ func TestNotSentError(t *testing.T) {
 		{"context has ended", func(a *attempt) { a.cancel() }, true},
 		{"dial fails", func(a *attempt) { a.transport.DialContext = refuse }, true},
 		{"TLS fails", func(a *attempt) { a.URL, a.transport.DialContext = untrusted.URL+"/trade-api/v2", nil }, true},
+		{"dial fails when it is signed again", func(a *attempt) {
+			a.handleBot()
+			a.SetClockOffset(time.Hour)
+			a.transport.DisableKeepAlives = true
+			dial, dials := a.transport.DialContext, 0
+			a.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials > 1 {
+					return refuse(ctx, network, addr)
+				}
+				return dial(ctx, network, addr)
+			}
+		}, true},
 		{"connection is lost", func(a *attempt) { a.Inject(fault{Drop: true, Times: always}) }, false},
 		{"no response in time", func(a *attempt) { a.Inject(fault{Delay: time.Hour, Times: always}) }, false},
 		{"service fails", func(a *attempt) { a.Inject(fault{Status: 503, Times: always}) }, false},
