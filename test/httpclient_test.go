@@ -91,10 +91,6 @@ func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 func TestNotSentError(t *testing.T) {
 	t.Parallel()
 	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
-	untrusted := httptest.NewUnstartedServer(nil)
-	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
-	untrusted.StartTLS()
-	t.Cleanup(untrusted.Close)
 	type attempt struct {
 		*exchange
 		key    crypto.Signer
@@ -108,7 +104,7 @@ func TestNotSentError(t *testing.T) {
 		{"cannot be signed", func(a *attempt) { a.key = brokenKey{a.key} }, true},
 		{"context has ended", func(a *attempt) { a.cancel() }, true},
 		{"dial fails", func(a *attempt) { a.transport.DialContext = refuse }, true},
-		{"TLS fails", func(a *attempt) { a.URL, a.transport.DialContext = untrusted.URL+"/trade-api/v2", nil }, true},
+		{"TLS fails", func(a *attempt) { a.URL = "https" + strings.TrimPrefix(a.URL, "http") }, true},
 		{"dial fails when it is signed again", func(a *attempt) {
 			a.handleBot()
 			a.SetClockOffset(time.Hour)
@@ -127,20 +123,20 @@ func TestNotSentError(t *testing.T) {
 	} {
 		for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order), botCall("balance", http.MethodGet, "/portfolio/balance", "")) {
 			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
-				t.Parallel()
-				x := inMemory(t)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				a := &attempt{x, x.credentials(t).PrivateKey(), cancel}
-				tt.breaks(a)
-				signer, err := kalshi.NewSigner(x.KeyID, a.key)
-				require.NoError(t, err)
-				client := x.clientOf(t, signer, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: x.transport, Timeout: time.Second / 5}))
-				err = call.do(ctx, client)
-				require.Error(t, err)
-				notSent := tt.want && call.method == http.MethodPost
-				assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
-				assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
+				inBubble(t, func(t *testing.T) {
+					x := inMemory(t)
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					a := &attempt{x, x.credentials(t).PrivateKey(), cancel}
+					tt.breaks(a)
+					signer, err := kalshi.NewSigner(x.KeyID, a.key)
+					require.NoError(t, err)
+					err = call.do(ctx, x.clientOf(t, signer, kalshi.WithMaxRetries(0)))
+					require.Error(t, err)
+					notSent := tt.want && call.method == http.MethodPost
+					assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
+					assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
+				})
 			})
 		}
 	}
