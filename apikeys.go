@@ -1,7 +1,5 @@
 package kalshi
 
-// The endpoint methods.
-
 import (
 	"cmp"
 	"context"
@@ -26,10 +24,9 @@ const (
 	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
 )
 
-// GetAPIKeys lists the account's keys: GET /api_keys.
-//
-// Documented errors: [*UnauthorizedError], [*ServerError]; any call may return those of the package
-// documentation. A key restricted to a sub-account may not list: 403 (documented).
+// GetAPIKeys lists the account's keys: GET /api_keys. Documented errors: [*UnauthorizedError],
+// [*ServerError], and a [*ForbiddenError] for a key that is restricted to a sub-account. Any call may
+// return those of the package documentation.
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
 	list, _, err := c.list(ctx, opts...)
 	return list, err
@@ -58,55 +55,39 @@ type GetAPIKeysOption struct{ subtrader string }
 // ForSubtrader lists only the keys bound to a subtrader of an FCM member. An empty ID is rejected.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
-// CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys.
-// Documented for accounts of the Premier or Market Maker usage level; others get a
-// [*ForbiddenError].
+// CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys. It is
+// documented for the Premier and Market Maker usage levels; others get a [*ForbiddenError].
 //
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]:
-// check for this first. Documented errors beside it: [*BadRequestError], [*UnauthorizedError],
-// [*ForbiddenError], [*ConflictError].
+// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: check
+// for this first. Also documented: [*BadRequestError], [*UnauthorizedError] and [*ConflictError].
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
-	if err := req.validate(); err != nil {
-		return nil, err
-	}
 	out := new(CreateAPIKeyResponse)
-	op := operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}
-	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
-		if forbidden, ok := errors.AsType[*ForbiddenError](err); ok && req.FCMSubtraderID == "" && forbidden.Code == "forbidden" {
-			hint := "registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others"
-			return nil, reword(innerMessage(err)+" ("+hint+")", err)
-		}
+	err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}, &req, out.decode, &out.ID)
+	if e, ok := errors.AsType[*ForbiddenError](err); ok && req.FCMSubtraderID == "" && e.Code == "forbidden" {
+		const hint = " (registering a public key is documented for the Premier and Market Maker usage levels: GenerateAPIKey works for others)"
+		err = reword(innerMessage(err)+hint, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The response holds the
-// private key. It is returned this once and can never be fetched again. To save it to disk before
-// returning, use [Client.GenerateAPIKeyToFile].
-//
-// Errors are those of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost,
-// and the key should be deleted.
+// GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The private key is returned
+// only once: to save it to disk before returning, use [Client.GenerateAPIKeyToFile]. Errors are those
+// of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost: delete the key.
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
-	if err := req.validate(); err != nil {
-		return nil, err
-	}
 	out := new(GenerateAPIKeyResponse)
-	// The connection is closed afterwards: net/http would log what a broken proxy sends behind the
-	// response, which may be a key.
+	// Closed, since net/http would log what a broken proxy sends behind the response: perhaps a key.
 	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
-	if err := c.createKey(ctx, op, req, out, &out.ID); err != nil {
+	if err := c.createKey(ctx, op, &req, out.decode, &out.ID); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// Credentials returns the generated key with its ID. If the private key is missing or cannot be
-// parsed, the error is a [*ValidationError].
+// Credentials returns the generated key with its ID, or a [*ValidationError] if it cannot be parsed.
 func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
-	if r == nil {
-		return Credentials{}, invalid("response", "is nil: check the error of the call that returned it")
-	}
 	key, err := r.PrivateKey.Parse()
 	if err != nil {
 		return Credentials{}, err
@@ -114,8 +95,7 @@ func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 	return NewCredentials(r.ID, key)
 }
 
-// Signer returns a new [Signer] that signs with the generated key. Its errors are those of
-// [GenerateAPIKeyResponse.Credentials].
+// Signer returns a new [Signer] that signs with the generated key. Errors are those of Credentials.
 func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
 	c, err := r.Credentials()
 	if err != nil {
@@ -124,19 +104,14 @@ func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
 	return NewSigner(c.KeyID(), c.PrivateKey())
 }
 
-// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] in a new file
-// at path, with mode 0600 where the system has modes. The file is created first, so that no key is
-// made when that fails; it never overwrites and follows no symbolic link. Once the key is made,
-// cancelling ctx does not stop the saving. If saving fails, the file is removed and the key is
-// deleted again.
-//
-// If the new key may still exist after that, or its private key cannot be used, the error is a
-// [*NotSavedError]. Other errors are those of GenerateAPIKey.
-func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (*GenerateAPIKeyResponse, error) {
-	if err := req.validate(); err != nil {
-		return nil, err
-	}
-	if err := checkPath("path", path); err != nil {
+// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] in a new file at
+// path, with mode 0600 where the system has modes. The file is created first, so that no key is made
+// when that fails; it never overwrites and follows no symbolic link. Once the key is made, cancelling
+// ctx does not stop the saving. If saving fails, the file is removed and the key deleted again. If it
+// may still exist after that, or its private key cannot be used, the error is a [*NotSavedError].
+// Other errors are those of GenerateAPIKey.
+func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (_ *GenerateAPIKeyResponse, err error) {
+	if err := cmp.Or(req.validate(), checkPath("path", path)); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL does not follow a symbolic link either
@@ -144,14 +119,11 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 		return nil, pathError("create the key file", path, err)
 	}
 	_ = f.Close() // Windows neither replaces nor removes an open file
-	key, err := c.generateInto(ctx, req, KeyFile(path))
-	if err != nil {
-		_ = os.Remove(path)
-	}
-	return key, err
-}
-
-func (c *Client) generateInto(ctx context.Context, req GenerateAPIKeyRequest, file KeyFile) (*GenerateAPIKeyResponse, error) {
+	defer func() {
+		if err != nil {
+			_ = os.Remove(path)
+		}
+	}()
 	key, err := c.GenerateAPIKey(ctx, req)
 	if err != nil {
 		return nil, err
@@ -160,20 +132,19 @@ func (c *Client) generateInto(ctx context.Context, req GenerateAPIKeyRequest, fi
 	if err != nil { // masked on the way, perhaps: only the caller can tell
 		return nil, &NotSavedError{key, err}
 	}
-	if err = file.Save(ctx, creds); err == nil {
+	if err = KeyFile(path).Save(ctx, creds); err == nil {
 		return key, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
-	if deleteErr := c.takeBack(ctx, key.ID); deleteErr != nil {
+	if deleteErr := c.deleteKey(ctx, key.ID, true); deleteErr != nil {
 		return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
 	}
 	return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
 }
 
-// CurrentAPIKey returns the key that the client signs with, as the account's list shows it. With
-// [APIKey.Missing] it is a bot's check at start-up that the key has the scopes it needs. It is an
-// error if the key is not listed; the other errors are those of [Client.GetAPIKeys].
+// CurrentAPIKey returns the client's own key as the account lists it: with [APIKey.Missing], a bot's
+// check at start-up. A key that is not listed is an error; others are those of [Client.GetAPIKeys].
 func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	list, signedWith, err := c.list(ctx)
 	if err != nil {
@@ -182,17 +153,20 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if key := list.find(signedWith.keyID); key != nil {
 		return key, nil
 	}
-	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now",
-		redact.Text(signedWith.keyID, maxID))
+	id := redact.Text(signedWith.keyID, maxID)
+	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", id)
 }
 
-// createKey makes the call that op names. It validates nothing. The ID that out gets is at id.
-func (c *Client) createKey(ctx context.Context, op operation, req any, out interface{ decode([]byte) error }, id *string) error {
+// createKey makes the call that op names. The ID that decode finds is at id.
+func (c *Client) createKey(ctx context.Context, op operation, req interface{ validate() error }, decode func([]byte) error, id *string) error {
+	if err := req.validate(); err != nil {
+		return err
+	}
 	op.method, op.creates = http.MethodPost, true
 	op.body, _ = json.Marshal(req) // no field can fail
 	call := c.newCall(op)
 	call.decode = func(body []byte) error {
-		err := out.decode(body)
+		err := decode(body)
 		if err == nil && *id == call.auth.used.keyID {
 			err = errors.New("it gives the new key the ID of the one that signed")
 		}
@@ -203,21 +177,15 @@ func (c *Client) createKey(ctx context.Context, op operation, req any, out inter
 
 // DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
 //
-// A [*NotFoundError] means that there was no such key before the call. If the response to one
-// attempt was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can
-// tell then whether there was one. Documented errors beside it: [*BadRequestError],
-// [*UnauthorizedError], [*ServerError].
+// A [*NotFoundError] means that there was no such key before the call. If the response to one attempt
+// was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can tell then
+// whether there was one. Also documented: [*BadRequestError], [*UnauthorizedError], [*ServerError].
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
-	return c.deleteKey(ctx, apiKeyID, true)
-}
-
-// takeBack deletes a key that was made just now: a 404 may mean that it is not visible everywhere
-// yet, whatever came before.
-func (c *Client) takeBack(ctx context.Context, apiKeyID string) error {
 	return c.deleteKey(ctx, apiKeyID, false)
 }
 
-func (c *Client) deleteKey(ctx context.Context, apiKeyID string, old bool) error {
+// deleteKey is DeleteAPIKey. A 404 for a new key proves nothing: it may not be visible everywhere yet.
+func (c *Client) deleteKey(ctx context.Context, apiKeyID string, isNew bool) error {
 	if err := checkDeletable(apiKeyID); err != nil {
 		return err
 	}
@@ -226,13 +194,12 @@ func (c *Client) deleteKey(ctx context.Context, apiKeyID string, old bool) error
 	call.settled = func(err error) bool {
 		// A key that deleted itself gets the 401 of an unknown key.
 		own, ok := errors.AsType[*UnauthorizedError](err)
-		return old && call.state.unknown && (isGone(err) || ok && own.Details == detailsUnknownKey && apiKeyID == call.auth.used.keyID)
+		return !isNew && call.state.unknown && (isGone(err) || ok && own.Details == detailsUnknownKey && apiKeyID == call.auth.used.keyID)
 	}
 	return call.run(ctx)
 }
 
-// isGone reports whether err is the service's word that a key does not exist; a 404 of a gateway is
-// not.
+// isGone reports whether the service says that a key does not exist; a gateway's 404 does not.
 func isGone(err error) bool {
 	notFound, ok := errors.AsType[*NotFoundError](err)
 	return ok && notFound.Code == codeNotFound
@@ -254,8 +221,7 @@ func checkDeletable(apiKeyID string) error {
 	return nil
 }
 
-// validate checks the fields that both requests share. It leaves to the service what may change:
-// which scopes exist, how they combine, and how many sub-accounts there are.
+// validate leaves to the service what may change: which scopes and how many sub-accounts there are.
 func (r *GenerateAPIKeyRequest) validate() error {
 	switch {
 	case r.Name == "":

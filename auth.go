@@ -1,13 +1,12 @@
 package kalshi
 
-// The Signer: what is signed and how, and which key signs now.
-
 import (
 	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,22 +19,17 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// WebSocketPath is the path that a WebSocket handshake signs, with method GET:
-//
-//	header, err := signer.Headers(http.MethodGet, kalshi.WebSocketPath)
+// WebSocketPath is the path that a WebSocket handshake signs, with method GET: see [Signer.Headers].
 const WebSocketPath = "/trade-api/ws/v2"
 
 // MarginWebSocketPath is the same of the margin exchange, whose WebSocket hosts are
 // external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented).
 const MarginWebSocketPath = "/trade-api/ws/v2/margin"
 
-// A Signer signs requests with an API key. It also keeps the offset of the service's clock, learned
-// from a refused timestamp.
-//
-// It is safe for concurrent use and meant to be shared: between clients, WebSocket dials and
-// generated API clients, which all follow at once when [Client.RotateAPIKey], [Signer.Replace] or
-// [Signer.Reload] switches the key. It prints as its key ID and type. The zero value signs nothing
-// and returns an error.
+// A Signer signs requests with an API key, by the service's clock as far as that is known. It is safe
+// for concurrent use and meant to be shared: all that hold it follow at once when
+// [Client.RotateAPIKey], [Signer.Replace] or [Signer.Reload] switches the key. It prints as its key
+// ID and type. The zero value signs nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
@@ -47,11 +41,8 @@ type Signer struct {
 
 // NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
 // 8192 bits or Ed25519, in memory ([ParsePrivateKey]), in a KMS or in an HSM. The key must be safe
-// for concurrent use.
-//
-// It returns a [*ValidationError] for an ID that cannot be one, such as a placeholder in brackets,
-// and for a key that the service would not accept. Only the service can tell whether the two belong
-// together.
+// for concurrent use. An ID that cannot be one and a key that the service would not accept are a
+// [*ValidationError]; only the service can tell whether the two belong together.
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -67,13 +58,6 @@ func newSigner(cred *credential) *Signer {
 	return s
 }
 
-// with returns a signer that shares the clock of s and always signs with cred.
-func (s *Signer) with(cred *credential) *Signer {
-	fixed := &Signer{clock: s.clock, changes: s.changes}
-	fixed.cred.Store(cred)
-	return fixed
-}
-
 // NewSignerFromPEM is [ParsePrivateKey] and [NewSigner] in one step.
 func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	key, err := ParsePrivateKey(pemData)
@@ -83,10 +67,10 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	return NewSigner(keyID, key)
 }
 
-// NewSignerFromSource returns a signer with the key that the source returns now. When the service
-// no longer accepts that key, the client's calls and those through [Client.HTTPClient] query the
-// source again, at most once a second, and go on with the key it returns then. So a bot follows a
-// rotation that another process made, with no failed call. The error wraps the source's.
+// NewSignerFromSource returns a signer with the key that the source returns now. When the service no
+// longer accepts it, clients query the source again, at most once a second, and go on with the key it
+// returns then: a bot follows another process's rotation with no failed call. The error wraps the
+// source's.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
@@ -99,12 +83,11 @@ func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	return s, nil
 }
 
-// Replace switches the signer to another key, at once for everything that holds it: for a secret
-// manager that calls back when the key was rotated. The client signs requests again that are under
-// way and then refused. For the zero Credentials it returns a [*ValidationError].
+// Replace switches the signer to another key: for a secret manager that calls back when the key was
+// rotated. Clients sign again what is then refused. The zero Credentials are a [*ValidationError].
 func (s *Signer) Replace(c Credentials) error {
-	if _, err := s.credential(); err != nil {
-		return err
+	if s.credential().key == nil {
+		return errNoKey
 	}
 	cred, err := c.credential()
 	if err == nil {
@@ -118,10 +101,10 @@ func (s *Signer) Replace(c Credentials) error {
 // Reload queries the signer's source now, and switches to the key that it returns: for a SIGHUP, say.
 // A signer that has no source returns a [*ValidationError].
 func (s *Signer) Reload(ctx context.Context) error {
-	switch {
-	case s == nil || s.source == nil:
+	if s == nil || s.source == nil {
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
-	case ctx == nil:
+	}
+	if ctx == nil {
 		return errNoContext
 	}
 	return s.follow(ctx, nil)
@@ -129,19 +112,19 @@ func (s *Signer) Reload(ctx context.Context) error {
 
 // follow queries the source for the key that takes the place of a refused one; of none for Reload.
 func (s *Signer) follow(ctx context.Context, refused *credential) error {
-	err := s.source.refresh(ctx, refused)
-	switch {
-	case err == nil:
+	err, what := s.source.refresh(ctx, refused), "the key source failed: "
+	if err == nil {
 		return nil
-	case ctx.Err() != nil:
-		return reword("waiting for the key source: "+innerMessage(err), err)
 	}
-	return reword("the key source failed: "+innerMessage(err), err)
+	if ctx.Err() != nil {
+		what = "waiting for the key source: "
+	}
+	return reword(what+innerMessage(err), err)
 }
 
-// take takes over the result of a query that started while the signer held that key. A result that
-// comes after a rotation or a Replace undoes neither. The cache of a secret manager may lag behind:
-// a key that was replaced is not taken, except by Reload if it was not deleted.
+// take takes over the result of a query that started while the signer held that key, and undoes no
+// later switch. The cache of a secret manager may lag behind: a key that was replaced is not taken,
+// except by Reload if it was not deleted.
 func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
 	cred, noKey := c.credential()
 	if err = cmp.Or(err, noKey); err == nil {
@@ -161,8 +144,7 @@ func (s *Signer) take(c Credentials, err error, held, refused *credential) error
 	return nil
 }
 
-// switchTo switches from one key to another. If the signer holds a third one, it does nothing; nil
-// stands for any.
+// switchTo switches from one key, nil for any, to another. It does nothing if a third one signs now.
 func (s *Signer) switchTo(cred, from *credential) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
@@ -178,30 +160,23 @@ func (s *Signer) switchTo(cred, from *credential) {
 }
 
 // KeyID returns the ID of the key that signs now.
-func (s *Signer) KeyID() string { return s.value().keyID }
+func (s *Signer) KeyID() string { return s.credential().keyID }
 
 // KeyType returns the type of the key that signs now.
-func (s *Signer) KeyType() KeyType { return s.value().keyType }
+func (s *Signer) KeyType() KeyType { return s.credential().keyType }
 
 // Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
-func (s *Signer) Fingerprint() string { return s.value().fingerprint() }
+func (s *Signer) Fingerprint() string { return s.credential().fingerprint() }
 
 // ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp:
 // 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
-func (s *Signer) ClockOffset() time.Duration {
-	if s == nil {
-		return 0
-	}
-	return s.clock.offset()
-}
+func (s *Signer) ClockOffset() time.Duration { return s.clock.offset() }
 
 // SignRequest sets the three headers that sign req as it is now: its method (empty is GET) and its
 // URL's path, without the query. A request without a URL, or with an opaque one, is a
-// [*ValidationError].
-//
-// The signature is valid for a few seconds (observed: 10), so call it right before each send, and
-// send with a client that follows no redirects, which would take the headers along to any host. After
-// a 401, call [Signer.Recover]. [Client.HTTPClient] does all of that.
+// [*ValidationError]. The signature is valid for a few seconds (observed: 10): sign right before each
+// send, with a client that follows no redirects, which would take the headers along to any host, and
+// call [Signer.Recover] after a 401. [Client.HTTPClient] does all of that.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
@@ -209,52 +184,54 @@ func (s *Signer) SignRequest(req *http.Request) error {
 	if req.Header == nil {
 		req.Header = make(http.Header, 3)
 	}
-	return s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	_, _, err := s.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	return err
 }
 
 // Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
-// HTTP clients that do not use [*http.Request]. The signature is valid for a few seconds (observed:
-// 10), so make new ones for each dial, and call [Signer.Recover] after a 401.
-//
-// An empty method is GET. The path is escaped and begins with "/trade-api/", as it is sent:
-// "/portfolio/balance" alone is signed without complaint and gets a 401. A "?" and what follows it is
-// dropped. A path without its first slash is a [*ValidationError].
+// HTTP clients that do not use [*http.Request]. As with [Signer.SignRequest], make new ones each time.
+// An empty method is GET. The path is as it is sent: escaped, and "/portfolio/balance" alone gets a
+// 401. From "?" on it is dropped. Without its first slash it is a [*ValidationError].
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
 	}
 	h := make(http.Header, 3)
-	if err := s.setHeaders(h, method, path); err != nil {
+	if _, _, err := s.setHeaders(h, method, path); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-func (s *Signer) setHeaders(h http.Header, method, path string) error {
-	cred, err := s.credential()
-	if err != nil {
-		return err
+// setHeaders signs a request that is sent now. It returns the key and the clock's offset that it used.
+func (s *Signer) setHeaders(h http.Header, method, path string) (cred *credential, offset time.Duration, err error) {
+	if cred = s.credential(); cred.key == nil {
+		return cred, 0, errNoKey
 	}
-	return cred.setHeaders(h, time.Now().Add(s.clock.offset()), method, path)
+	offset = s.clock.offset()
+	text := strconv.AppendInt(make([]byte, 0, 128), time.Now().Add(offset).UnixMilli(), 10)
+	timestamp := string(text)
+	path, _, _ = strings.Cut(path, "?")
+	text = append(text, cmp.Or(method, http.MethodGet)...)
+	text = append(text, path...)
+	signature, err := cred.sign(text)
+	if err == nil {
+		h[headerKey], h[headerTimestamp], h[headerSignature] = []string{cred.keyID}, []string{timestamp}, []string{signature}
+	}
+	return cred, offset, err
 }
 
 // SignText returns the base64 signature over a text of your own making, such as the timestamp,
 // method and path of a request. Most programs want [Client.HTTPClient] or [Signer.Headers].
 func (s *Signer) SignText(text string) (string, error) {
-	cred, err := s.credential()
-	if err != nil {
-		return "", err
-	}
-	return cred.sign([]byte(text))
+	return s.credential().sign([]byte(text))
 }
 
 const fixTime = "20060102-15:04:05.000"
 
-// SignFIXLogon returns the RawData (tag 96) of a FIX logon: the base64 signature over SendingTime,
-// "A", MsgSeqNum, SenderCompID and TargetCompID, separated by SOH (documented). The SenderCompID
-// (tag 49) is the key ID. sendingTime is tag 52 byte for byte, UTC: YYYYMMDD-HH:MM:SS.mmm, within 30
-// seconds of the service's clock (documented). msgSeqNum is tag 34, at least 1. Bad input is a
-// [*ValidationError].
+// SignFIXLogon returns the RawData (tag 96) of a FIX logon (documented), whose SenderCompID (tag 49) is
+// the key ID. sendingTime is tag 52 byte for byte, UTC, YYYYMMDD-HH:MM:SS.mmm, within 30 seconds of
+// the service's clock; msgSeqNum is tag 34, at least 1. Bad input is a [*ValidationError].
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {
@@ -265,27 +242,20 @@ func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID st
 	case targetCompID == "" || strings.Contains(targetCompID, "\x01"):
 		return "", invalid("targetCompID", "is empty or has a SOH character: use the value of tag 56")
 	}
-	cred, err := s.credential()
-	if err != nil {
-		return "", err
-	}
+	cred := s.credential()
 	return cred.sign([]byte(strings.Join([]string{sendingTime, "A", strconv.Itoa(msgSeqNum), cred.keyID, targetCompID}, "\x01")))
 }
 
-// credential returns the key that signs now, or an empty one and an error.
-func (s *Signer) credential() (*credential, error) {
+var errNoKey = invalid("signer", "is nil or has no key: make one with NewSigner")
+
+// credential returns the key that signs now, or an empty one, which signs nothing.
+func (s *Signer) credential() *credential {
 	if s == nil || s.cred.Load() == nil {
-		return new(credential), invalid("signer", "is nil or has no key: make one with NewSigner")
+		return new(credential)
 	}
-	return s.cred.Load(), nil
+	return s.cred.Load()
 }
 
-func (s *Signer) value() *credential {
-	cred, _ := s.credential()
-	return cred
-}
-
-// String returns the key ID and type.
 func (s *Signer) String() string {
 	return fmt.Sprintf("kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
 }
@@ -295,33 +265,17 @@ func (s *Signer) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
 }
 
-// setHeaders signs a request that is sent at that time by the server's clock. What follows a "?" in
-// the path is not signed.
-func (c *credential) setHeaders(h http.Header, now time.Time, method, path string) error {
-	if method == "" {
-		method = http.MethodGet
-	}
-	path, _, _ = strings.Cut(path, "?")
-	text := strconv.AppendInt(make([]byte, 0, 128), now.UnixMilli(), 10)
-	timestamp := string(text)
-	text = append(text, method...)
-	text = append(text, path...)
-	signature, err := c.sign(text)
-	if err != nil {
-		return err
-	}
-	h[headerKey], h[headerTimestamp], h[headerSignature] = []string{c.keyID}, []string{timestamp}, []string{signature}
-	return nil
-}
-
 // sign returns the base64 signature of the text.
 func (c *credential) sign(text []byte) (string, error) {
+	if c.key == nil {
+		return "", errNoKey
+	}
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
+	if err == nil && len(signature) == 0 {
+		err = errors.New("it returned an empty signature: look at the KMS or HSM that holds it")
+	}
 	if err != nil { // of a key manager, whose text can hold anything
 		return "", reword(fmt.Sprintf("the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
-	}
-	if len(signature) == 0 {
-		return "", fmt.Errorf("kalshi: the key %s returned an empty signature: look at the KMS or HSM that holds it", redact.Text(c.keyID, maxID))
 	}
 	return base64.StdEncoding.EncodeToString(signature), nil
 }

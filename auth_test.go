@@ -369,6 +369,9 @@ func TestSigner_Replace_sourceLagsBehind(t *testing.T) {
 		assert.Equal(t, "old", signer.KeyID())
 		signer.retired.Store("old", true) // by a rotation
 		assert.ErrorContains(t, signer.Reload(t.Context()), "which was replaced")
+		require.NoError(t, signer.Replace(credentials(t, "new", newEd25519Key(t))))
+		require.NoError(t, signer.Replace(old)) // again, by somebody who knows better
+		assert.NoError(t, signer.follow(t.Context(), signer.cred.Load()))
 	})
 }
 

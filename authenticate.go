@@ -1,7 +1,5 @@
 package kalshi
 
-// Signs the attempts of a call, and says what a 401 is worth.
-
 import (
 	"bytes"
 	"context"
@@ -9,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -18,40 +15,29 @@ const maxRefused = 10
 
 // An authenticator signs the attempts of one call.
 type authenticator struct {
-	signer *Signer
-
-	// Of the last attempt:
-	used      *credential
-	offset    time.Duration // of the service's clock, as it was known then
-	timestamp time.Time
-
+	signer       *Signer
+	used         *credential   // by the last attempt
+	offset       time.Duration // of the service's clock, as the last attempt knew it
 	clockRetries int           // attempts that followed a refused timestamp
 	refused      []*credential // that this call does not try again
 }
 
 // sign signs one attempt.
 func (a *authenticator) sign(req *http.Request) (err error) {
-	if a.used, err = a.signer.credential(); err != nil {
-		return err
-	}
-	a.offset = a.signer.clock.offset()
-	a.timestamp = time.Now().Add(a.offset)
-	return a.used.setHeaders(req.Header, a.timestamp, req.Method, req.URL.RequestURI())
+	a.used, a.offset, err = a.signer.setHeaders(req.Header, req.Method, req.URL.RequestURI())
+	return err
 }
 
 // retry401 takes over the service's clock after an expired timestamp, and the source's key after a
 // refused one. It reports whether another signature may be accepted, and returns the error of the
 // call if not.
-func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError, received time.Time) (retry bool, err error) {
+func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError) (retry bool, err error) {
 	if e.Code == codeTimestampExpired {
 		if a.clockRetries == 2 {
 			return false, e
 		}
 		a.clockRetries++
-		return a.signer.learnClock(refusedTimestamp{
-			timestamp: a.timestamp, offset: a.offset, received: received,
-			skew: e.ClockSkew, dated: e.dated, again: a.clockRetries > 1,
-		}), e
+		return a.signer.learnClock(e, a.offset, a.clockRetries > 1), e
 	}
 	a.refused = append(a.refused, a.used)
 	switch {
@@ -76,11 +62,11 @@ func (a *authenticator) hasNewKey() bool {
 }
 
 // learnClock takes over what a refused timestamp teaches, and reports whether to sign again.
-func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
+func (s *Signer) learnClock(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
 	previous := s.clock.offset()
-	retry = s.clock.learn(r)
+	retry = s.clock.learn(e, offset, again)
 	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
 		s.changes.add(slog.LevelWarn, "kalshi: clock corrected",
 			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", s.KeyID()))
@@ -93,40 +79,33 @@ func (s *Signer) learnClock(r refusedTimestamp) (retry bool) {
 // another key from the signer's source, for which it waits until ctx ends. It reports whether to
 // sign and send again: once or twice, and not in a loop. It reads the headers of resp.Request, and
 // leaves the body readable. For any other response, and for nil, it is false.
-//
-//	conn, resp, err := dialer.DialContext(ctx, url, header)
-//	if err != nil && signer.Recover(ctx, resp) {
-//		// sign again with Headers, and dial again
-//	}
 func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
-	cred, err := s.credential()
-	if err != nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
+	cred := s.credential()
+	if cred.key == nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
-	header := resp.Request.Header
-	milliseconds, err := strconv.ParseInt(header.Get(headerTimestamp), 10, 64)
-	if err != nil {
+	e := newUnauthorizedError(resp.Request, resp, peekBody(resp), received)
+	switch {
+	case e.timestamp.UnixMilli() == 0: // it was not signed
 		return false
-	}
-	e := read401(resp.Request, resp, received)
-	if e.Code != codeTimestampExpired && header.Get(headerKey) != cred.keyID {
+	case e.Code != codeTimestampExpired && e.KeyID != cred.keyID:
 		return e.aboutKey() // it was replaced meanwhile
 	}
-	auth := authenticator{signer: s, used: cred, offset: s.clock.offset(), timestamp: time.UnixMilli(milliseconds)}
-	retry, _ := auth.retry401(ctx, e, received)
+	auth := authenticator{signer: s, used: cred, offset: s.clock.offset()}
+	retry, _ := auth.retry401(ctx, e)
 	return retry
 }
 
-// read401 returns the error of a 401, and leaves the response's body as it was.
-func read401(req *http.Request, resp *http.Response, received time.Time) *UnauthorizedError {
-	var body []byte
-	if resp.Body != nil {
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+// peekBody returns the body of an error, and leaves the response's as it was.
+func peekBody(resp *http.Response) []byte {
+	if resp.Body == nil {
+		return nil
 	}
-	return newUnauthorizedError(req, resp, body, received)
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return body
 }

@@ -1,7 +1,5 @@
 package kalshi
 
-// The Client, its constructors and options.
-
 import (
 	"fmt"
 	"log/slog"
@@ -14,9 +12,8 @@ import (
 	"time"
 )
 
-// The documented base URLs. Keys belong to one environment: a demo key is unknown in production and
-// the reverse. The external hosts are dedicated to the API and recommended since May 2026; the
-// others stay supported.
+// The documented base URLs. A key belongs to one environment, production or demo. The external hosts
+// are dedicated to the API and recommended since May 2026; the others stay supported.
 const (
 	ProductionBaseURL         = "https://api.elections.kalshi.com/trade-api/v2" // the default
 	DemoBaseURL               = "https://demo-api.kalshi.co/trade-api/v2"
@@ -26,8 +23,8 @@ const (
 
 const version = "0.3.0"
 
-// A Client calls the API. It is safe for concurrent use: make one with [NewClient] or
-// [NewClientFromEnv] and share it. Printing a Client shows its base URL and key ID, never its key.
+// A Client calls the API. It is safe for concurrent use and meant to be shared. Printing one shows
+// its base URL and key ID, never its key.
 type Client struct {
 	signer     *Signer
 	baseURL    *url.URL // never changed
@@ -43,8 +40,8 @@ type Client struct {
 // NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
 // otherwise. It returns a [*ValidationError] if the signer is nil or an option is bad.
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
-	if _, err := signer.credential(); err != nil {
-		return nil, err
+	if signer.credential().key == nil {
+		return nil, errNoKey
 	}
 	c := &Client{
 		signer:     signer,
@@ -70,21 +67,19 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 // signedBy returns a client that signs with cred, and never with another key.
 func (c *Client) signedBy(cred *credential) *Client {
 	fixed := *c
-	fixed.signer = c.signer.with(cred)
+	fixed.signer = &Signer{clock: c.signer.clock, changes: c.signer.changes}
+	fixed.signer.cred.Store(cred)
 	return &fixed
 }
 
-// BaseURL returns the URL that paths are added to, without a trailing slash: for requests to other
-// endpoints through [Client.HTTPClient].
+// BaseURL returns the URL that paths are added to, without a trailing slash.
 func (c *Client) BaseURL() string { return c.base }
 
 // Signer returns the signer that the client signs with.
 func (c *Client) Signer() *Signer { return c.signer }
 
 // WebSocketURL returns where the predictions WebSocket of the client's environment is dialled
-// (documented): [WebSocketPath] at the base URL's host, or at the WebSocket host that belongs to an
-// external one. A library that dials with an [*http.Client], such as coder/websocket, takes
-// [Client.HTTPClient]; for others sign with [Signer.Headers].
+// (documented): with [Client.HTTPClient], or with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
 	host := c.baseURL.Host
 	switch lowerASCII(c.baseURL.Hostname()) {
@@ -96,8 +91,7 @@ func (c *Client) WebSocketURL() string {
 	return "ws" + strings.TrimPrefix(c.baseURL.Scheme, "http") + "://" + host + WebSocketPath
 }
 
-// socketHosts are the documented WebSocket hosts of an API host's environment, beside that host
-// itself.
+// socketHosts are the documented WebSocket hosts of an API host's environment, beside that host.
 var socketHosts = map[string][]string{
 	"api.elections.kalshi.com":    {"external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"},
 	"external-api.kalshi.com":     {"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"},
@@ -126,9 +120,8 @@ func (c *Client) LogValue() slog.Value {
 // An Option configures a [Client].
 type Option func(*Client) error
 
-// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. A trailing slash is
-// dropped. HTTPS is required, except on loopback, since private keys are sent over it. User, query
-// and fragment are rejected.
+// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. HTTPS is required, except
+// on loopback, since private keys are sent over it. User, query and fragment are rejected.
 func WithBaseURL(rawURL string) Option {
 	return func(c *Client) error { return c.setBaseURL("base URL", rawURL) }
 }
@@ -165,8 +158,8 @@ func (c *Client) setBaseURL(field, rawURL string) error {
 // origin returns a scheme and a host with its port in one form. A WebSocket is dialled by HTTP.
 // Case is ignored in ASCII only, since what is dialled is what is compared.
 func origin(scheme, host string) string {
-	scheme, host = lowerASCII(scheme), lowerASCII(host)
-	switch scheme {
+	host = lowerASCII(host)
+	switch scheme = lowerASCII(scheme); scheme {
 	case "ws", "http":
 		scheme, host = "http", strings.TrimSuffix(host, ":80")
 	case "wss", "https":
@@ -189,16 +182,6 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// WithHTTPClient sets the HTTP client to send with. It is used as it is at the time of each call,
-// except that redirects are never followed, and it is not changed. Its Timeout holds for each
-// attempt. The default is one with a timeout of 30 seconds and Go's default transport.
-//
-// A transport that retries must not repeat a POST, which could make a second key after a lost
-// response, and one with an http.Client inside must not follow redirects.
-func WithHTTPClient(hc *http.Client) Option {
-	return option(hc == nil, "HTTP client", "is nil: leave the option out for the default one", func(c *Client) { c.httpClient = hc })
-}
-
 // option returns an Option that sets what is not bad.
 func option(bad bool, field, reason string, set func(*Client)) Option {
 	return func(c *Client) error {
@@ -210,16 +193,23 @@ func option(bad bool, field, reason string, set func(*Client)) Option {
 	}
 }
 
-// WithMaxRetries sets how many more attempts a call may make, where a retry can help and cannot
-// make a second key. The default is 2; 0 turns retries off.
+// WithHTTPClient sets the HTTP client to send with, as it is at the time of each call, except that
+// redirects are never followed. Its Timeout holds for each attempt. The default has a Timeout of 30
+// seconds and Go's default transport. A transport that retries must not repeat a POST, which could
+// make a second key, and one with an http.Client inside must not follow redirects.
+func WithHTTPClient(hc *http.Client) Option {
+	return option(hc == nil, "HTTP client", "is nil: leave the option out for the default one", func(c *Client) { c.httpClient = hc })
+}
+
+// WithMaxRetries sets how many more attempts a call may make, where a retry can help and cannot make
+// a second key. The default is 2; 0 turns retries off.
 func WithMaxRetries(n int) Option {
 	return option(n < 0, "max retries", "is negative: 0 turns retries off", func(c *Client) { c.maxRetries = n })
 }
 
 // WithLogger has the client log what it does beyond sending, so that an operator sees what was
-// repaired and can fix the cause. Messages and attributes are stable; durations are
-// [slog.Duration]. No text shows a key, and the context is that of the call. Without a logger
-// nothing is logged.
+// repaired and can fix the cause. Messages and attributes are stable, durations are [slog.Duration],
+// no text shows a key, and the context is the call's. Without a logger nothing is logged.
 //
 //	Debug  kalshi: attempt          method, path (no query), attempt (from 1), duration, key_id, status or error
 //	Info   kalshi: retry            method, path, attempt (the one that failed), wait (0 if it is only signed again), error
@@ -235,7 +225,8 @@ func WithLogger(logger *slog.Logger) Option {
 	return option(logger == nil, "logger", "is nil: leave the option out to log nothing", func(c *Client) {
 		c.signer.changes.mu.Lock()
 		defer c.signer.changes.mu.Unlock()
-		c.reporter = &reporter{log: logger, seen: c.signer.changes.last}
+		c.reporter = &reporter{log: logger}
+		c.reporter.seen.Store(c.signer.changes.last)
 	})
 }
 

@@ -1,7 +1,5 @@
 package kalshi
 
-// The service's clock, as far as it is known.
-
 import (
 	"context"
 	"sync/atomic"
@@ -19,35 +17,24 @@ func (c *clock) offset() time.Duration {
 	return time.Duration(c.nanoseconds.Load())
 }
 
-// A refusedTimestamp is a timestamp that the service did not accept.
-type refusedTimestamp struct {
-	timestamp time.Time
-	offset    time.Duration // that the timestamp was made with
-	received  time.Time     // when the response arrived, by the local clock
-	skew      time.Duration // the service's clock minus the local one then
-	dated     bool          // the response says so
-	again     bool          // it is not the first of its call
-}
-
-// learn sets the offset to what a refused timestamp teaches, and reports whether a new timestamp
-// may be accepted: one that is more than the tolerance away from the refused one, or one without an
-// offset that did not help. The latter keeps a wrong Date header, set by a proxy or frozen in a
-// cache, from stopping the client for ever.
-func (c *clock) learn(r refusedTimestamp) (retry bool) {
-	taught := r.offset
-	if r.dated && r.skew.Abs() <= maxSkew {
-		taught = r.skew
+// learn sets the offset to what the refusal of a timestamp with that offset teaches, and reports
+// whether a new one may be accepted: one that is more than the tolerance away, unless it is the second
+// try, or one without an offset that did not help. So a wrong Date header, set by a proxy or frozen in
+// a cache, does not stop the client for ever.
+func (c *clock) learn(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
+	taught := offset
+	if e.dated && e.ClockSkew.Abs() <= maxSkew {
+		taught = e.ClockSkew
 		if taught.Abs() <= skewTolerance {
 			taught = 0
 		}
 	}
-	// By the wall clock, so that a computer that slept meanwhile counts.
-	moved := r.received.Round(0).Add(taught).Sub(r.timestamp.Round(0))
+	moved := e.received.Add(taught).Sub(e.timestamp) // by the wall clock, so that a computer that slept meanwhile counts
 	switch {
-	case moved.Abs() > skewTolerance && !r.again:
+	case moved.Abs() > skewTolerance && !again:
 		c.nanoseconds.Store(int64(taught))
 		return true
-	case r.offset != 0:
+	case offset != 0:
 		c.nanoseconds.Store(0)
 		return true
 	}

@@ -41,10 +41,8 @@ func TestClock_learn(t *testing.T) {
 	for _, tt := range tests {
 		c, signed := new(clock), time.Now()
 		c.nanoseconds.Store(int64(tt.used))
-		retry := c.learn(refusedTimestamp{
-			timestamp: signed.Add(tt.used), offset: tt.used, received: signed.Add(tt.underway),
-			skew: tt.skew, dated: !tt.undated, again: tt.again,
-		})
+		e := &UnauthorizedError{ClockSkew: tt.skew, dated: !tt.undated, timestamp: signed.Add(tt.used), received: signed.Add(tt.underway)}
+		retry := c.learn(e, tt.used, tt.again)
 		assert.Equal(t, tt.retry, retry, tt.name)
 		assert.Equal(t, tt.offset, c.offset(), tt.name)
 	}

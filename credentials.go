@@ -1,8 +1,7 @@
 package kalshi
 
-// Credentials: an API key with its ID, and its text.
-
 import (
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -55,11 +54,11 @@ func ParseCredentials(text []byte) (Credentials, error) {
 
 // withKeyID returns the credentials of a text that has to name the key's ID.
 func withKeyID(field, keyID string, key crypto.Signer, err error) (Credentials, error) {
-	if err == nil && keyID == "" {
-		err = invalid(field, "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return Credentials{}, err
+	case keyID == "":
+		return Credentials{}, invalid(field, "does not name the key's ID: add the line %s=<id> above the PEM text", envKeyID)
 	}
 	return NewCredentials(keyID, key)
 }
@@ -102,11 +101,8 @@ func (c Credentials) Fingerprint() string { return c.value().fingerprint() }
 // read. For a key that is not in memory, and for the zero value, it returns a [*ValidationError].
 func (c Credentials) Text() (PrivateKeyPEM, error) {
 	cred, err := c.credential()
-	if err != nil {
-		return PrivateKeyPEM{}, err
-	}
-	key, err := MarshalPrivateKey(cred.key)
-	if err != nil {
+	key, keyErr := MarshalPrivateKey(cred.key)
+	if err = cmp.Or(err, keyErr); err != nil {
 		return PrivateKeyPEM{}, err
 	}
 	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
@@ -130,11 +126,8 @@ func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCrede
 func (c Credentials) MarshalBinary() ([]byte, error) { return nil, errEncodedCredentials }
 
 func newCredential(keyID string, key crypto.Signer) (*credential, error) {
-	if err := checkKeyID("key ID", keyID); err != nil {
-		return nil, err
-	}
 	keyType, err := checkSigner("private key", key)
-	if err != nil {
+	if err = cmp.Or(checkKeyID("key ID", keyID), err); err != nil {
 		return nil, err
 	}
 	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
@@ -158,8 +151,7 @@ func (c Credentials) value() *credential {
 }
 
 func (c *credential) public() Credentials {
-	get := func() *credential { return c }
-	return Credentials{&get}
+	return Credentials{new(func() *credential { return c })}
 }
 
 // same reports whether both are the same key: equal ID and public key.

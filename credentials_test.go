@@ -78,12 +78,9 @@ func TestParseCredentials_refuses(t *testing.T) {
 		{"no ID on the line", line + " \n" + pemText, ": KALSHI_API_KEY_ID is empty"},
 		{"an empty ID in JSON", fmt.Sprintf(`{"KALSHI_API_KEY_ID":"","KALSHI_PRIVATE_KEY":%q}`, pemText), ": KALSHI_API_KEY_ID is empty"},
 		{"a blank in the ID", line + "a b\n" + pemText, ": KALSHI_API_KEY_ID has blanks"},
-		{"a placeholder", line + "<id>\n" + pemText, ": KALSHI_API_KEY_ID has one of the characters"},
 		{"a key for the ID", line + encodeBase64(pemText) + "\n" + pemText, ": KALSHI_API_KEY_ID is a private key"},
 		{"no key", line + "id\n", "has no BEGIN PRIVATE KEY line"},
 		{"JSON without the key", `{"KALSHI_API_KEY_ID":"id"}`, "has no BEGIN PRIVATE KEY line"},
-		{"two keys", line + "id\n" + pemText + pemText, "holds more than one private key"},
-		{"a key that is cut off", line + "id\n" + pemText[:70], "is cut off"},
 		{"empty", "", "is empty"},
 	}
 	for _, tt := range tests {
@@ -99,37 +96,28 @@ func TestNewCredentials_keyID(t *testing.T) {
 	key := newEd25519Key(t)
 	der := string(pkcs8(t, key))
 	pemText := encodePEM("PRIVATE KEY", []byte(der))
-	const private, odd, blank = "is a private key: give the ID", "has one of the characters", "has blanks, control or non-ASCII"
-	tests := []struct {
-		want string
-		ids  []string
-	}{
-		{"", []string{testKeyID, strings.Repeat("x", 128), "id/with.many~odd=but+harmless%chars", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}},
-		{"is empty", []string{""}},
-		{"has over 128 characters", []string{strings.Repeat("x", 129)}},
-		{blank, []string{"a b", " a", "a\n", "a\x7f", "ä", "a\xff"}},
-		{odd, []string{"<id>", "a>", "a,b", "a;b", `"a"`, "'a'", `a\b`}},
-		{private, []string{
+	for want, ids := range map[string][]string{
+		"":                        {testKeyID, strings.Repeat("x", 128), "id/with.many~odd=but+harmless%chars", "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		"is empty":                {""},
+		"has over 128 characters": {strings.Repeat("x", 129)},
+		"has blanks, control or non-ASCII characters: copy it again": {"a b", " a", "a\n", "a\x7f", "ä", "a\xff"},
+		"has one of the characters":                                  {"<id>", "a>", "a,b", "a;b", `"a"`, "'a'", `a\b`},
+		"is a private key: give the ID": {
 			pemText, encodeBase64(pemText), encodeBase64(der), fmt.Sprintf("%x", der), fmt.Sprintf("%x", pemText),
 			strings.ReplaceAll(pemText, "\n", `\n`), strings.NewReplacer(" ", "%20", "\n", "%0A").Replace(pemText),
 			envKeyID + "=" + encodeBase64(der), encodeBase64(der)[:40], encodeBase64(pemText)[30:],
-		}},
-	}
-	for _, tt := range tests {
-		for _, id := range tt.ids {
+		},
+	} {
+		for _, id := range ids {
 			c, err := NewCredentials(id, key)
-			if tt.want == "" {
+			if want == "" {
 				require.NoError(t, err)
 				assert.Equal(t, id, c.KeyID())
 				continue
 			}
-			assertInvalid(t, err, "kalshi: key ID "+tt.want)
+			assertInvalid(t, err, "kalshi: key ID "+want)
 			assertNoEcho(t, id, err)
 		}
-	}
-	for _, bad := range unusableSigners(t) {
-		_, err := NewCredentials(testKeyID, bad)
-		assertInvalid(t, err, "kalshi: private key ")
 	}
 }
 
@@ -140,8 +128,6 @@ func TestCredentials(t *testing.T) {
 		for _, c := range []Credentials{credentials(t, testKeyID, key), credentials(t, testKeyID, &remoteKey{key: key})} {
 			assert.Equal(t, keyType, c.KeyType())
 			assert.Equal(t, key.Public(), c.PrivateKey().Public())
-			assert.Equal(t, fmt.Sprintf(`kalshi.Credentials{KeyID: %q, KeyType: %q}`, testKeyID, keyType), fmt.Sprint(c))
-			assert.Equal(t, fmt.Sprintf("[key_id=%s key_type=%s]", testKeyID, keyType), c.LogValue().String())
 			if isOpenSSL() {
 				der := openssl(t, encodePEM("PRIVATE KEY", pkcs8(t, key)), "pkey", "-pubout", "-outform", "DER")
 				digest := openssl(t, der, "dgst", "-sha256", "-binary")
@@ -159,10 +145,6 @@ func TestCredentials(t *testing.T) {
 	assertInvalid(t, err, "kalshi: credentials are empty")
 	assert.Empty(t, zero.KeyID()+string(zero.KeyType())+zero.Fingerprint())
 	assert.Nil(t, zero.PrivateKey())
-	_, err = zero.MarshalText()
-	assert.ErrorContains(t, err, "refusing to encode credentials: call Text")
-	_, err = PrivateKeyPEM{}.MarshalBinary()
-	assert.ErrorContains(t, err, "refusing to encode a private key: call Reveal")
 	assert.Equal(t, `kalshi.Credentials{KeyID: "", KeyType: ""}`, fmt.Sprint(zero))
 }
 
@@ -188,8 +170,5 @@ func FuzzParseCredentials(f *testing.F) {
 		require.NoError(t, err)
 		assert.Equal(t, c.KeyID(), again.KeyID())
 		assertSameKey(t, c.PrivateKey(), again.PrivateKey())
-		key, err := ParsePrivateKey([]byte(text.Reveal()))
-		require.NoError(t, err)
-		assertSameKey(t, c.PrivateKey(), key)
 	})
 }

@@ -19,23 +19,20 @@
 // an [*APIError], embedded in a type of its own for the statuses that matter: [*BadRequestError],
 // [*UnauthorizedError], [*ForbiddenError], [*NotFoundError], [*ConflictError], [*RateLimitError],
 // [*ServerError]. [CheckResponse] makes the same errors of any endpoint's response. A 2xx that cannot
-// be understood is an [*InvalidResponseError]. A call without a response returns the standard
-// library's error, such as [*url.Error] and, when the context ended it, [context.Canceled] or
-// [context.DeadlineExceeded]; within it, a [*NotSentError] says that the request was not sent.
-//
-// If a create request may have succeeded but no usable response arrived, the error is an
-// [*OutcomeUnknownError]. Check for [*RotationError] first, then [*OutcomeUnknownError], then the
-// rest: each may wrap the next.
+// be understood is an [*InvalidResponseError]. Without a response, the error is the standard
+// library's, such as [*url.Error] or [context.Canceled]; within it, a [*NotSentError] says that the
+// request was not sent. If a create request may have succeeded but no usable response arrived, the
+// error is an [*OutcomeUnknownError]. Check for [*RotationError] first, then [*OutcomeUnknownError],
+// then the rest: each may wrap the next.
 //
 // # Retries
 //
 // Calls are retried up to twice (see [WithMaxRetries]), with jittered exponential backoff, after a
 // 429, a transient 5xx, a lost connection or an unreadable response; so are GET and HEAD through
 // HTTPClient. A request that creates a key is retried only after a 429 or when none of it was sent, and
-// a bot's other requests never. Three kinds of 401 do not count and are retried for every request,
-// since the service has not processed it: the timestamp was out of bounds (the request is signed again
-// by the service's clock, if that differs by at most 24 hours), the key was replaced meanwhile, or the
-// signer's [KeySource] has another one.
+// a bot's other requests never. After a 401 for an expired timestamp or a refused key, any request is
+// signed and sent again, since it was not processed: by the service's clock if that differs by at most
+// 24 hours, or with the key that has replaced the refused one. That does not count as a retry.
 //
 // # Secrets
 //
@@ -49,5 +46,5 @@
 //
 // The calls follow Kalshi's documented schema 3.34.0 of October 2026. Where a comment says documented,
 // Kalshi documents it; observed is what others saw on the wire. Package kalshitest is a stand-in for
-// the exchange, to try and test programs without an account.
+// the exchange, to test programs without an account.
 package kalshi

@@ -1,7 +1,5 @@
 package kalshi
 
-// The client that the environment describes.
-
 import (
 	"context"
 	"crypto"
@@ -20,35 +18,30 @@ const (
 
 // NewClientFromEnv returns a client configured by the environment:
 //
-//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile]. It names its key's ID and is the signer's source: when
-//     the file is replaced, as by a rotation in another process, the client follows.
-//   - KALSHI_PRIVATE_KEY_PATH may also be a plain PEM file, and KALSHI_PRIVATE_KEY the text of either
-//     (see [ParseCredentials]). KALSHI_API_KEY_ID is the key's ID if the text does not name it.
+//   - KALSHI_PRIVATE_KEY_PATH is a [KeyFile], which the client follows when it is replaced, as by a
+//     rotation in another process, or a plain PEM file.
+//   - KALSHI_PRIVATE_KEY is the text of either instead (see [ParseCredentials]).
+//   - KALSHI_API_KEY_ID is the key's ID if the text does not name it.
 //   - KALSHI_BASE_URL is optional; [WithBaseURL] wins over it.
 //
 // Blanks and quotes around the values are dropped. Errors name the variable.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
-	signer, ignored, err := signerFromEnv()
+	signer, err := signerFromEnv()
 	if err != nil {
 		return nil, err
 	}
-	if rawURL := env(envBaseURL); rawURL != "" {
-		opts = append(slices.Clip(opts), func(c *Client) error {
-			if c.baseURL != nil {
-				return nil // an option has set it
-			}
+	return NewClient(signer, append(slices.Clip(opts), func(c *Client) error {
+		if keyID := env(envKeyID); keyID != "" && keyID != signer.KeyID() {
+			c.reporter.environment(redact.Text(keyID, maxID), signer.KeyID())
+		}
+		if rawURL := env(envBaseURL); rawURL != "" && c.baseURL == nil { // no option has set it
 			return c.setBaseURL(envBaseURL, rawURL)
-		})
-	}
-	client, err := NewClient(signer, opts...)
-	if err == nil && ignored != "" {
-		client.reporter.environment(ignored, signer.KeyID())
-	}
-	return client, err
+		}
+		return nil
+	})...)
 }
 
-// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile], and follows the
-// file.
+// NewClientFromKeyFile returns a client that signs with the key in a [KeyFile] and follows the file.
 func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	signer, err := NewSignerFromSource(context.Background(), KeyFile(path).Load)
 	if err != nil {
@@ -57,12 +50,11 @@ func NewClientFromKeyFile(path string, opts ...Option) (*Client, error) {
 	return NewClient(signer, opts...)
 }
 
-// signerFromEnv also returns the value of KALSHI_API_KEY_ID, safe for a log, if it is ignored
-// because the key's text names another ID.
-func signerFromEnv() (signer *Signer, ignored string, err error) {
+func signerFromEnv() (*Signer, error) {
 	keyID, text, path := env(envKeyID), env(envPrivateKey), env(envPrivateKeyPath)
-	var named string
+	var named string // the ID beside the key
 	var key crypto.Signer
+	var err error
 	switch {
 	case text != "" && path != "":
 		err = invalid(envPrivateKey, "and %s are both set: unset one", envPrivateKeyPath)
@@ -77,39 +69,30 @@ func signerFromEnv() (signer *Signer, ignored string, err error) {
 	}
 	switch {
 	case err != nil:
-		return nil, "", err
-	case named == "" && keyID == "":
-		return nil, "", notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
-	case named == "":
-		named, path = keyID, "" // a plain PEM file is read once
-		err = checkKeyID(envKeyID, keyID)
-	case keyID != named:
-		ignored = redact.Text(keyID, maxID)
+		return nil, err
+	case named != "" && path != "":
+		return NewSignerFromSource(context.Background(), KeyFile(path).Load)
+	case named != "":
+		return NewSigner(named, key)
+	case keyID == "":
+		return nil, notSet("set it, or add the line "+envKeyID+"=<id> above the PEM text", envKeyID)
 	}
-	switch {
-	case err != nil:
-		return nil, "", err
-	case path != "":
-		signer, err = NewSignerFromSource(context.Background(), KeyFile(path).Load)
-	default:
-		signer, err = NewSigner(named, key)
+	if err := checkKeyID(envKeyID, keyID); err != nil {
+		return nil, err
 	}
-	return signer, ignored, err
+	return NewSigner(keyID, key)
 }
 
-// env returns a variable without the blanks and quotes around it: the env files of Docker keep
-// those.
+// env returns a variable without the blanks and quotes around it, which Docker's env files keep.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
-
-// otherNames are variables that other programs use for the same.
-var otherNames = map[string][]string{
-	envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
-	envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
-	envPrivateKeyPath: {envPrivateKey + "_FILE"},
-}
 
 // notSet returns an error for the first variable, or for one whose value is under another name.
 func notSet(hint string, names ...string) error {
+	otherNames := map[string][]string{ // that other programs use
+		envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
+		envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
+		envPrivateKeyPath: {envPrivateKey + "_FILE"},
+	}
 	for _, name := range names {
 		for _, other := range otherNames[name] {
 			if env(other) != "" {

@@ -2,14 +2,12 @@ package kalshi
 
 import (
 	"io/fs"
-	"net/http"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 
-	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -41,35 +39,44 @@ func writeFile(t testing.TB, name, text string) (path string) {
 func TestNewClientFromEnv(t *testing.T) { // not parallel: it sets the environment
 	key := newEd25519Key(t)
 	text := encodePEM("PRIVATE KEY", pkcs8(t, key))
-	file, both := writeFile(t, "KALSHI PRIVATE KEY.pem", text), envKeyID+"="+testKeyID+"\n"+text
+	both := envKeyID + "=" + testKeyID + "\n" + text
+	file, keyFile := writeFile(t, "KALSHI PRIVATE KEY.pem", text), writeFile(t, "bot.key", both)
 	tests := []struct {
-		name string
-		env  environ
-		opts []Option
-		base string
+		name          string
+		env           environ
+		opts          []Option
+		base, ignored string
 	}{
-		{"PEM text", environ{envKeyID: testKeyID, envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL},
-		{"base64", environ{envKeyID: testKeyID, envPrivateKey: encodeBase64(text)}, nil, ProductionBaseURL},
-		{"file", environ{envKeyID: testKeyID, envPrivateKeyPath: file}, nil, ProductionBaseURL},
-		{"text with the ID", environ{envPrivateKey: both}, nil, ProductionBaseURL},
-		{"text with the ID in base64", environ{envPrivateKey: encodeBase64(both)}, nil, ProductionBaseURL},
-		{"file with the ID", environ{envPrivateKeyPath: writeFile(t, "bot.key", both)}, nil, ProductionBaseURL},
-		{"blanks", environ{envKeyID: " " + testKeyID + "\n", envPrivateKeyPath: " " + file + "\r\n", envBaseURL: "\t" + testBaseURL + " "}, nil, testBaseURL},
-		{"quotes", environ{envKeyID: `"` + testKeyID + `"`, envPrivateKeyPath: "'" + file + "'", envBaseURL: `"` + testBaseURL + `"`}, nil, testBaseURL},
-		{"all others blank", environ{envKeyID: testKeyID, envPrivateKey: text, envPrivateKeyPath: " ", envBaseURL: `""`}, nil, ProductionBaseURL},
-		{"option wins", environ{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: "bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL},
+		{"PEM text", environ{envKeyID: testKeyID, envPrivateKey: strings.ReplaceAll(text, "\n", `\n`)}, nil, ProductionBaseURL, ""},
+		{"base64", environ{envKeyID: testKeyID, envPrivateKey: encodeBase64(text)}, nil, ProductionBaseURL, ""},
+		{"file", environ{envKeyID: testKeyID, envPrivateKeyPath: file}, nil, ProductionBaseURL, ""},
+		{"text with the ID", environ{envPrivateKey: both}, nil, ProductionBaseURL, ""},
+		{"text with the ID in base64", environ{envPrivateKey: encodeBase64(both)}, nil, ProductionBaseURL, ""},
+		{"text with another ID", environ{envPrivateKey: both, envKeyID: "a\nb"}, nil, ProductionBaseURL, `"a b"`},
+		{"file with the ID", environ{envPrivateKeyPath: keyFile}, nil, ProductionBaseURL, ""},
+		{"file with the same ID", environ{envPrivateKeyPath: keyFile, envKeyID: testKeyID}, nil, ProductionBaseURL, ""},
+		{"file with another ID", environ{envPrivateKeyPath: keyFile, envKeyID: otherKeyID}, nil, ProductionBaseURL, otherKeyID},
+		{"a key for the ID", environ{envPrivateKeyPath: keyFile, envKeyID: encodeBase64(text)}, nil, ProductionBaseURL, `"(withheld: it seems`},
+		{"blanks", environ{envKeyID: " " + testKeyID + "\n", envPrivateKeyPath: " " + file + "\r\n", envBaseURL: "\t" + testBaseURL + " "}, nil, testBaseURL, ""},
+		{"quotes", environ{envKeyID: `"` + testKeyID + `"`, envPrivateKeyPath: "'" + file + "'", envBaseURL: `"` + testBaseURL + `"`}, nil, testBaseURL, ""},
+		{"all others blank", environ{envKeyID: testKeyID, envPrivateKey: text, envPrivateKeyPath: " ", envBaseURL: `""`}, nil, ProductionBaseURL, ""},
+		{"option wins", environ{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: "bad"}, []Option{WithBaseURL(DemoBaseURL)}, DemoBaseURL, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.env.set(t)
-			client, err := NewClientFromEnv(tt.opts...)
+			var log strings.Builder
+			opts := append(make([]Option, 0, 3), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			client, err := NewClientFromEnv(append(opts, tt.opts...)...)
 			require.NoError(t, err)
+			assert.Nil(t, opts[:3][2], "the caller's slice, which another goroutine may use, is left alone")
 			assert.Equal(t, testKeyID, client.Signer().KeyID())
 			assert.Equal(t, tt.base, client.BaseURL())
 			assert.Equal(t, key.Public(), publicKey(client))
-			if tt.name != "file with the ID" {
-				assertInvalid(t, client.Signer().Reload(t.Context()), "has no key source")
-			}
+			assert.Equal(t, tt.ignored != "", log.Len() > 0)
+			assert.Contains(t, log.String(), tt.ignored)
+			err = client.Signer().Reload(t.Context())
+			assert.Equal(t, tt.env[envPrivateKeyPath] == keyFile, err == nil, "only a file that names the ID is read again: %v", err)
 		})
 	}
 }
@@ -86,7 +93,6 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	}{
 		{"nothing set", environ{}, envKeyID + " is not set: "},
 		{"blank key ID", environ{envKeyID: ` "" `, envPrivateKey: text}, envKeyID + " is not set: "},
-		{"key ID with a blank inside", environ{envKeyID: "a b", envPrivateKey: text}, envKeyID + " has blanks"},
 		{"a placeholder", environ{envKeyID: "<id>", envPrivateKey: text}, envKeyID + " has one of the characters"},
 		{"the key in its place", environ{envKeyID: encoded, envPrivateKeyPath: plain}, envKeyID + " is a private key"},
 		{"none in the file either", environ{envPrivateKeyPath: plain}, envKeyID + " is not set: set it, or add the line KALSHI_API_KEY_ID=<id> above"},
@@ -122,62 +128,17 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 	assert.ErrorContains(t, err, envPrivateKeyPath)
 }
 
-// The ID beside the key wins over the variable, whatever that says, and the client follows a key
-// file.
-func TestNewClientFromEnv_keyFile(t *testing.T) { // not parallel: it sets the environment
-	key := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
-	path := writeFile(t, "bot.key", envKeyID+"="+testKeyID+"\n"+key)
-	for keyID, want := range map[string]string{
-		"": "", testKeyID: "", otherKeyID: otherKeyID, "a\nb": "a b",
-		encodeBase64(key): "(withheld: it seems to hold a private k…",
-	} {
-		for _, env := range []environ{{envPrivateKeyPath: path}, {envPrivateKey: envKeyID + "=" + testKeyID + "\n" + key}} {
-			env[envKeyID] = keyID
-			env.set(t)
-			signer, ignored, err := signerFromEnv()
-			require.NoError(t, err)
-			assert.Equal(t, testKeyID, signer.KeyID())
-			assert.Equal(t, want, ignored)
-		}
-	}
-}
-
-func TestNewClientFromKeyFile(t *testing.T) { // not parallel: it sets the environment
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "bot.key")
-		save := func(keyID string) Credentials {
-			c := credentials(t, keyID, newEd25519Key(t))
-			require.NoError(t, KeyFile(path).Save(t.Context(), c))
-			return c
-		}
-		environ{envPrivateKeyPath: " " + path + "\n"}.set(t)
-		for name, newClient := range map[string]func(...Option) (*Client, error){
-			"NewClientFromEnv":     NewClientFromEnv,
-			"NewClientFromKeyFile": func(opts ...Option) (*Client, error) { return NewClientFromKeyFile(path, opts...) },
-		} {
-			first, mock := save("first"), httpmock.NewMockTransport()
-			client, err := newClient(WithBaseURL(testBaseURL), WithHTTPClient(&http.Client{Transport: mock}), WithMaxRetries(0))
-			require.NoError(t, err, name)
-			assert.Equal(t, first.Fingerprint(), client.Signer().Fingerprint(), name)
-
-			second := save("second")
-			log := respondWith(mock, respond(401, unknownKeyBody), respond(200, `{"api_keys":[]}`))
-			requireWorks(t, client)
-			log.assertAttempts(t, 2, name)
-			assert.Equal(t, second.Fingerprint(), client.Signer().Fingerprint(), name)
-		}
-	})
-	_, err := NewClientFromKeyFile(filepath.Join(t.TempDir(), "none"))
-	assert.ErrorIs(t, err, fs.ErrNotExist)
-}
-
-// The caller's slice may have room behind its end, and be used by another goroutine for another
-// client.
-func TestNewClientFromEnv_leavesTheOptionsAlone(t *testing.T) { // not parallel: it sets the environment
-	text := encodePEM("PRIVATE KEY", pkcs8(t, newEd25519Key(t)))
-	environ{envKeyID: testKeyID, envPrivateKey: text, envBaseURL: testBaseURL}.set(t)
-	opts := append(make([]Option, 0, 2), WithMaxRetries(0))
-	_, err := NewClientFromEnv(opts...)
+func TestNewClientFromKeyFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bot.key")
+	_, err := NewClientFromKeyFile(path)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, KeyFile(path).Save(t.Context(), credentials(t, "first", newEd25519Key(t))))
+	client, err := NewClientFromKeyFile(path, WithBaseURL(testBaseURL))
 	require.NoError(t, err)
-	assert.Nil(t, opts[:2][1])
+	assert.Equal(t, testBaseURL, client.BaseURL())
+	assert.Equal(t, "first", client.Signer().KeyID())
+	require.NoError(t, KeyFile(path).Save(t.Context(), credentials(t, "second", newEd25519Key(t))))
+	require.NoError(t, client.Signer().Reload(t.Context()))
+	assert.Equal(t, "second", client.Signer().KeyID())
 }

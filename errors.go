@@ -1,7 +1,5 @@
 package kalshi
 
-// The error types and their texts. Those of a rotation are in rotate.go.
-
 import (
 	"bytes"
 	"cmp"
@@ -83,8 +81,10 @@ type UnauthorizedError struct {
 	KeyID     string        // the key that signed, from the request's header; "" if it is not known
 	ClockSkew time.Duration // the service's clock (Date and Age) minus the local one at receipt; 0 if there is no date
 
-	dated bool   // the response has a date
-	host  string // that the request went to
+	dated     bool      // the response has a date
+	host      string    // that the request went to
+	timestamp time.Time // that the request was signed with
+	received  time.Time // when the response arrived, by the local clock
 }
 
 // A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account or a subtrader, the
@@ -117,31 +117,14 @@ type RateLimitError struct {
 // [*OutcomeUnknownError]: check for that first.
 type ServerError struct{ APIError }
 
-// Each of them unwraps to the embedded [*APIError].
-
-func (e *BadRequestError) Unwrap() error   { return &e.APIError }
-func (e *UnauthorizedError) Unwrap() error { return &e.APIError }
-func (e *ForbiddenError) Unwrap() error    { return &e.APIError }
-func (e *NotFoundError) Unwrap() error     { return &e.APIError }
-func (e *ConflictError) Unwrap() error     { return &e.APIError }
-func (e *RateLimitError) Unwrap() error    { return &e.APIError }
-func (e *ServerError) Unwrap() error       { return &e.APIError }
-
 const (
 	codeNotFound          = "not_found"
 	codeTimestampExpired  = "header_timestamp_expired"
 	detailsUnknownKey     = "NOT_FOUND"
 	detailsWrongSignature = "INCORRECT_API_KEY_SIGNATURE"
-)
 
-const (
-	// skewTolerance is how far the clocks may be apart before that is taken for the cause of
-	// anything. The service was observed to accept ±10 s.
-	skewTolerance = 5 * time.Second
-
-	// maxSkew is the largest skew that is corrected. A server that could obtain signatures for the
-	// far future could replay them later.
-	maxSkew = 24 * time.Hour
+	skewTolerance = 5 * time.Second // between clocks that agree; the service was observed to accept ±10 s
+	maxSkew       = 24 * time.Hour  // that is corrected: signatures for the far future could be replayed then
 )
 
 // aboutKey reports whether the ID is unknown, or the private key does not belong to it.
@@ -213,8 +196,6 @@ func (e *InvalidResponseError) Error() string {
 		e.Method, redact.Truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
 }
 
-func (e *InvalidResponseError) Unwrap() error { return e.Err }
-
 // A NotSentError says that a request with a body certainly was not sent: it could not be signed,
 // its context had ended before, or it got no connection. Sending it again is safe. Orders through
 // [Client.HTTPClient] and calls that create a key return it within their error. An error without it
@@ -227,36 +208,28 @@ func (e *NotSentError) Error() string {
 	return redact.Truncate("kalshi: not sent: "+innerMessage(e.Err), maxError)
 }
 
-func (e *NotSentError) Unwrap() error { return e.Err }
-
 // Timeout reports whether Err is a time-out.
 func (e *NotSentError) Timeout() bool { return isTimeout(e.Err) }
 
-// A NotSavedError says that [Client.GenerateAPIKeyToFile] has made a key that it could not save,
-// and could not delete again.
+// A NotSavedError says that [Client.GenerateAPIKeyToFile] made a key and could neither save nor
+// delete it.
 type NotSavedError struct {
 	Response *GenerateAPIKeyResponse // all that holds the key: save it, or delete the key
 	Err      error                   // what happened
 }
 
 func (e *NotSavedError) Error() string {
-	id := ""
-	if e.Response != nil {
-		id = " " + redact.Text(e.Response.ID, maxID)
-	}
-	const text = "kalshi: the new key%s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s"
-	return redact.Truncate(fmt.Sprintf(text, id, innerMessage(e.Err)), 2*maxError)
+	const text = "kalshi: the new key %s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s"
+	key := cmp.Or(e.Response, new(GenerateAPIKeyResponse)) // nil in the zero value
+	return redact.Truncate(fmt.Sprintf(text, redact.Text(key.ID, maxID), innerMessage(e.Err)), 2*maxError)
 }
-
-func (e *NotSavedError) Unwrap() error { return e.Err }
 
 // An OutcomeUnknownError says that a key may or may not have been created: the request may have
 // been processed, and no usable response arrived. It is not retried, since that could create a
 // second key. List the keys, and delete the one whose private half nobody holds.
 //
-// It can happen in normal operation: the service may close an idle connection just as the next
-// request is sent. Check for it before the other types, since it may wrap one of them; only a
-// [*RotationError] wraps it.
+// It can happen in normal operation: the service may close an idle connection just as a request is
+// sent. Check for it before the other types: it may wrap one of them. Only a [*RotationError] wraps it.
 type OutcomeUnknownError struct {
 	Operation string // the method that was called, such as "GenerateAPIKey"
 	KeyName   string // the name that was asked for
@@ -273,7 +246,17 @@ func (e *OutcomeUnknownError) Error() string {
 		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
 }
 
-func (e *OutcomeUnknownError) Unwrap() error { return e.Err }
+func (e *BadRequestError) Unwrap() error      { return &e.APIError }
+func (e *UnauthorizedError) Unwrap() error    { return &e.APIError }
+func (e *ForbiddenError) Unwrap() error       { return &e.APIError }
+func (e *NotFoundError) Unwrap() error        { return &e.APIError }
+func (e *ConflictError) Unwrap() error        { return &e.APIError }
+func (e *RateLimitError) Unwrap() error       { return &e.APIError }
+func (e *ServerError) Unwrap() error          { return &e.APIError }
+func (e *InvalidResponseError) Unwrap() error { return e.Err }
+func (e *NotSentError) Unwrap() error         { return e.Err }
+func (e *NotSavedError) Unwrap() error        { return e.Err }
+func (e *OutcomeUnknownError) Unwrap() error  { return e.Err }
 
 // A rewordedError has a text of its own. errors.Is and errors.As find the errors behind it;
 // printers and errors.Unwrap do not, since a text from outside may hold a key.
@@ -293,11 +276,8 @@ func (e *rewordedError) As(target any) bool   { return errors.As(*e.err, target)
 func (e *rewordedError) Timeout() bool        { return isTimeout(*e.err) }
 
 func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && timeout.Timeout()
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // redactHTTPError rewords an error of net/http that quotes a key from a malformed response.
@@ -321,9 +301,6 @@ func withContext(ctx context.Context, err error) error {
 func innerMessage(err error) string {
 	if err == nil {
 		return "unknown"
-	}
-	if own, ok := err.(*ValidationError); ok { //nolint:errorlint // one that is wrapped may have text from outside around it
-		return strings.TrimPrefix(own.Error(), "kalshi: ")
 	}
 	if text, own := strings.CutPrefix(err.Error(), "kalshi: "); own {
 		return redact.Text(text, maxError)

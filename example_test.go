@@ -2,6 +2,7 @@ package kalshi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -657,10 +658,8 @@ func ExampleSaveFunc_Save() {
 
 	load := func(ctx context.Context) (kalshi.Credentials, error) {
 		text, err := secrets.Get(ctx, "kalshi")
-		if err != nil {
-			return kalshi.Credentials{}, err
-		}
-		return kalshi.ParseCredentials(text)
+		c, parseErr := kalshi.ParseCredentials(text)
+		return c, cmp.Or(err, parseErr)
 	}
 	store := kalshi.SaveFunc(func(ctx context.Context, c kalshi.Credentials) error {
 		text, err := c.Text()

@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"net/http"
@@ -22,12 +21,11 @@ func FuzzErrorBody(f *testing.F) {
 	for _, tt := range errorBodies {
 		f.Add(400, "", "", []byte(tt.body))
 	}
-	const date = "Thu, 01 Oct 2026 12:00:00 GMT"
+	const date, first, last = "Thu, 01 Oct 2026 12:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"
 	long := strings.Repeat("ü\x00\u202e", 200)
 	for _, status := range []int{0, 302, 401, 403, 404, 409, 429, 500, 599, 999} {
 		f.Add(status, date, "7", []byte(nestedBody(long, long, detailsWrongSignature)))
 	}
-	const first, last = "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"
 	f.Add(401, date, "", []byte(`{"code":"header_timestamp_expired"}`))
 	f.Add(401, first, "-1", []byte("\xff\xfe{"))
 	for _, value := range []string{"99999999999999999999", "9223372037", first, last} {
@@ -45,8 +43,8 @@ func FuzzErrorBody(f *testing.F) {
 		if limited, ok := errors.AsType[*RateLimitError](err); ok {
 			assert.GreaterOrEqual(t, limited.RetryAfter, time.Duration(0))
 		}
-		var got *APIError
-		require.ErrorAs(t, err, &got)
+		got, ok := errors.AsType[*APIError](err)
+		require.True(t, ok)
 		assert.Equal(t, status, got.StatusCode)
 		for _, text := range []string{got.Code, got.Message, got.Details} {
 			assertClean(t, text)
@@ -85,19 +83,6 @@ func FuzzDecodeList(f *testing.F) {
 	})
 }
 
-// A wire takes requests as a server reads them.
-type wire struct{ got *http.Request }
-
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	var sent bytes.Buffer
-	if err := req.Write(&sent); err != nil {
-		return nil, err
-	}
-	var err error
-	w.got, err = http.ReadRequest(bufio.NewReader(&sent))
-	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, err
-}
-
 // Whatever the key ID, even one chosen by an attacker, a delete reaches exactly one key, and the
 // signature covers the path that is sent.
 func FuzzKeyIDPath(f *testing.F) {
@@ -108,25 +93,20 @@ func FuzzKeyIDPath(f *testing.F) {
 	} {
 		f.Add(id)
 	}
-	key := newEd25519Key(f)
 	f.Fuzz(func(t *testing.T, id string) {
-		server := new(wire)
-		client, _ := newTestClient(t, WithMaxRetries(0), WithHTTPClient(&http.Client{Transport: server}))
-		client.signer = newTestSigner(t, key)
+		client, mock := newTestClient(t, WithMaxRetries(0))
+		log := respondWith(mock, respond(http.StatusNoContent, ""))
 		if err := client.DeleteAPIKey(t.Context(), id); err != nil {
-			assert.ErrorAs(t, err, new(*ValidationError), "what is refused is refused before it is sent")
-			assert.Nil(t, server.got)
+			assert.ErrorAs(t, err, new(*ValidationError))
+			log.assertAttempts(t, 0, "what is refused is refused before it is sent")
 			return
 		}
-		const prefix = "/some/base/v2/api_keys/"
-		sent := server.got.RequestURI
-		assertSigned(t, key.Public(), server.got.Header, server.got.Method+sent)
-		assert.Equal(t, "exchange.test", server.got.Host)
-		assert.Empty(t, server.got.URL.RawQuery)
-
-		segment, below := strings.CutPrefix(sent, prefix)
-		require.True(t, below, sent)
-		assert.Equal(t, sent, path.Clean(sent), "no server that tidies paths makes another one of it")
+		sent := log.only(t)
+		sent.assertSigned(t, publicKey(client))
+		assert.Equal(t, "https://exchange.test"+sent.path, sent.url, "the host, and no query")
+		assert.Equal(t, sent.path, path.Clean(sent.path), "no server that tidies paths makes another one of it")
+		segment, below := strings.CutPrefix(sent.path, "/some/base/v2/api_keys/")
+		require.True(t, below, sent.path)
 		assert.NotContains(t, segment, "/")
 		unescaped, err := url.PathUnescape(segment)
 		require.NoError(t, err)

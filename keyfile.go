@@ -1,8 +1,7 @@
 package kalshi
 
-// KeyFile: an API key in a file that is replaced in one step.
-
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -18,13 +17,10 @@ import (
 
 const maxKeyFileSize = 1 << 20 // 1 MiB
 
-// A KeyFile is the path of a file with one API key: its ID on a line
-//
-//	KALSHI_API_KEY_ID=<id>
-//
-// and below it the private key as PEM text, so that a single rename replaces both. Programs that
-// read PEM files ignore the line. A KeyFile is a [Store], and [KeyFile.Load] is a [KeySource]. Let
-// only one process rotate the key in a file; any number can load it.
+// A KeyFile is the path of a file with one API key: the line KALSHI_API_KEY_ID=<id>, and below it
+// the private key as PEM text, so that a single rename replaces both. Programs that read PEM files
+// ignore the line. A KeyFile is a [Store], and [KeyFile.Load] is a [KeySource]. Let only one process
+// rotate the key in a file; any number can load it.
 type KeyFile string
 
 // Load reads the key from the file. It follows symbolic links and ignores the context. If the file
@@ -36,20 +32,16 @@ func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 }
 
 // Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
-// and, on Linux, access ACL; Save fails if it cannot set them. If there is no old file, only the
-// owner may read the new one; on Windows the folder decides. A symbolic link is replaced by a file
-// with the rights of its target. A file that is mounted by itself cannot be replaced: mount its folder.
+// and, on Linux, access ACL, or else Save fails. If there is no old file, only the owner may read the
+// new one; on Windows the folder decides. A symbolic link is replaced by a file with the rights of
+// its target. Save ignores the context, because a key that is not saved may be lost.
 //
-// Save ignores the context, because a key that is not saved may be lost. If it fails, the old file
-// is as it was and no other stays; if the process is killed, a file NAME.*.tmp with the new key may.
-// If the system refuses, the error wraps an [*fs.PathError]; for a key that is not in memory it is a
-// [*ValidationError].
+// After an error the old file is as it was and no other stays; if the process is killed, a file
+// NAME.*.tmp with the new key may. If the system refuses, as for a file that is mounted by itself,
+// the error wraps an [*fs.PathError]; for a key that is not in memory it is a [*ValidationError].
 func (f KeyFile) Save(_ context.Context, c Credentials) error {
-	if err := checkPath("key file", string(f)); err != nil {
-		return err
-	}
 	text, err := c.Text()
-	if err != nil {
+	if err = cmp.Or(checkPath("key file", string(f)), err); err != nil {
 		return err
 	}
 	return pathError("save the key file", string(f), atomicfile.Replace(string(f), []byte(text.Reveal())))
@@ -71,8 +63,7 @@ func LoadPrivateKey(path string) (crypto.Signer, error) {
 	return key, err
 }
 
-// loadKeyFile reads a private key from a file, and its ID if the file names one. Errors call the
-// path by the name in field.
+// loadKeyFile reads a private key, and its ID if the file names one. Errors call the path field.
 func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error) {
 	if err := checkPath(field, path); err != nil {
 		return "", nil, err
@@ -87,8 +78,7 @@ func loadKeyFile(field, path string) (keyID string, key crypto.Signer, err error
 	return parseKeyText(field+" "+path, text)
 }
 
-// checkPath rejects a path that is empty or, by mistake, a key, which errors about the file would
-// quote.
+// checkPath rejects an empty path and, as errors would quote it, a key in its place.
 func checkPath(field, path string) error {
 	if path == "" {
 		return invalid(field, "is empty: name the file for the private key")

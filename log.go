@@ -1,7 +1,5 @@
 package kalshi
 
-// What a client logs: see WithLogger.
-
 import (
 	"context"
 	"log/slog"
@@ -14,22 +12,21 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// A reporter logs what one client does. A nil one logs nothing.
+// A reporter logs what one client does: see [WithLogger]. A nil one logs nothing.
 type reporter struct {
 	log  *slog.Logger
-	mu   sync.Mutex
-	seen *change // the last one of the signer that was logged
-	busy bool    // a call is logging changes
+	seen atomic.Pointer[change] // the last one of the signer that was logged
+	busy atomic.Bool            // a call is logging one
 }
 
 // An attemptEvent is what the events of one attempt have in common.
 type attemptEvent struct {
-	method, base, path string // base is before the path, if that is an endpoint method's
-	number             int    // from 1
+	method, path string
+	number       int // from 1
 }
 
 func (e attemptEvent) attrs(more ...slog.Attr) []slog.Attr {
-	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.base+e.path, maxPath)), slog.Int("attempt", e.number)}
+	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.path, maxPath)), slog.Int("attempt", e.number)}
 	return append(attrs, more...)
 }
 
@@ -86,34 +83,24 @@ func (r *reporter) environment(ignored, keyID string) {
 	}
 }
 
-// signer logs the changes of the signer that this client has not logged yet, in their order.
+// signer logs the changes of the signer that this client has not logged yet, in their order. A
+// handler that blocks holds up no other call: that one's changes are logged when it returns.
 func (r *reporter) signer(ctx context.Context) {
-	for more := r != nil; more; {
-		more = r.next(ctx)
+	for r != nil && r.seen.Load().next.Load() != nil && r.busy.CompareAndSwap(false, true) {
+		r.logNext(ctx)
 	}
 }
 
-// next logs one change, if there is one and no other call is at it. It holds no lock meanwhile, so
-// that a handler that blocks holds up no other call.
-func (r *reporter) next(ctx context.Context) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := r.seen.next.Load()
-	if next == nil || r.busy {
-		return false
+func (r *reporter) logNext(ctx context.Context) {
+	defer r.busy.Store(false) // even if the handler panics
+	if next := r.seen.Load().next.Load(); next != nil {
+		r.seen.Store(next)
+		r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
 	}
-	r.seen, r.busy = next, true
-	r.mu.Unlock()
-	defer func() { // even if the handler panics
-		r.mu.Lock()
-		r.busy = false
-	}()
-	r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
-	return true
 }
 
 // A change is something that happened to a signer. It links to the next one, so that each client
-// that logs can follow at its own pace, and those that were logged by all are garbage.
+// follows at its own pace, and what all have logged is garbage.
 type change struct {
 	level   slog.Level
 	message string
@@ -121,8 +108,7 @@ type change struct {
 	next    atomic.Pointer[change]
 }
 
-// changes are the changes of one signer. Whoever changes the signer's key or clock holds mu
-// meanwhile, so that they are in the order in which they happened.
+// changes are those of one signer, in their order: whoever changes its key or clock holds mu.
 type changes struct {
 	mu       sync.Mutex
 	last     *change

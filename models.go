@@ -1,15 +1,13 @@
 package kalshi
 
-// Requests, responses and the types of their fields.
-
 import (
 	"slices"
 	"strings"
 	"time"
 )
 
-// A Scope is a right that an API key carries. The service adds scopes over time: lists keep those
-// that have no constant here, and requests may contain any text.
+// A Scope is a right that an API key carries. The service adds scopes over time: lists and requests
+// may contain any text.
 type Scope string
 
 // The scopes documented in October 2026. [ScopeRead] and [ScopeWrite] are parents: they include
@@ -25,8 +23,7 @@ const (
 	ScopeWriteBlockTradeAccept Scope = "write::block_trade_accept" // child of ScopeWrite
 )
 
-// A KeyType is the algorithm of a key pair. The service derives it from the public key and a
-// [Signer] from the private key.
+// A KeyType is the algorithm of a key pair.
 type KeyType string
 
 // The documented key types. Kalshi recommends Ed25519, available since September 2026. It signs
@@ -46,9 +43,9 @@ type APIKey struct {
 	FCMSubtraderID string  `json:"fcm_subtrader_id,omitzero"` // the subtrader of an FCM member that it is bound to, or empty
 }
 
-// Missing returns the scopes of want that the key does not have, in their order, or nil if it has
-// all of them. A parent scope includes its children: a key with [ScopeWrite] has [ScopeWriteTrade].
-// The parent is the part before "::". A nil key has no scopes.
+// Missing returns the scopes of want that the key does not have, in their order, or nil. A parent,
+// the part before "::", includes its children: a key with [ScopeWrite] has [ScopeWriteTrade]. A nil
+// key has no scopes.
 func (k *APIKey) Missing(want ...Scope) []Scope {
 	var missing []Scope
 	for _, scope := range want {
@@ -66,10 +63,9 @@ type GetAPIKeysResponse struct {
 	RegionExpirationTS *int64   `json:"api_key_region_expiration_ts,omitzero"` // in Unix seconds; see [GetAPIKeysResponse.RegionExpiration]
 }
 
-// RegionExpiration returns the time at which the account's location attestation ends, or false if
-// the account was never attested. After that time the service rejects orders in Sports, Elections
-// and Entertainment with a 403 until the attestation is renewed in the app or on the website
-// (documented).
+// RegionExpiration returns when the account's location attestation ends, or false if there is none.
+// After that the service rejects orders in Sports, Elections and Entertainment with a 403, until the
+// attestation is renewed in the app or on the website (documented).
 func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 	if r == nil || r.RegionExpirationTS == nil {
 		return time.Time{}, false
@@ -84,8 +80,7 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-// CreateAPIKeyRequest registers a public key; the private key stays with the caller. See
-// [Client.CreateAPIKey].
+// CreateAPIKeyRequest registers a public key. See [Client.CreateAPIKey].
 //
 // Nil Scopes grant full access (documented). An empty non-nil list is rejected: the service would
 // read it as "no list" and grant full access. FCMSubtraderID is for FCM members only, excludes

@@ -12,18 +12,15 @@ import (
 
 func TestGetAPIKeysResponse_RegionExpiration(t *testing.T) {
 	t.Parallel()
-	for _, never := range []*GetAPIKeysResponse{nil, {}} {
-		at, ok := never.RegionExpiration()
-		assert.False(t, ok)
-		assert.Zero(t, at)
-	}
-	for seconds, want := range map[int64]time.Time{
-		1790856000: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC),
-		0:          time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
+	for resp, want := range map[*GetAPIKeysResponse]time.Time{
+		nil:                                 {},
+		{}:                                  {},
+		{RegionExpirationTS: new(int64(0))}: time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
+		{RegionExpirationTS: new(int64(1790856000))}: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC),
 	} {
-		at, ok := (&GetAPIKeysResponse{RegionExpirationTS: &seconds}).RegionExpiration()
-		assert.True(t, ok)
+		at, ok := resp.RegionExpiration()
 		assert.Equal(t, want, at.UTC())
+		assert.Equal(t, !want.IsZero(), ok)
 	}
 }
 
@@ -61,91 +58,55 @@ func TestRequests_validate(t *testing.T) {
 		req  GenerateAPIKeyRequest
 		want string // of the error; empty when there is none
 	}{
-		{"name alone", GenerateAPIKeyRequest{Name: "a"}, ""},
-		{"any text as a name", GenerateAPIKeyRequest{Name: " \n\"ключ\" "}, ""},
-		{"primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: new(0)}, ""},
+		{"name alone, any text", GenerateAPIKeyRequest{Name: " \n\"ключ\" "}, ""},
 		{"a subtrader", GenerateAPIKeyRequest{Name: "a", FCMSubtraderID: "u_1"}, ""},
-		// The service may change these rules.
-		{"a sub-account too high today", GenerateAPIKeyRequest{Name: "a", Subaccount: new(64)}, ""},
-		{"a scope unknown today", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{"made::up"}}, ""},
-		{"write without read", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{ScopeWrite}}, ""},
-		{"a key type unknown today", GenerateAPIKeyRequest{Name: "a", KeyType: "post-quantum"}, ""},
-
+		{"the primary account", GenerateAPIKeyRequest{Name: "a", Subaccount: new(0)}, ""},
+		{ // The service may change these rules.
+			"write without read, and what is unknown today",
+			GenerateAPIKeyRequest{Name: "a", KeyType: "post-quantum", Scopes: []Scope{"made::up", ScopeWrite}, Subaccount: new(64)}, "",
+		},
 		{"no name", GenerateAPIKeyRequest{}, "Name is empty"},
 		{"a name that is not UTF-8", GenerateAPIKeyRequest{Name: "a\xff"}, "Name is not valid UTF-8"},
 		{"an empty list of scopes", GenerateAPIKeyRequest{Name: "a", Scopes: []Scope{}}, "Scopes is an empty list"},
 		{"a negative sub-account", GenerateAPIKeyRequest{Name: "a", Subaccount: new(-1)}, "Subaccount is negative"},
-		{
-			"sub-account and subtrader",
-			GenerateAPIKeyRequest{Name: "a", Subaccount: new(0), FCMSubtraderID: "u_1"},
-			"Subaccount excludes FCMSubtraderID",
-		},
+		{"both", GenerateAPIKeyRequest{Name: "a", Subaccount: new(0), FCMSubtraderID: "u_1"}, "Subaccount excludes FCMSubtraderID"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			create := CreateAPIKeyRequest{tt.req.Name, testPublicKey(), tt.req.Scopes, tt.req.Subaccount, tt.req.FCMSubtraderID}
-			for _, err := range []error{tt.req.validate(), create.validate()} {
-				if tt.want == "" {
-					assert.NoError(t, err)
-				} else {
-					assertInvalid(t, err, "kalshi: "+tt.want)
-				}
+		create := CreateAPIKeyRequest{tt.req.Name, testPublicKey(), tt.req.Scopes, tt.req.Subaccount, tt.req.FCMSubtraderID}
+		for _, err := range []error{tt.req.validate(), create.validate()} {
+			if tt.want == "" {
+				assert.NoError(t, err, tt.name)
+			} else {
+				assertInvalid(t, err, "kalshi: "+tt.want)
 			}
-		})
+		}
 	}
 }
 
-func TestCreateAPIKeyRequest_validate_publicKey(t *testing.T) {
+func TestCreateAPIKeyRequest_validate(t *testing.T) {
 	t.Parallel()
 	for keyType, key := range testKeys(t) {
 		text, err := MarshalPublicKey(key.Public())
 		require.NoError(t, err)
-		for name, text := range map[string]string{
-			"unchanged":              text,
-			"no line end at the end": strings.TrimSpace(text),
-			"CRLF":                   strings.ReplaceAll(text, "\n", "\r\n"),
-			"blank lines around":     "\n\n" + text + " \n\n",
+		for _, text := range []string{
+			text, strings.TrimSpace(text), strings.ReplaceAll(text, "\n", "\r\n"), "\n\n" + text + " \n\n",
 		} {
 			req := CreateAPIKeyRequest{Name: "a", PublicKey: text}
-			assert.NoError(t, req.validate(), "%s, %s", keyType, name)
+			assert.NoError(t, req.validate(), "%s: %q", keyType, text)
 		}
 	}
 }
 
 // Most importantly, a private key must never be sent.
-func TestCreateAPIKeyRequest_validate_privateKey(t *testing.T) {
-	t.Parallel()
-	for _, kt := range goodKeyTexts(t) {
-		public, err := MarshalPublicKey(kt.key.Public())
-		require.NoError(t, err)
-		for _, m := range mangles {
-			t.Run(kt.name+"/"+m.name, func(t *testing.T) {
-				private := m.mangle(kt.text)
-				for _, text := range []string{private, private + "\n" + public, public + private} {
-					req := CreateAPIKeyRequest{Name: "a", PublicKey: text}
-					err := req.validate()
-					require.Error(t, err)
-					assertInvalid(t, err, "PublicKey", "MarshalPublicKey")
-					assertNoEcho(t, text, err)
-				}
-			})
-		}
-	}
-}
-
 func TestCreateAPIKeyRequest_validate_refuses(t *testing.T) {
 	t.Parallel()
 	key := newEd25519Key(t)
-	spki := func(pub any) []byte {
-		der, err := x509.MarshalPKIXPublicKey(pub)
-		require.NoError(t, err)
-		return der
-	}
-	good := encodePEM("PUBLIC KEY", spki(key.Public()))
+	good := encodePEM("PUBLIC KEY", spki(t, key.Public()))
 	pkcs1 := x509.MarshalPKCS1PublicKey(&testRSAKey().PublicKey)
-	hidden := append(spki(key.Public()), pkcs8(t, key)...) // a private key after the public one
+	hidden := append(spki(t, key.Public()), pkcs8(t, key)...) // a private key after the public one
 	const notPEM, neither = "is not a PEM block", "holds no RSA or Ed25519 key"
-	tests := []struct{ name, text, want string }{
+	type test struct{ name, text, want string }
+	tests := []test{
 		{"empty", "", "is empty"},
 		{"private key", encodePEM("PRIVATE KEY", pkcs8(t, key)), "is a private key, which must never be sent"},
 		{"not PEM", "some text", notPEM},
@@ -156,18 +117,23 @@ func TestCreateAPIKeyRequest_validate_refuses(t *testing.T) {
 		{"text before", "my key\n" + good, notPEM},
 		{"a letter after", good + "x", notPEM},
 		{"a broken block before", "-----BEGIN X\n" + good, notPEM},
-		{"EC", encodePEM("PUBLIC KEY", spki(newECKey(t).Public())), "is an EC key"},
-		{"RSA 1024", encodePEM("PUBLIC KEY", spki(newSmallRSAKey(t).Public())), "has 1024 bits, and RSA needs at least 2048"},
+		{"EC", encodePEM("PUBLIC KEY", spki(t, newECKey(t).Public())), "is an EC key"},
+		{"RSA 1024", encodePEM("PUBLIC KEY", spki(t, newSmallRSAKey(t).Public())), "has 1024 bits, and RSA needs at least 2048"},
 		{"an empty block", encodePEM("PUBLIC KEY", nil), neither},
 		{"PKCS#1 under this label", encodePEM("PUBLIC KEY", pkcs1), neither},
 		{"a private key under this label", encodePEM("PUBLIC KEY", pkcs8(t, key)), neither},
 		{"a private key in the same block", encodePEM("PUBLIC KEY", hidden), neither},
 	}
+	for _, kt := range goodKeyTexts(t) {
+		for _, m := range mangles {
+			private, name := m.mangle(kt.text), kt.name+", "+m.name
+			tests = append(tests, test{name, private, "is "}, test{name + " and a public key", private + "\n" + good, "is "})
+		}
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			req := CreateAPIKeyRequest{Name: "a", PublicKey: tt.text}
-			err := req.validate()
+			err := (&CreateAPIKeyRequest{Name: "a", PublicKey: tt.text}).validate()
 			require.Error(t, err)
 			assertInvalid(t, err, "kalshi: PublicKey "+tt.want)
 			assertNoEcho(t, tt.text, err)
@@ -185,11 +151,10 @@ func TestGenerateAPIKeyResponse_Signer(t *testing.T) {
 	require.NoError(t, err)
 	assertSameKey(t, key, signer.cred.Load().key)
 
-	var none *GenerateAPIKeyResponse
-	_, err = none.Signer()
-	assertInvalid(t, err, "kalshi: response is nil")
-	_, err = (&GenerateAPIKeyResponse{ID: testKeyID}).Signer()
-	assertInvalid(t, err, "kalshi: private key is empty")
-	_, err = (&GenerateAPIKeyResponse{PrivateKey: good.PrivateKey}).Signer()
-	assertInvalid(t, err, "kalshi: key ID is empty")
+	for want, bad := range map[string]*GenerateAPIKeyResponse{
+		"private key is empty": {ID: testKeyID}, "key ID is empty": {PrivateKey: good.PrivateKey},
+	} {
+		_, err = bad.Signer()
+		assertInvalid(t, err, "kalshi: "+want)
+	}
 }

@@ -1,10 +1,7 @@
 package kalshi
 
-// Keys as PEM text: parsing and encoding.
-
 import (
 	"bytes"
-	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -18,7 +15,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
@@ -34,10 +30,8 @@ const (
 // PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: the
 // escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single line with or without blanks,
 // indentation, text around the block, and base64 of it all, once or twice. Any other input is a
-// [*ValidationError], which says what is wrong, how to fix it, and never quotes the input.
-//
-// The result is an [*rsa.PrivateKey] or an [ed25519.PrivateKey]. These types show their secrets
-// when printed: keep them out of logs.
+// [*ValidationError], which says how to fix it and never quotes the input. The result is an
+// [*rsa.PrivateKey] or [ed25519.PrivateKey], which show their secrets when printed.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
@@ -45,9 +39,6 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 // MarshalPublicKey encodes an RSA (2048 to 8192 bits) or Ed25519 public key as PEM "PUBLIC KEY",
 // the form that [CreateAPIKeyRequest] takes. For any other key it returns a [*ValidationError].
 func MarshalPublicKey(pub crypto.PublicKey) (string, error) {
-	if _, private := pub.(crypto.Signer); private {
-		return "", invalid("public key", "is a private key: pass its Public()")
-	}
 	if _, err := keyTypeOf("public key", pub); err != nil {
 		return "", err
 	}
@@ -111,12 +102,13 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 }
 
 var (
-	// A block's label and body, which may have headers. The text may mention BEGIN lines: a block has
-	// none inside.
+	// A block's label and body, which may have headers. A BEGIN line before it may be mentioned only.
 	pemBlock = regexp.MustCompile(`-----BEGIN([^-]*)-----((?:-?[^-])*)-----END`)
 	// The base64 of a text, whose lines may be wrapped.
 	base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{40,}(?:\s+[A-Za-z0-9+/]+)*(?:=+|\b)`)
 	escape     = regexp.MustCompile(`\\+(?:u00[0-9A-Fa-f]{2}|[nrt])?`)
+	// What shells, dotenv files and editors put into a PEM body.
+	noise = regexp.MustCompile("[\\s\\pZ\"'`]+")
 	// UTF-16 has a byte-order mark, and a zero beside each ASCII character.
 	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
@@ -148,17 +140,11 @@ func unescape(data []byte) string {
 
 // decodeBase64 decodes as far as it goes.
 func decodeBase64(s string) []byte {
-	decoded, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Map(dropNoise, s), "="))
+	decoded, _ := base64.RawStdEncoding.DecodeString(strings.TrimRight(withoutNoise(s), "="))
 	return decoded
 }
 
-// dropNoise is for strings.Map: it drops what shells, dotenv files and editors put into a PEM body.
-func dropNoise(r rune) rune {
-	if unicode.IsSpace(r) || strings.ContainsRune("\"'`\ufeff", r) {
-		return -1
-	}
-	return r
-}
+func withoutNoise(s string) string { return noise.ReplaceAllString(s, "") }
 
 const (
 	hintGenerate = "make one with `openssl genpkey -algorithm ed25519` or generate one at Kalshi"
@@ -171,7 +157,7 @@ const (
 func privateDER(data []byte) (der []byte, reason string) {
 	text := plainText(data)
 	for _, block := range pemBlock.FindAllStringSubmatch(text, -1) {
-		label, body := strings.Map(dropNoise, block[1]), strings.Map(dropNoise, block[2])
+		label, body := withoutNoise(block[1]), withoutNoise(block[2])
 		next, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(body, "="))
 		why, isDER := otherForm(label+body), err == nil && bytes.HasPrefix(next, []byte{0x30}) // an ASN.1 sequence
 		switch {
@@ -215,29 +201,27 @@ func otherForm(text string) string {
 
 // missingReason returns why a plain text, given as data, has no block with a private key.
 func missingReason(data []byte, text string) string {
-	text, name := strings.Map(dropNoise, text), string(bytes.TrimSpace(data))
-	reason := cmp.Or(binaryForm(data), otherForm(text), binaryForm(decodeBase64(text)))
+	text, name := withoutNoise(text), string(bytes.TrimSpace(data))
+	for _, der := range [][]byte{data, decodeBase64(text)} {
+		var head struct{ Version int }
+		_, err := asn1.Unmarshal(der, &head)
+		reason := otherForm(text)
+		switch {
+		case err == nil && head.Version == 3:
+			return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
+		case err == nil:
+			return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
+		case reason != "":
+			return reason
+		}
+	}
 	switch {
-	case reason != "":
-		return reason
 	case text == "":
 		return "is empty: use " + hintWhole
 	case (strings.ContainsAny(name, `/\`) || filepath.Ext(name) != "") && !strings.Contains(name, "\n") && !isKeyText(name):
 		return "is the name of a file: use the text in it"
 	}
 	return "has no BEGIN PRIVATE KEY line: use " + hintWhole
-}
-
-// binaryForm returns why DER is no PEM, and "" for what is not DER.
-func binaryForm(data []byte) string {
-	var head struct{ Version int }
-	switch _, err := asn1.Unmarshal(data, &head); {
-	case err != nil:
-		return ""
-	case head.Version == 3:
-		return "is PKCS#12: get the key out of it with `openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem`"
-	}
-	return "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER -in key.der -out key.pem`"
 }
 
 // keyTypeOf returns the type of a public key, and an error for one that the service does not accept.
@@ -255,6 +239,8 @@ func keyTypeOf(field string, pub crypto.PublicKey) (KeyType, error) {
 		return KeyTypeEd25519, nil
 	case *ecdsa.PublicKey:
 		return "", invalid(field, "%s", reasonEC)
+	case crypto.Signer:
+		return "", invalid(field, "is a private key: pass its Public()")
 	}
 	return "", invalid(field, "of type %T is neither *rsa.PublicKey nor ed25519.PublicKey: "+hintGenerate, pub)
 }
@@ -280,15 +266,14 @@ func samePublicKey(a, b crypto.Signer) bool {
 // above all no private key, which must never be sent.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
-	if text == "" {
-		return invalid(field, "is empty: %s", hint)
-	}
-	if strings.Contains(text, redact.PrivateKeyMark) {
-		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
-	}
 	withoutBlanks := func(s string) string { return strings.Join(strings.Fields(s), "") }
 	block, _ := pem.Decode([]byte(text))
-	if block == nil || withoutBlanks(text) != withoutBlanks(pemText("PUBLIC KEY", block.Bytes)) {
+	switch {
+	case text == "":
+		return invalid(field, "is empty: %s", hint)
+	case strings.Contains(text, redact.PrivateKeyMark):
+		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
+	case block == nil || withoutBlanks(text) != withoutBlanks(pemText("PUBLIC KEY", block.Bytes)):
 		return invalid(field, "is not a PEM block \"PUBLIC KEY\" alone: %s", hint)
 	}
 	pub, err := x509.ParsePKIXPublicKey(block.Bytes)

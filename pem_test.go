@@ -14,8 +14,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +45,13 @@ func pkcs8(t testing.TB, key any) []byte {
 	return der
 }
 
+func spki(t testing.TB, key crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key)
+	require.NoError(t, err)
+	return der
+}
+
 // goodKeyTexts returns a key in each of the three supported encodings.
 func goodKeyTexts(t testing.TB) []keyText {
 	t.Helper()
@@ -53,6 +62,8 @@ func goodKeyTexts(t testing.TB) []keyText {
 		{"Ed25519 in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, edKey)), edKey},
 	}
 }
+
+const mention = "# from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----\n"
 
 // mangles are what environment variables, editors and people do to PEM text.
 var mangles = []struct {
@@ -74,6 +85,7 @@ var mangles = []struct {
 	{"the escapes of JSON encoders", func(s string) string {
 		return strings.NewReplacer("\n", `\u000a`, "+", `\u002B`, "/", `\/`, "=", `\u003d`).Replace(s)
 	}},
+	{"lines in quotes, with no-break spaces", replace("\n", "'\u00a0\n'")},
 	{"CR alone", replace("\n", "\r")},
 	{"UTF-16", func(s string) string { return encodeUTF16(binary.LittleEndian, "\ufeff"+s) }},
 	{"UTF-16, big endian", func(s string) string { return encodeUTF16(binary.BigEndian, "\ufeff"+s) }},
@@ -85,15 +97,10 @@ var mangles = []struct {
 	{"base64 in JSON", func(s string) string { return `{"private_key": "` + encodeBase64(s) + `"}` }},
 	{"a comment that mentions BEGIN", func(s string) string { return "# paste all from -----BEGIN on\n" + s }},
 	{"a comment that mentions the BEGIN line", func(s string) string { return "# -----BEGIN PRIVATE KEY----- is the first line\n" + s }},
-	{"comments that mention both lines", func(s string) string {
-		const comment = "# from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----\n"
-		return comment + s + comment
-	}},
+	{"comments that mention both lines", func(s string) string { return mention + s + mention }},
 	{"text around", func(s string) string { return "Bag Attributes\n    friendlyName: bot\n" + s + "# keep this safe\n" }},
 	{"a value in JSON", func(s string) string { return `{"private_key":"` + strings.ReplaceAll(s, "\n", `\n`) + `","id":"x"}` }},
-	{"other blocks around", func(s string) string {
-		return encodePEM("CERTIFICATE", []byte("some bytes")) + s + encodePEM("PUBLIC KEY", []byte("more bytes"))
-	}},
+	{"other blocks around", func(s string) string { return encodePEM("CERTIFICATE", nil) + s + encodePEM("PUBLIC KEY", nil) }},
 	{"the other label", func(s string) string {
 		if strings.Contains(s, " RSA ") {
 			return strings.ReplaceAll(s, " RSA ", " ")
@@ -104,21 +111,14 @@ var mangles = []struct {
 
 func encodeBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func encodeUTF16(order binary.AppendByteOrder, s string) string {
-	var b []byte
-	for _, unit := range utf16.Encode([]rune(s)) {
-		b = order.AppendUint16(b, unit)
-	}
+func encodeUTF16(order binary.ByteOrder, s string) string {
+	b, _ := binary.Append(nil, order, utf16.Encode([]rune(s)))
 	return string(b)
 }
 
 // wrap breaks a text into lines.
 func wrap(width int, lineEnd, s string) string {
-	var b strings.Builder
-	for line := range slices.Chunk([]byte(s), width) {
-		b.WriteString(string(line) + lineEnd)
-	}
-	return b.String()
+	return regexp.MustCompile(fmt.Sprintf(".{1,%d}", width)).ReplaceAllString(s, "${0}"+lineEnd)
 }
 
 func replace(old, by string) func(string) string {
@@ -141,10 +141,7 @@ func TestParsePrivateKey(t *testing.T) {
 
 // A reject is a text that is not a usable key, with words that the error must contain: what it is
 // and how to fix it.
-type reject struct {
-	name, text string
-	words      []string
-}
+type reject struct{ name, text, words string }
 
 func newECKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
@@ -161,83 +158,80 @@ func newSmallRSAKey(t testing.TB) *rsa.PrivateKey {
 	return key
 }
 
+const (
+	saysCut     = "cut off or damaged: copy the whole PEM text"
+	saysNoBlock = "has no BEGIN PRIVATE KEY line: use the whole PEM text"
+	saysPublic  = "is a public key: use the private key"
+	saysEC      = "is an EC key, which Kalshi does not accept: make one with `openssl genpkey -algorithm ed25519`"
+	saysDER     = "is DER, without the BEGIN and END lines of PEM: convert it with `openssl pkey -inform DER"
+	saysPKCS12  = "is PKCS#12: get the key out of it with `openssl pkcs12"
+)
+
 func rejects(t testing.TB) []reject {
 	t.Helper()
-	ecKey := newECKey(t)
 	xKey, err := ecdh.X25519().GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	spki, err := x509.MarshalPKIXPublicKey(newEd25519Key(t).Public())
-	require.NoError(t, err)
-	edDER := pkcs8(t, newEd25519Key(t))
+	public := spki(t, newEd25519Key(t).Public())
+	edDER, rsaDER := pkcs8(t, newEd25519Key(t)), pkcs8(t, testRSAKey())
 	edText := encodePEM("PRIVATE KEY", edDER)
 	encrypted := encodePEM("ENCRYPTED PRIVATE KEY", edDER)
 	const header = "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"
 	legacy := strings.Replace(encodePEM("RSA PRIVATE KEY", edDER), "\n", header, 1)
-	rsaDER := pkcs8(t, testRSAKey())
 	pssOnly := bytes.Replace(rsaDER, []byte("\x0d\x01\x01\x01"), []byte("\x0d\x01\x01\x0a"), 1) // the algorithm's number
 	damaged := slices.Clone(rsaDER)
 	damaged[len(damaged)-100] ^= 0xff
-	long := append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...) // which would take quadratic time to parse
-
-	p12 := append([]byte{0x30, 0x82, 1, 0, 2, 1, 3}, make([]byte, 253)...) // its header
-
-	cut, noBlock := []string{"cut off", "copy the whole PEM text"}, []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
-	public := []string{"public key", "use the private key"}
-	ec := []string{"EC key", "genpkey -algorithm ed25519"}
-	decrypt := []string{"is encrypted", "decrypt it with `openssl pkey"}
-	der, pkcs12 := []string{"is DER", "openssl pkey -inform DER"}, []string{"is PKCS#12", "openssl pkcs12"}
-	two := []string{"more than one private key", "keep only the one"}
-	return append(otherTexts(t), []reject{
+	long := append([]byte{0x30, 0x83, 1, 0, 0}, make([]byte, 1<<16)...)            // which would take quadratic time to parse
+	p12 := string([]byte{0x30, 0x82, 1, 0, 2, 1, 3}) + strings.Repeat("\x00", 253) // its header
+	const decrypt, two = "is encrypted: decrypt it with `openssl pkey", "more than one private key: keep only the one"
+	return append(otherTexts(), []reject{
 		{"encrypted PKCS#8", encrypted, decrypt},
 		{"encrypted in the old form", legacy, decrypt},
-		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), []string{"OpenSSH", "make an Ed25519 key with `openssl genpkey"}},
-		{"public key", encodePEM("PUBLIC KEY", spki), public},
-		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(spki)) + " me@host\n", public},
-		{"certificate", encodePEM("CERTIFICATE", spki), []string{"certificate", "use the private key"}},
-		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), ec},
-		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, ecKey)), ec},
-		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), []string{"RSASSA-PSS", "make a plain RSA key"}},
-		{"RSA 1024", encodePEM("PRIVATE KEY", pkcs8(t, newSmallRSAKey(t))), []string{"1024 bits", "RSA needs at least 2048"}},
-		{"longer than any key", encodePEM("PRIVATE KEY", long), []string{"is too long", "at most 8192 bits"}},
-		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), []string{"key exchange", "genpkey -algorithm ed25519"}},
+		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), "OpenSSH's own format: make an Ed25519 key with `openssl genpkey"},
+		{"public key", encodePEM("PUBLIC KEY", public), saysPublic},
+		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(public)) + " me@host\n", saysPublic},
+		{"certificate", encodePEM("CERTIFICATE", public), "is a certificate: use the private key"},
+		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), saysEC},
+		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, newECKey(t))), saysEC},
+		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), "RSASSA-PSS, which Kalshi does not accept: make a plain RSA key"},
+		{"RSA 1024", encodePEM("PRIVATE KEY", pkcs8(t, newSmallRSAKey(t))), "has 1024 bits, and RSA needs at least 2048"},
+		{"longer than any key", encodePEM("PRIVATE KEY", long), "is too long: RSA may have at most 8192 bits"},
+		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), "key exchange, not for signing: make one with `openssl genpkey -algorithm ed25519`"},
 		{"two private keys", edText + edText, two},
 		{"a plain and an encrypted key", edText + encrypted, two},
-		{"DER", string(edDER), der},
-		{"base64 of DER", encodeBase64(string(rsaDER)), der},
-		{"PKCS#12", string(p12), pkcs12},
-		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(string(p12))), pkcs12},
-		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), noBlock},
-		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), cut},
-		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), cut},
-		{"an empty block", encodePEM("PRIVATE KEY", nil), cut},
-		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), cut},
-		{"base64, cut off", encodeBase64(edText)[:100], cut},
-		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), []string{"damaged, or for neither RSA nor Ed25519"}},
+		{"DER", string(edDER), saysDER},
+		{"base64 of DER", encodeBase64(string(rsaDER)), saysDER},
+		{"PKCS#12", p12, saysPKCS12},
+		{"base64 of PKCS#12", wrap(64, "\n", encodeBase64(p12)), saysPKCS12},
+		{"another kind of block", encodePEM("SOMETHING ELSE", edDER), saysNoBlock},
+		{"a body that is not base64", strings.Replace(edText, "MC4", "M*4", 1), saysCut},
+		{"more in the body than the key", strings.Replace(edText, "\n-----END", "*A\n-----END", 1), saysCut},
+		{"a body that is not ASN.1", encodePEM("PRIVATE KEY", []byte("this is not a private key at all")), saysCut},
+		{"an empty block", encodePEM("PRIVATE KEY", nil), saysCut},
+		{"no BEGIN line", strings.TrimPrefix(edText, "-----BEGIN PRIVATE KEY-----"), saysCut},
+		{"base64, cut off", encodeBase64(edText)[:100], saysCut},
+		{"a damaged RSA key", encodePEM("PRIVATE KEY", damaged), "damaged, or for neither RSA nor Ed25519"},
 	}...)
 }
 
 // otherTexts have no PEM block.
-func otherTexts(t testing.TB) []reject {
-	t.Helper()
-	sum := sha256.Sum256([]byte("some seed"))
-	seed := encodeBase64(string(sum[:]))
-	noBlock := []string{"no BEGIN PRIVATE KEY line", "use the whole PEM text"}
-	file, quotes := []string{"name of a file", "use the text in it"}, []string{"check the quotes"}
+func otherTexts() []reject {
+	seed := encodeBase64(string(sha256.New().Sum(nil)))
+	const file, quotes = "is the name of a file: use the text in it", " that was not expanded: check the quotes"
 	return []reject{
-		{"empty", "", []string{"is empty", "use the whole PEM text"}},
-		{"escaped line ends alone", `\n\n`, []string{"is empty"}},
-		{"empty in quotes", `""`, []string{"is empty"}},
-		{"JWK", `{"kty": "OKP", "crv": "Ed25519", "d": "` + seed + `"}`, []string{"is a JWK", "convert it to PEM"}},
-		{"PuTTY", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\n" + seed, []string{"PuTTY's own format"}},
-		{"a variable", "${KALSHI_KEY}", append(quotes, "variable")},
-		{"a GitHub secret", "${{ secrets.KEY }}", append(quotes, "variable")},
-		{"a command", "$(cat /run/secrets/key.pem)", append(quotes, "command")},
-		{"a redacted key", redacted, []string{"what a PrivateKeyPEM prints", "Reveal"}},
+		{"empty", "", "is empty: use the whole PEM text"},
+		{"escaped line ends alone", `\n\n`, "is empty"},
+		{"empty in quotes", `""`, "is empty"},
+		{"JWK", `{"kty": "OKP", "crv": "Ed25519", "d": "` + seed + `"}`, "is a JWK: convert it to PEM"},
+		{"PuTTY", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\n" + seed, "PuTTY's own format"},
+		{"a variable", "${KALSHI_KEY}", "is a variable" + quotes},
+		{"a GitHub secret", "${{ secrets.KEY }}", "is a variable" + quotes},
+		{"a command", "$(cat /run/secrets/key.pem)", "is a command that was not run: check the quotes"},
+		{"a redacted key", redacted, "what a PrivateKeyPEM prints: use the text that its Reveal returns"},
 		{"a file's path", "/home/somebody/keys/exchange-prod.pem", file},
 		{"a file's name in quotes", `"exchange-prod.pem"`, file},
 		{"a file's path on Windows", `C:\Users\somebody\exchange-prod`, file},
-		{"another text", "not a key at all", noBlock},
-		{"a seed", seed, noBlock},
+		{"another text", "not a key at all", saysNoBlock},
+		{"a seed", seed, saysNoBlock},
 	}
 }
 
@@ -250,7 +244,7 @@ func assertRefused(t *testing.T, rejected []reject) {
 			key, err := ParsePrivateKey([]byte(r.text))
 			assert.Nil(t, key)
 			require.Error(t, err)
-			assertInvalid(t, err, append(r.words, "kalshi: private key ")...)
+			assertInvalid(t, err, "kalshi: private key ", r.words)
 			assertNoEcho(t, r.text, err)
 		})
 	}
@@ -279,9 +273,7 @@ func TestParsePrivateKey_cutOff(t *testing.T) {
 			}
 			for _, text := range cuts {
 				key, err := ParsePrivateKey([]byte(text))
-				if key != nil {
-					t.Fatalf("%d of %d characters were accepted as a key", len(text), len(kt.text))
-				}
+				require.True(t, key == nil, "%d of %d characters were accepted as a key", len(text), len(kt.text))
 				assertInvalid(t, err)
 				assertNoEcho(t, text, err)
 			}
@@ -297,42 +289,32 @@ func rsaPublicKey(bits int) *rsa.PublicKey {
 
 func TestMarshalPublicKey(t *testing.T) {
 	t.Parallel()
-	for _, want := range []crypto.PublicKey{rsaPublicKey(2048), rsaPublicKey(8192), newEd25519Key(t).Public()} {
-		text, err := MarshalPublicKey(want)
+	for _, key := range []crypto.PublicKey{rsaPublicKey(2048), rsaPublicKey(8192), newEd25519Key(t).Public()} {
+		text, err := MarshalPublicKey(key)
 		require.NoError(t, err)
-		block, rest := pem.Decode([]byte(text))
-		require.NotNil(t, block)
-		assert.Equal(t, "PUBLIC KEY", block.Type)
-		assert.Empty(t, rest)
-		got, err := x509.ParsePKIXPublicKey(block.Bytes)
-		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		assert.Equal(t, encodePEM("PUBLIC KEY", spki(t, key)), text)
 	}
 }
 
 func TestMarshalPublicKey_refuses(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name string
-		key  crypto.PublicKey
-		want string
-	}{
-		{"nil", nil, "of type <nil> is neither"},
-		{"RSA private key", testRSAKey(), "is a private key: pass its Public()"},
-		{"Ed25519 private key", newEd25519Key(t), "is a private key: pass its Public()"},
-		{"RSA public key by value", testRSAKey().PublicKey, "of type rsa.PublicKey is neither"},
-		{"nil *rsa.PublicKey", (*rsa.PublicKey)(nil), "is no RSA key: it needs a modulus, and an exponent that is odd"},
-		{"RSA too short", rsaPublicKey(2047), "has 2047 bits, and RSA needs at least 2048"},
-		{"RSA with exponent 0", &rsa.PublicKey{N: rsaPublicKey(2048).N}, "is no RSA key"},
-		{"RSA with exponent 1", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 1}, "is no RSA key"},
-		{"RSA with an even exponent", &rsa.PublicKey{N: rsaPublicKey(2048).N, E: 65536}, "is no RSA key"},
-		{"RSA too long", rsaPublicKey(8193), "has 8193 bits, and RSA needs at least 2048 and at most 8192"},
-		{"EC", newECKey(t).Public(), "is an EC key"},
-	}
-	for _, tt := range tests {
-		text, err := MarshalPublicKey(tt.key)
-		assert.Empty(t, text, tt.name)
-		assertInvalid(t, err, "kalshi: public key "+tt.want)
+	n := rsaPublicKey(2048).N
+	for want, keys := range map[string][]crypto.PublicKey{
+		"of type <nil> is neither":            {nil},
+		"of type rsa.PublicKey is neither":    {*rsaPublicKey(2048)},
+		"is a private key: pass its Public()": {testRSAKey(), newEd25519Key(t)},
+		"is no RSA key: it needs a modulus, and an exponent that is odd": {
+			(*rsa.PublicKey)(nil), &rsa.PublicKey{N: n}, &rsa.PublicKey{N: n, E: 1}, &rsa.PublicKey{N: n, E: 65536},
+		},
+		"has 2047 bits, and RSA needs at least 2048":                  {rsaPublicKey(2047)},
+		"has 8193 bits, and RSA needs at least 2048 and at most 8192": {rsaPublicKey(8193)},
+		"is an EC key": {newECKey(t).Public()},
+	} {
+		for _, key := range keys {
+			text, err := MarshalPublicKey(key)
+			assert.Empty(t, text, want)
+			assertInvalid(t, err, "kalshi: public key "+want)
+		}
 	}
 }
 
@@ -340,17 +322,16 @@ func TestMarshalPublicKey_refuses(t *testing.T) {
 func unusableSigners(t testing.TB) map[string]crypto.Signer {
 	t.Helper()
 	return map[string]crypto.Signer{
-		"nil":                      nil,
-		"nil *rsa.PrivateKey":      (*rsa.PrivateKey)(nil),
-		"nil *ecdsa.PrivateKey":    (*ecdsa.PrivateKey)(nil),
-		"nil *ed25519.PrivateKey":  (*ed25519.PrivateKey)(nil),
-		"nil ed25519.PrivateKey":   ed25519.PrivateKey(nil),
-		"short ed25519.PrivateKey": newEd25519Key(t)[:ed25519.SeedSize-1],
-		"an Ed25519 seed":          newEd25519Key(t)[:ed25519.SeedSize],
-		"zero *rsa.PrivateKey":     new(rsa.PrivateKey),
-		"RSA 1024":                 newSmallRSAKey(t),
-		"RSA 8193":                 &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
-		"EC":                       newECKey(t),
+		"nil":                     nil,
+		"nil *rsa.PrivateKey":     (*rsa.PrivateKey)(nil),
+		"nil *ecdsa.PrivateKey":   (*ecdsa.PrivateKey)(nil),
+		"nil *ed25519.PrivateKey": (*ed25519.PrivateKey)(nil),
+		"nil ed25519.PrivateKey":  ed25519.PrivateKey(nil),
+		"an Ed25519 seed":         newEd25519Key(t)[:ed25519.SeedSize],
+		"zero *rsa.PrivateKey":    new(rsa.PrivateKey),
+		"RSA 1024":                newSmallRSAKey(t),
+		"RSA 8193":                &remoteKey{key: &rsa.PrivateKey{PublicKey: *rsaPublicKey(8193)}},
+		"EC":                      newECKey(t),
 	}
 }
 
@@ -390,40 +371,32 @@ func openssl(t testing.TB, stdin string, args ...string) string {
 // OpenSSL generates the keys and checks the result.
 func TestParsePrivateKey_OpenSSL(t *testing.T) {
 	t.Parallel()
-	rsaKey := openssl(t, "", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
-	tests := []struct{ name, text string }{
-		{"RSA in PKCS#8", rsaKey},
-		{"RSA in PKCS#1", openssl(t, rsaKey, "rsa", "-traditional")},
-		{"Ed25519", openssl(t, "", "genpkey", "-algorithm", "ed25519")},
-		{"printed as text too", openssl(t, rsaKey, "pkey", "-text")},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			key, err := ParsePrivateKey([]byte(tt.text))
-			require.NoError(t, err)
-			got, err := MarshalPublicKey(key.Public())
-			require.NoError(t, err)
-			want := openssl(t, tt.text, "pkey", "-pubout")
-			assert.Equal(t, want, got)
-
-			again, err := MarshalPrivateKey(key)
-			require.NoError(t, err)
-			assert.Equal(t, want, openssl(t, again.Reveal(), "pkey", "-pubout"), "the key as written by MarshalPrivateKey")
-		})
-	}
-}
-
-func TestParsePrivateKey_refusesOpenSSL(t *testing.T) {
-	t.Parallel()
 	gen := func(algorithm string, args ...string) string {
 		return openssl(t, "", append([]string{"genpkey", "-algorithm", algorithm}, args...)...)
 	}
+	rsaKey := gen("RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+	for name, text := range map[string]string{
+		"RSA in PKCS#8":       rsaKey,
+		"RSA in PKCS#1":       openssl(t, rsaKey, "rsa", "-traditional"),
+		"Ed25519":             gen("ed25519"),
+		"printed as text too": openssl(t, rsaKey, "pkey", "-text"),
+	} {
+		key, err := ParsePrivateKey([]byte(text))
+		require.NoError(t, err, name)
+		got, err := MarshalPublicKey(key.Public())
+		require.NoError(t, err, name)
+		want := openssl(t, text, "pkey", "-pubout")
+		assert.Equal(t, want, got, name)
+
+		again, err := MarshalPrivateKey(key)
+		require.NoError(t, err, name)
+		assert.Equal(t, want, openssl(t, again.Reveal(), "pkey", "-pubout"), "the key as written by MarshalPrivateKey")
+	}
 	assertRefused(t, []reject{
-		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey"), []string{"EC key"}},
-		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), []string{"genpkey -algorithm ed25519"}},
-		{"RSASSA-PSS without parameters", gen("RSA-PSS"), []string{"RSASSA-PSS"}},
-		{"Ed448", gen("ED448"), []string{"damaged, or for neither RSA nor Ed25519"}},
+		{"EC with its parameters", openssl(t, "", "ecparam", "-name", "secp256k1", "-genkey"), "EC key"},
+		{"EC on a curve that Go lacks", gen("EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"), "genpkey -algorithm ed25519"},
+		{"RSASSA-PSS without parameters", gen("RSA-PSS"), "RSASSA-PSS"},
+		{"Ed448", gen("ED448"), "damaged, or for neither RSA nor Ed25519"},
 	})
 }
 

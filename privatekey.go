@@ -1,7 +1,5 @@
 package kalshi
 
-// PrivateKeyPEM, a secret that does not print.
-
 import (
 	"errors"
 	"fmt"
@@ -22,8 +20,7 @@ func newPrivateKeyPEM(text string) PrivateKeyPEM {
 	if text == "" {
 		return PrivateKeyPEM{}
 	}
-	reveal := func() string { return text }
-	return PrivateKeyPEM{&reveal}
+	return PrivateKeyPEM{new(func() string { return text })}
 }
 
 // Reveal returns the PEM text, or "" if there is none. Keep it out of logs and errors.

@@ -1,7 +1,5 @@
 package kalshi
 
-// A response becomes a value or an error.
-
 import (
 	"bytes"
 	"cmp"
@@ -47,38 +45,39 @@ func newAPIError(req *http.Request, resp *http.Response, body []byte) APIError {
 	if req != nil && req.URL != nil {
 		e.Method, e.Path = cmp.Or(req.Method, http.MethodGet), req.URL.EscapedPath()
 	}
-	e.parse(body)
+	e.parse()
+	if redact.HoldsKey(string(body)) {
+		e.Body = nil
+	}
 	return e
 }
 
 func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, received time.Time) *UnauthorizedError {
-	e := &UnauthorizedError{APIError: newAPIError(req, resp, body)}
+	e := &UnauthorizedError{APIError: newAPIError(req, resp, body), received: received}
 	e.ClockSkew, e.dated = clockSkew(resp.Header, received)
 	if req != nil && req.URL != nil {
 		e.KeyID, e.host = req.Header.Get(headerKey), req.URL.Hostname()
+		milliseconds, _ := strconv.ParseInt(req.Header.Get(headerTimestamp), 10, 64)
+		e.timestamp = time.UnixMilli(milliseconds)
 	}
 	return e
 }
 
-// parse understands the five shapes of error bodies that were observed:
-// {"error":{code,message,details}}, {code,message,details}, {"msg":…}, {"error":"…"}, and text or
-// HTML from gateways.
-func (e *APIError) parse(body []byte) {
-	if redact.HoldsKey(string(body)) {
-		e.Body = nil
-	}
+// parse understands the error bodies that were observed: {"error":{code,message,details}},
+// {code,message,details}, {"msg":…}, {"error":"…"}, and text or HTML from gateways.
+func (e *APIError) parse() {
 	type fields struct{ Code, Message, Details, Msg lenientString }
 	var flat struct {
 		fields
 		Error json.RawMessage
 	}
-	if json.Unmarshal(body, &flat) != nil {
-		if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
-			e.Message = redact.Text(text, maxText)
+	if json.Unmarshal(e.Body, &flat) != nil {
+		if !e.isPage() {
+			e.Message = redact.Text(string(e.Body), maxText)
 		}
 		return
 	}
-	nested := fields{}
+	var nested fields
 	if json.Unmarshal(flat.Error, &nested) != nil {
 		_ = json.Unmarshal(flat.Error, &nested.Message) // lenientString takes anything
 	}
@@ -92,11 +91,9 @@ func (e *APIError) parse(body []byte) {
 type lenientString string
 
 func (t *lenientString) UnmarshalJSON(data []byte) error {
-	var s string
-	if json.Unmarshal(data, &s) != nil {
-		s = string(data)
+	if json.Unmarshal(data, (*string)(t)) != nil {
+		*t = lenientString(data)
 	}
-	*t = lenientString(s)
 	return nil
 }
 
@@ -141,8 +138,7 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	return body, err
 }
 
-// readErrorBody reads what there is of the body of an error. That of a 101 is the connection, which
-// no context ends.
+// readErrorBody reads what there is of the body of an error. That of a 101 is the connection.
 func readErrorBody(resp *http.Response) []byte {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.Body == nil {
 		return nil
@@ -197,9 +193,7 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 		var list struct {
 			APIKeys []idOnly `json:"api_keys"`
 		}
-		if err := unmarshal(body, &list); err != nil {
-			return err
-		}
+		_ = json.Unmarshal(body, &list) // an error shows below
 		if slices.Contains(list.APIKeys, idOnly{}) {
 			return errNoKeys
 		}
@@ -220,8 +214,7 @@ func (r *GetAPIKeysResponse) decode(body []byte) error {
 // The decoders of new keys ignore a malformed optional field if what is required is there.
 
 func (r *CreateAPIKeyResponse) decode(body []byte) error {
-	err := unmarshal(body, r)
-	if r.ID == "" {
+	if err := unmarshal(body, r); r.ID == "" {
 		return cmp.Or(err, errMissing("api_key_id"))
 	}
 	return nil
@@ -235,9 +228,8 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	case r.PrivateKey.reveal == nil:
 		return cmp.Or(err, errMissing("private_key"))
 	case r.KeyType == "": // it is optional; the key itself says
-		if key, err := r.PrivateKey.Parse(); err == nil {
-			r.KeyType, _ = keyTypeOf("", key.Public())
-		}
+		key, _ := r.PrivateKey.Parse()
+		r.KeyType, _ = checkSigner("", key)
 	}
 	return nil
 }

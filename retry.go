@@ -1,10 +1,9 @@
 package kalshi
 
-// The retry policy: one pure decision per attempt.
-
 import (
 	"context"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -28,6 +27,7 @@ type operation struct {
 	keyName string // of the key that is created
 	noRetry bool   // a request of the caller's own that must not be repeated
 	oneShot bool   // one with a body that cannot be read again
+	signed  bool   // one that came signed
 }
 
 // An outcome is what is known about an attempt that did not succeed.
@@ -47,7 +47,6 @@ type attemptResult struct {
 	retryAfter time.Duration // from the response
 	signAgain  bool          // a 401 that another signature may resolve
 	keyID      string        // of the new key, if the response names it in spite of err
-	received   time.Time     // when the response or the error arrived
 }
 
 // A retryPolicy is what decide may know about the call beside its attempts.
@@ -60,9 +59,8 @@ type retryPolicy struct {
 
 // A retryState is what earlier attempts of the call leave behind.
 type retryState struct {
-	attempts int
-	retries  int  // that count against the maximum
-	unknown  bool // one of them may have been processed
+	retries int  // that count against the maximum
+	unknown bool // an attempt may have been processed
 }
 
 // A decision is what follows an attempt.
@@ -95,9 +93,15 @@ func decide(op *operation, state retryState, result *attemptResult, policy retry
 	return decision{wait: wait, counted: true}
 }
 
-// classifyStatus says what a status that is not 2xx means for the attempt, and whether a retry may
-// succeed. A 499 is a gateway's that saw its client close the connection, 520 to 524 are of one that
-// lost the service's response, and 600 and more are no statuses of HTTP.
+// fail records a response that is not 2xx.
+func (r *attemptResult) fail(req *http.Request, resp *http.Response, body []byte, received time.Time) {
+	r.err = statusError(req, resp, body, received)
+	r.outcome, r.retryable = classifyStatus(resp.StatusCode)
+	r.retryAfter = retryAfter(resp.Header, received)
+}
+
+// classifyStatus says what a status that is not 2xx means. A 499 is a gateway's that saw its client
+// close the connection, 520 to 524 are of one that lost the service's response.
 func classifyStatus(status int) (result outcome, retryable bool) {
 	switch status {
 	case 429:

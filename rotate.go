@@ -1,14 +1,11 @@
 package kalshi
 
-// RotateAPIKey: the one composite operation. rotate_stages.go has its stages.
-
 import (
 	"cmp"
 	"context"
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -17,32 +14,25 @@ import (
 )
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs and
-// encodes without PrivateKey. By %p and %w, and in an unexported field of another struct, fmt shows a
-// key in memory, as it does in any struct that holds one.
+// encodes without PrivateKey; by %p and %w, and in an unexported field of another struct, fmt shows a
+// key in memory. Grace is for requests that were signed elsewhere and are still under way, and for a
+// secret that lags behind; a cancelled context ends it and leaves the old key alive.
 type RotateAPIKeyRequest struct {
-	Store Store `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
-	// Signer is the signer whose key is rotated; nil is the client's own. With a Signer, the client's
-	// key lists, makes and deletes, and the key that is rotated needs no scope for that.
-	Signer  *Signer `json:"-"`
-	Name    string  // the new key's name; empty is the current key's
-	KeyType KeyType // the new key's algorithm; empty is the current key's
-	// PrivateKey becomes the new key, as by [Client.CreateAPIKey]; nil has the service make the pair.
-	PrivateKey crypto.Signer `json:"-"`
+	Store      Store         `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
+	Signer     *Signer       `json:"-"` // whose key is rotated; nil is the client's own, otherwise the client's lists, makes and deletes
+	Name       string        // the new key's name; empty is the current key's
+	KeyType    KeyType       // the new key's algorithm; empty is the current key's
+	PrivateKey crypto.Signer `json:"-"` // becomes the new key, as by [Client.CreateAPIKey]; nil has the service make the pair
 	KeepOld    bool          // leaves the old key alive, for other processes that still use it
-	// Grace is how long to wait before the old key is deleted, for requests that were signed elsewhere
-	// and are still under way, and for a secret that lags behind. A cancelled context ends it and
-	// leaves the old key alive.
-	Grace time.Duration
+	Grace      time.Duration // to wait before the old key is deleted
 }
 
 // RotateAPIKeyResponse is the result of [Client.RotateAPIKey].
 type RotateAPIKeyResponse struct {
-	OldKeyID string // the key that signed before
-	NewKeyID string // the key that signs now
-	Warning  string // what the service said when it made the new key; usually empty
-	// OldKeyGone is true if the old key did not exist any more when it was to be deleted: another
-	// process may have rotated it too, and its new key exists beside this one.
-	OldKeyGone bool
+	OldKeyID   string // the key that signed before
+	NewKeyID   string // the key that signs now
+	Warning    string // what the service said when it made the new key; usually empty
+	OldKeyGone bool   // the old key was deleted by somebody else, who may have rotated it too and made another new key
 }
 
 // RotateAPIKey replaces the key of the client's [Signer], or of the request's, by a new one of the
@@ -50,21 +40,19 @@ type RotateAPIKeyResponse struct {
 //
 //	inspect → create → verify → save → switch → delete the old one
 //
-// The new key must sign a call and be listed with the same rights before it is saved. The switch
-// happens inside the Signer, and everything that holds the Signer follows. No call made through a
-// client fails because of it. This assumes that a key which works once works everywhere, which is not
-// documented. A crash at any point leaves a working key in the Store: the old one until Save has
-// finished, both after it.
+// The new key must sign a call and be listed with the same rights before it is saved. All that hold
+// the Signer follow the switch, and no call made through a client fails because of it. This assumes
+// that a key which works once works everywhere, which is not documented. A crash at any point leaves
+// a working key in the Store: the old one until Save has finished, both after it.
 //
-// Bad input is a [*ValidationError] and everything else a [*RotationError]. A current key that is not
-// listed, has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the
-// key is made, each stage has 60 seconds, and cancelling ctx no longer stops the rotation, except
-// while it waits for Grace.
+// Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that is not listed,
+// has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the new key
+// is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace.
 //
-// A key that rotates itself needs read and write and no restriction to a sub-account. Rotate any
-// other key with an admin key, by the request's Signer. Let one process rotate a key, and the others
-// follow ([NewSignerFromSource], [NewClientFromEnv]). One rotation at a time runs per Signer; another
-// waits for it. Save must not rotate the same signer.
+// A key that rotates itself needs read and write and no restriction to a sub-account; any other is
+// rotated by an admin key's client, with the request's Signer. Let one process rotate a key, and the
+// others follow ([NewSignerFromSource]). A Signer's rotations wait for each other, so that Save must
+// not start one.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
 	if ctx == nil {
 		return nil, errNoContext
@@ -98,23 +86,16 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
 
 func (r *RotateAPIKeyRequest) validate(own *Signer) error {
-	save, isFunc := r.Store.(SaveFunc)
-	switch {
+	switch save, isFunc := r.Store.(SaveFunc); {
 	case r.Store == nil, isFunc && save == nil:
 		return invalid("Store", "is nil: give one that saves the new key, such as KeyFile(path); it would be lost with the process")
 	case r.Grace < 0:
 		return invalid("Grace", "is negative: use 0 to delete the old key at once")
-	}
-	if r.Signer != nil {
-		other, err := r.Signer.credential()
-		if err != nil {
-			return err
-		}
-		if other.keyID == own.KeyID() {
-			return errOwnSigner
-		}
-	}
-	if r.PrivateKey == nil {
+	case r.Signer != nil && r.Signer.credential().key == nil:
+		return errNoKey
+	case r.Signer != nil && r.Signer.KeyID() == own.KeyID():
+		return errOwnSigner
+	case r.PrivateKey == nil:
 		return nil
 	}
 	keyType, err := checkSigner("PrivateKey", r.PrivateKey)
@@ -127,11 +108,10 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 	return err
 }
 
-// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save must
-// return, once the key is safe: its context ends after 60 seconds, and not when the caller's does. It
-// must not overwrite the only copy of the old key in a way that can fail half-way. If a Store also
-// has the method Check(context.Context) error, that reports whether Save would work, before a key is
-// made.
+// A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save must return
+// once the key is safe: its context ends after 60 seconds, and not when the caller's does. It must not
+// overwrite the only copy of the old key in a way that can fail half-way. If a Store also has the
+// method Check(context.Context) error, that reports before a key is made whether Save would work.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }
@@ -155,33 +135,25 @@ const (
 )
 
 // A RotationError says at which stage [Client.RotateAPIKey] failed and what is left. Up to
-// [StageSave] the signer keeps the old key; at [StageDelete] it already has the new one, which is
-// saved and works.
+// [StageSave] the signer keeps the old key; at [StageDelete] it has the new one, which is saved and
+// works. Candidates are set after a StageCreate of unknown outcome: they have the new key's name and
+// did not exist before. None is deleted; delete the one that nobody else made.
 type RotationError struct {
-	Stage    RotationStage // where the rotation failed
-	OldKeyID string        // the key that signed before
-	NewKeyID string        // the key that was made; empty unless it exists, as far as is known
-	// PrivateKey is the private half of NewKeyID, handed back whenever nothing else may hold it: save
-	// it, or delete the key. It is empty for a key of the caller's own.
-	PrivateKey PrivateKeyPEM
-	// Candidates are the keys that may be the new one, when the outcome of StageCreate is unknown: they
-	// have its name and did not exist before. None is deleted; delete the one that nobody else made.
-	Candidates []string
-	Err        error // what happened
+	Stage      RotationStage // where the rotation failed
+	OldKeyID   string        // the key that signed before
+	NewKeyID   string        // the key that was made; empty unless it exists, as far as is known
+	PrivateKey PrivateKeyPEM // its private half if nothing else may hold it: save it, or delete the key; empty for a key of the caller's own
+	Candidates []string      // the keys that may be the new one
+	Err        error         // what happened
 }
 
-// Error says what happened, what is left and what to do.
 func (e *RotationError) Error() string {
-	const most = 3
 	state, newID, cause := "no key was made", redact.Text(e.NewKeyID, maxID), e.Err
 	_, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
 	case e.Stage == StageInspect:
 	case e.Stage == StageDelete:
 		state = "the new key " + newID + " signs and is saved; delete the old one"
-	case len(e.Candidates) > most:
-		some := redact.Text(strings.Join(e.Candidates[:most], ", "), maxText)
-		state = fmt.Sprintf("one of %d new keys may be the lost one, such as %s", len(e.Candidates), some)
 	case len(e.Candidates) > 0:
 		state = "delete if nobody holds it: " + redact.Text(strings.Join(e.Candidates, ", "), maxText)
 	case newID != "" && isUnknown:
@@ -202,17 +174,12 @@ func (e *RotationError) Error() string {
 	return redact.Truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", redact.Text(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
 }
 
-// Unwrap returns Err.
 func (e *RotationError) Unwrap() error { return e.Err }
 
 // Format prints the requested type and the signer for every verb.
 func (r RotateAPIKeyRequest) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "kalshi.RotateAPIKeyRequest"+r.text())
+	_, _ = fmt.Fprintf(f, "kalshi.RotateAPIKeyRequest{KeyType: %q, Signer: %v}", r.KeyType, r.Signer)
 }
 
-// LogValue logs the requested type and the signer.
-func (r RotateAPIKeyRequest) LogValue() slog.Value { return slog.StringValue(r.text()) }
-
-func (r RotateAPIKeyRequest) text() string {
-	return fmt.Sprintf("{KeyType: %q, Signer: %v}", r.KeyType, r.Signer)
-}
+// LogValue logs what Format prints.
+func (r RotateAPIKeyRequest) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(r)) }

@@ -1,12 +1,11 @@
 package kalshi
 
-// The stages of a rotation.
-
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,9 +13,7 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-const (
-	patience = 10 * time.Second // while a new key becomes known everywhere
-)
+const patience = 10 * time.Second // while a new key becomes known everywhere
 
 // A rotation is one run of RotateAPIKey.
 type rotation struct {
@@ -36,8 +33,7 @@ type rotation struct {
 // admin reports whether another key is rotated than the client's own.
 func (r *rotation) admin() bool { return r.signer != r.client.signer }
 
-// by returns the client that makes a call: one that signs with self if the key rotates itself, and
-// the admin's otherwise.
+// by returns the client that makes a call: the admin's, or one that signs with the key itself.
 func (r *rotation) by(self *credential) *Client {
 	if r.admin() {
 		return r.client
@@ -46,20 +42,18 @@ func (r *rotation) by(self *credential) *Client {
 }
 
 // begin waits until no other rotation of the signer runs.
-func (r *rotation) begin(ctx context.Context) error {
-	r.old = r.signer.cred.Load()
+func (r *rotation) begin(ctx context.Context) (err error) {
 	select {
 	case r.signer.rotating <- struct{}{}:
-		r.old = r.signer.cred.Load()
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for another rotation: %w", withContext(ctx, context.Cause(ctx)))
+		err = fmt.Errorf("waiting for another rotation: %w", ended(ctx))
 	}
+	r.old = r.signer.credential()
+	return err
 }
 
-// stage runs a stage that the caller's context no longer cancels. It turns a panic of a Store or a
-// transport into an error, so that the key is not lost, and does not print its value, which may be
-// the key.
+// stage runs a stage that the caller's context no longer cancels. A panic of a Store or a transport
+// becomes an error, so that the key is not lost, without its value, which may be the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
@@ -80,8 +74,7 @@ func (r *rotation) ended(ctx context.Context, stage RotationStage, err error) er
 	return err
 }
 
-// whose adds to an error of the service whose key it is about if that is the admin's, and to a 403
-// what to do about a key that may not rotate itself.
+// whose adds to an error that it is about the admin's key, or how to rotate a key that may not do so.
 func (r *rotation) whose(err error) error {
 	forbidden, isForbidden := errors.AsType[*ForbiddenError](err)
 	hint := ""
@@ -115,7 +108,7 @@ func (r *rotation) inspect(ctx context.Context) error {
 		if err := r.signer.Reload(ctx); err != nil {
 			return err
 		}
-		r.old = r.signer.cred.Load()
+		r.old = r.signer.credential()
 	}
 	r.current = list.find(r.old.keyID)
 	switch {
@@ -136,21 +129,34 @@ func (r *rotation) inspect(ctx context.Context) error {
 	return nil
 }
 
-// create makes the new key and its credential.
+// create has the service make the new key, or take the caller's own.
 func (r *rotation) create(ctx context.Context) (err error) {
-	r.req.Name = cmp.Or(r.req.Name, r.current.Name)
-	key := r.req.PrivateKey
-	if err = r.make(ctx); err == nil && (r.newID == r.old.keyID || r.before.find(r.newID) != nil) {
-		r.newID, r.privateKey = "", PrivateKeyPEM{}
-		err = &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: r.req.Name, Err: errors.New("the new key was given the ID of an older one")}
-	}
-	if err != nil {
-		return r.lookUp(ctx, err)
-	}
-	if strings.ContainsAny(r.newID, `/\`) || strings.Contains(r.newID, "..") {
-		return errors.New("the new key's ID has a slash or dots, as if it were a path: is there a proxy in between?")
-	}
+	client, name, key := r.by(r.old), cmp.Or(r.req.Name, r.current.Name), r.req.PrivateKey
 	if key == nil {
+		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{
+			Name: name, KeyType: cmp.Or(r.req.KeyType, r.old.keyType), Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		})
+		if err != nil {
+			return r.lookUp(ctx, err)
+		}
+		r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
+	} else {
+		public, _ := MarshalPublicKey(key.Public()) // it was checked
+		made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{
+			Name: name, PublicKey: public, Scopes: r.current.Scopes, Subaccount: r.current.Subaccount,
+		})
+		if err != nil {
+			return r.lookUp(ctx, err)
+		}
+		r.newID, r.warning = made.ID, made.Warning
+	}
+	switch {
+	case r.before.find(r.newID) != nil:
+		r.newID, r.privateKey = "", PrivateKeyPEM{}
+		return r.lookUp(ctx, &OutcomeUnknownError{Operation: "RotateAPIKey", KeyName: name, Err: errors.New("the new key was given the ID of an older one")})
+	case strings.ContainsAny(r.newID, `/\`) || strings.Contains(r.newID, ".."):
+		return errors.New("the new key's ID has a slash or dots, as if it were a path: is there a proxy in between?")
+	case key == nil:
 		if key, err = r.privateKey.Parse(); err != nil {
 			return err
 		}
@@ -159,30 +165,8 @@ func (r *rotation) create(ctx context.Context) (err error) {
 	return err
 }
 
-// make has the service make the new key, or take the caller's own.
-func (r *rotation) make(ctx context.Context) error {
-	client, name, scopes, subaccount := r.by(r.old), r.req.Name, r.current.Scopes, r.current.Subaccount
-	if r.req.PrivateKey == nil {
-		keyType := cmp.Or(r.req.KeyType, r.old.keyType)
-		made, err := client.GenerateAPIKey(ctx, GenerateAPIKeyRequest{Name: name, KeyType: keyType, Scopes: scopes, Subaccount: subaccount})
-		if err == nil {
-			r.newID, r.privateKey, r.warning = made.ID, made.PrivateKey, made.Warning
-		}
-		return err
-	}
-	public, err := MarshalPublicKey(r.req.PrivateKey.Public())
-	if err != nil {
-		return err
-	}
-	made, err := client.CreateAPIKey(ctx, CreateAPIKeyRequest{Name: name, PublicKey: public, Scopes: scopes, Subaccount: subaccount})
-	if err == nil {
-		r.newID, r.warning = made.ID, made.Warning
-	}
-	return err
-}
-
-// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: a
-// key of the same name may be somebody else's.
+// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: another
+// key of that name may be somebody else's.
 func (r *rotation) lookUp(ctx context.Context, err error) error {
 	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
 	if !ok {
@@ -211,17 +195,24 @@ func (r *rotation) lookUp(ctx context.Context, err error) error {
 // verify tries the new key, and deletes it again if that fails.
 func (r *rotation) verify(ctx context.Context) error {
 	err := r.stage(ctx, r.try)
-	takeBack := func(ctx context.Context) error { return r.by(r.old).takeBack(ctx, r.newID) }
-	if err != nil && r.stage(ctx, takeBack) == nil {
+	deleteNew := func(ctx context.Context) error { return r.by(r.old).deleteKey(ctx, r.newID, true) }
+	if err != nil && r.stage(ctx, deleteNew) == nil {
 		r.newID, r.privateKey = "", PrivateKeyPEM{} // nothing is left to hand back
 	}
 	return err
 }
 
-// try makes a call with the new key and compares its rights with the old one's.
+// try lists with the new key and compares its rights with the old one's. One that an admin rotates may
+// be forbidden to list: then the 403 proves that it signs, and the admin's list shows its rights.
 func (r *rotation) try(ctx context.Context) error {
 	return patiently(ctx, func() (again bool, err error) {
-		list, err := r.listAsNew(ctx)
+		list, _, err := r.client.signedBy(r.new).list(ctx)
+		if r.admin() && provesKey(err) {
+			list, _, err = r.client.list(ctx)
+			err = r.whose(err)
+		} else if err != nil {
+			err = reword("signed by the new key: "+innerMessage(err), err)
+		}
 		if err != nil {
 			return true, err
 		}
@@ -236,8 +227,7 @@ func (r *rotation) try(ctx context.Context) error {
 	})
 }
 
-// patiently tries again while the new key is not known everywhere yet; how long that takes is not
-// documented.
+// patiently tries again while the new key may not be known everywhere yet (undocumented).
 func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	until := time.Now().Add(patience)
 	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
@@ -246,20 +236,6 @@ func patiently(ctx context.Context, try func() (again bool, err error)) error {
 			return err
 		}
 	}
-}
-
-// listAsNew lists the keys, signed by the new one. A key that an admin rotates may be one that may
-// not list: the 403 proves that it signs, and the admin's list shows its rights.
-func (r *rotation) listAsNew(ctx context.Context) (*GetAPIKeysResponse, error) {
-	list, _, err := r.client.signedBy(r.new).list(ctx)
-	switch {
-	case err == nil:
-		return list, nil
-	case r.admin() && provesKey(err):
-		list, _, err = r.client.list(ctx)
-		return list, r.whose(err)
-	}
-	return nil, reword("signed by the new key: "+innerMessage(err), err)
 }
 
 // provesKey reports whether an error shows that the key's signature was accepted: it is the
@@ -273,9 +249,10 @@ func provesKey(err error) bool {
 }
 
 func sameRights(a, b *APIKey) bool {
-	sorted := func(scopes []Scope) []Scope { return slices.Compact(slices.Sorted(slices.Values(scopes))) }
-	return slices.Equal(sorted(a.Scopes), sorted(b.Scopes)) && a.FCMSubtraderID == b.FCMSubtraderID &&
-		(a.Subaccount == nil) == (b.Subaccount == nil) && (a.Subaccount == nil || *a.Subaccount == *b.Subaccount)
+	rights := func(k *APIKey) []any {
+		return []any{slices.Compact(slices.Sorted(slices.Values(k.Scopes))), k.Subaccount, k.FCMSubtraderID}
+	}
+	return reflect.DeepEqual(rights(a), rights(b))
 }
 
 // save has the store save the key.
@@ -295,20 +272,19 @@ func (r *rotation) switchKey() {
 // deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key
 // is not known yet; if it stays, the old key deletes itself.
 func (r *rotation) deleteOld(ctx context.Context) error {
-	if r.req.Grace > 0 {
-		if err := sleep(ctx, r.req.Grace); err != nil {
-			return fmt.Errorf("the grace was cut short: %w", err)
-		}
+	if err := sleep(ctx, r.req.Grace); err != nil && r.req.Grace > 0 {
+		return fmt.Errorf("the grace was cut short: %w", err)
+	}
+	newUnknown := func(err error) bool {
+		_, ok := errors.AsType[*UnauthorizedError](err)
+		return ok && !r.admin()
 	}
 	err := r.stage(ctx, func(ctx context.Context) error {
-		unknown := false // the new key
 		err := patiently(ctx, func() (bool, error) {
 			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
-			_, unauthorized := errors.AsType[*UnauthorizedError](err)
-			unknown = unauthorized && !r.admin()
-			return unknown, err
+			return newUnknown(err), err
 		})
-		if unknown {
+		if newUnknown(err) {
 			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
 		}
 		return err

@@ -1,8 +1,5 @@
 package kalshi
 
-// Was anything of a request sent? The body of a create, which knows, and the connection of a
-// request through HTTPClient. And the headers that are.
-
 import (
 	"bytes"
 	"context"
@@ -11,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 )
 
@@ -26,17 +24,12 @@ const (
 // request apart from a body that is not one of its in-memory types.
 type sealedBody struct {
 	content *bytes.Reader
-	state   atomic.Int32
+	first   sync.Once // of Read and seal
+	read    bool
 }
 
-const (
-	bodyUnread = iota
-	bodyRead
-	bodySealed
-)
-
 func (b *sealedBody) Read(p []byte) (int, error) {
-	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodySealed {
+	if b.first.Do(func() { b.read = true }); !b.read {
 		return 0, errors.New("kalshi: the request has ended")
 	}
 	return b.content.Read(p)
@@ -45,31 +38,38 @@ func (b *sealedBody) Read(p []byte) (int, error) {
 func (b *sealedBody) Close() error { return nil }
 
 // seal reports whether nothing of the body was read, and then keeps it so.
-func (b *sealedBody) seal() bool { return b.state.CompareAndSwap(bodyUnread, bodySealed) }
+func (b *sealedBody) seal() bool {
+	b.first.Do(func() {})
+	return !b.read
+}
 
 // A connTrace watches the connection of a request with a body of the caller's. A transport that
 // reports to no trace leaves everything open.
 type connTrace struct {
-	hooks      httptrace.ClientTrace
-	asked, got atomic.Bool // for a connection, and one
-	http2      atomic.Bool // it is one of HTTP/2
-	written    atomic.Bool // the request's head was
-	getBody    func() (io.ReadCloser, error)
+	hooks   httptrace.ClientTrace
+	seen    atomic.Uint32 // of the following
+	getBody func() (io.ReadCloser, error)
 }
+
+const (
+	connAsked   = 1 << iota // for a connection
+	connGot                 // one
+	connIsHTTP2             // it is one of HTTP/2
+	headWritten             // the request's, to it
+)
 
 // watch returns the context of an attempt.
 func (t *connTrace) watch(ctx context.Context) context.Context {
-	for _, flag := range []*atomic.Bool{&t.asked, &t.got, &t.http2, &t.written} {
-		flag.Store(false)
-	}
+	t.seen.Store(0)
 	if t.hooks.GetConn == nil {
-		t.hooks.GetConn = func(string) { t.asked.Store(true) }
+		t.hooks.GetConn = func(string) { t.seen.Or(connAsked) }
 		t.hooks.GotConn = func(info httptrace.GotConnInfo) {
-			t.got.Store(true)
-			conn, ok := info.Conn.(*tls.Conn)
-			t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+			t.seen.Or(connGot)
+			if conn, ok := info.Conn.(*tls.Conn); ok && conn.ConnectionState().NegotiatedProtocol == "h2" {
+				t.seen.Or(connIsHTTP2)
+			}
 		}
-		t.hooks.WroteHeaders = func() { t.written.Store(true) }
+		t.hooks.WroteHeaders = func() { t.seen.Or(headWritten) }
 	}
 	return httptrace.WithClientTrace(ctx, &t.hooks)
 }
@@ -77,25 +77,17 @@ func (t *connTrace) watch(ctx context.Context) context.Context {
 // guardedBody is GetBody until the request was written to a connection of HTTP/2: net/http would
 // send it again after a reset that does not prove that it was not processed.
 func (t *connTrace) guardedBody() (io.ReadCloser, error) {
-	if t.http2.Load() && t.written.Load() {
+	if seen := t.seen.Load(); seen&connIsHTTP2 != 0 && seen&headWritten != 0 {
 		return nil, errors.New("kalshi: the connection broke after the request was sent: it is not sent again, since it may have been processed")
 	}
 	return t.getBody()
 }
 
 // unsent reports whether no connection was there to send the request to.
-func (t *connTrace) unsent() bool { return t.asked.Load() && !t.got.Load() }
+func (t *connTrace) unsent() bool { return t.seen.Load()&(connAsked|connGot) == connAsked }
 
 // hasBody reports whether a request has a body, as net/http sees it.
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
-
-// notSent is the error of a request that was not sent: a *NotSentError if it has a body.
-func notSent(req *http.Request, err error) error {
-	if err == nil || !hasBody(req) {
-		return err
-	}
-	return &NotSentError{err}
-}
 
 // ended returns the error of a context that has ended, or nil.
 func ended(ctx context.Context) error {

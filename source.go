@@ -1,12 +1,10 @@
 package kalshi
 
-// Where a signer gets its key again when the service no longer accepts it.
-
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,8 +25,7 @@ type source struct {
 	load KeySource
 	held func() *credential                                              // the key that signs now
 	take func(c Credentials, err error, held, refused *credential) error // takes over the result of a query
-	mu   sync.Mutex
-	last *sourceQuery
+	last atomic.Pointer[sourceQuery]
 }
 
 // A sourceQuery is one call of the KeySource.
@@ -46,9 +43,7 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 		return errors.New("it made a call that is signed by the signer it serves: give it a client of its own")
 	}
 	replaced := func() bool { return refused != nil && !refused.same(s.held()) }
-	s.mu.Lock()
-	earlier := s.last
-	s.mu.Unlock()
+	earlier := s.last.Load()
 	if earlier != nil {
 		err := earlier.wait(ctx)
 		if err == nil && refused != nil && !replaced() {
@@ -58,53 +53,48 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 			return err
 		}
 	}
-	s.mu.Lock()
-	if s.last == earlier {
-		s.last = s.query(refused)
+	query := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
+	if s.last.CompareAndSwap(earlier, query) {
+		go s.run(query, s.held(), refused)
 	}
-	query := s.last
-	s.mu.Unlock()
+	query = s.last.Load()
 	if err := query.wait(ctx); err != nil {
 		return err
 	}
 	return query.err
 }
 
-// query calls the KeySource in a new goroutine. No caller's context ends it, so that none can cancel
-// it for the others. A panic becomes an error, whose value is not shown, since it may hold a key.
-func (s *source) query(refused *credential) *sourceQuery {
-	held := s.held()
-	q := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
-	go func() {
-		defer close(q.done)
-		ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), s, true), sourceTimeout)
-		defer cancel()
-		defer func() {
-			if v := recover(); v != nil {
-				q.err = fmt.Errorf("it panicked with a %T", v)
-			}
-		}()
-		c, err := s.load(ctx)
-		q.err = s.take(c, err, held, refused)
+// run calls the KeySource. No caller's context ends it, so that none can cancel it for the others. A
+// panic becomes an error, whose value is not shown, since it may hold a key.
+func (s *source) run(q *sourceQuery, held, refused *credential) {
+	defer close(q.done)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), s, true), sourceTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			q.err = fmt.Errorf("it panicked with a %T", v)
+		}
 	}()
-	return q
+	c, err := s.load(ctx)
+	q.err = s.take(c, err, held, refused)
 }
 
 // wait waits until the query has ended, but no longer than a source may take.
 func (q *sourceQuery) wait(ctx context.Context) error {
+	limited, cancel := context.WithDeadline(ctx, q.started.Add(sourceTimeout+sourceGrace))
+	defer cancel()
 	select {
 	case <-q.done:
+		return nil
+	case <-limited.Done():
+	}
+	select {
+	case <-q.done: // long ago
 		return nil
 	default:
 	}
-	timer := time.NewTimer(time.Until(q.started.Add(sourceTimeout + sourceGrace)))
-	defer timer.Stop()
-	select {
-	case <-q.done:
-		return nil
-	case <-ctx.Done():
-		return withContext(ctx, context.Cause(ctx))
-	case <-timer.C:
-		return fmt.Errorf("it has not returned since %s: it must return when its context ends", q.started.UTC().Format(time.TimeOnly))
+	if err := ended(ctx); err != nil {
+		return err
 	}
+	return fmt.Errorf("it has not returned since %s: it must return when its context ends", q.started.UTC().Format(time.TimeOnly))
 }

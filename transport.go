@@ -1,7 +1,5 @@
 package kalshi
 
-// HTTPClient: the round tripper that signs what a bot sends.
-
 import (
 	"cmp"
 	"context"
@@ -17,42 +15,34 @@ import (
 )
 
 // HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
-// generated clients, a WebSocket dial. It signs each request as it is sent, in a copy, and has the
-// Timeout, the Jar and the transport of the client's own HTTP client. It is safe for concurrent use.
-//
-//	resp, err := client.HTTPClient().Get(client.BaseURL() + "/portfolio/balance")
-//	if err != nil {
-//		return err
-//	}
-//	defer resp.Body.Close()
-//	if err := kalshi.CheckResponse(resp); err != nil {
-//		return err
-//	}
+// generated clients, a WebSocket dial. It signs a copy of each request as it is sent, over the Timeout,
+// Jar and transport of the client's own HTTP client, and is safe for concurrent use. Put
+// [Client.BaseURL] before a path, and call [CheckResponse] on what comes back.
 //
 // A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
 // header arrives; the Timeout is for all attempts. Any other request is sent once, except that
-// net/http repeats one without a body on a connection that broke. If a request with a body certainly
-// was not sent, the error holds a [*NotSentError]; any other error leaves that open. (If Timeout ends
-// the dialling, net/http hides it: set a shorter timeout for the dial.) A library that retries goes
-// above this client and must be told not to repeat orders.
+// net/http repeats one without a body on a connection that broke. If one with a body certainly was
+// not sent, the error holds a [*NotSentError]; any other error leaves that open. (If Timeout ends the
+// dialling, net/http hides it: set a shorter one for the dial.) A library that retries goes above
+// this client and must be told not to repeat orders.
 //
 // A 401 for an expired timestamp or a rotated key is retried for every method, since the service has
-// not processed the request. That needs a request without a body, or with GetBody, which
-// [http.NewRequestWithContext] sets for the usual readers; otherwise the 401 is returned.
+// not processed the request. A body needs GetBody for that, which [http.NewRequestWithContext] sets
+// for the usual readers; otherwise the 401 is returned.
 //
-// It sends only to the base URL's origin and to the WebSocket hosts of its environment; for any other
-// place the error is a [*ValidationError]. It follows no redirects: a 3xx is the response. A request
-// that has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is. After an upgrade (101),
-// resp.Body is writable only if Timeout is 0. A connection of HTTP/2 that freezes takes requests
-// down with it until SendPingTimeout of the transport's [http.HTTP2Config] ends it.
+// It sends only to the base URL's origin and the WebSocket hosts of its environment; for any other
+// place the error is a [*ValidationError]. A 3xx is the response. A request that has a
+// KALSHI-ACCESS-SIGNATURE already is sent once, as it is. After an upgrade (101), resp.Body is
+// writable only if Timeout is 0. A connection of HTTP/2 that freezes takes requests down with it
+// until SendPingTimeout of the transport's [http.HTTP2Config] ends it.
 func (c *Client) HTTPClient() *http.Client {
 	return &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect, Timeout: c.httpClient.Timeout, Jar: c.httpClient.Jar}
 }
 
-// CheckResponse returns nil for a 2xx, and for any other response of any endpoint the error that the
-// client's own calls return, such as [*RateLimitError] for a 429. It looks at the status alone: a 2xx
-// may still say no in its body. It reads the body of an error, up to 64 KiB, and does not close it;
-// that of a 101 is the connection and is not read. A nil response is a [*ValidationError].
+// CheckResponse returns nil for a 2xx, whatever its body says, and for any other response of any
+// endpoint the error that the client's own calls return, such as [*RateLimitError] for a 429. It
+// reads the body, up to 64 KiB, and does not close it; that of a 101 is the connection and is not
+// read. A nil response is a [*ValidationError].
 func CheckResponse(resp *http.Response) error {
 	if resp == nil {
 		return invalid("response", "is nil: check the error of the call first")
@@ -81,21 +71,14 @@ func (t *signingTransport) CloseIdleConnections() {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.validate(req); err != nil {
-		closeBody(req)
-		return nil, notSent(req, err)
-	}
-	call := t.client.newCall(operation{method: req.Method, path: req.URL.EscapedPath()})
-	call.auth.signer = t.client.signer
-	signed := headerValue(req.Header, headerSignature) != ""
-	call.oneShot = hasBody(req) && req.GetBody == nil
-	call.noRetry = call.oneShot || req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != ""
+	call := t.client.newCall(operation{
+		signed:  headerValue(req.Header, headerSignature) != "",
+		oneShot: hasBody(req) && req.GetBody == nil,
+	})
+	call.noRetry = call.signed || call.oneShot || !slices.Contains([]string{"", http.MethodGet, http.MethodHead}, req.Method)
 	for body := req.Body; ; {
-		resp, result := t.send(call, req, body, signed)
-		next := decision{stop: true, err: result.err}
-		if !signed {
-			next = call.judge(req.Context(), &result)
-		}
+		resp, result := t.send(call, req, body)
+		next := call.judge(req.Context(), &result)
 		switch {
 		case next.stop && resp == nil:
 			return nil, next.err
@@ -120,12 +103,10 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 }
 
-// send makes one attempt. For a response of 400 or more, the result has an error, too; that of a
-// 401 is complete.
-func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser, signed bool) (resp *http.Response, result attemptResult) {
-	call.state.attempts++
+// send makes one attempt. For a response of 400 or more, the result has an error, too.
+func (t *signingTransport) send(call *call, req *http.Request, body io.ReadCloser) (resp *http.Response, result attemptResult) {
 	ctx := req.Context()
-	if signed { // by the caller, or by this client, if it is beneath itself
+	if call.signed { // by the caller, or by this client, if it is beneath itself
 		ctx = context.WithValue(ctx, t.client, true)
 	}
 	if hasBody(req) {
@@ -139,22 +120,26 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 	if call.noRetry && (req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != "") {
 		attempt.GetBody = nil // with such a header, net/http would repeat the request after a lost response
 	}
-	err := ended(req.Context())
-	if !signed && err == nil {
+	if !call.signed {
 		attempt.Header = make(http.Header, len(req.Header)+3)
 		maps.Copy(attempt.Header, req.Header)
-		maps.DeleteFunc(attempt.Header, isAccessHeader) // empty ones of a generated client
-		err = call.auth.sign(attempt)
+		maps.DeleteFunc(attempt.Header, func(name string, _ []string) bool { // empty ones of a generated client
+			return len(name) > 14 && strings.EqualFold(name[:14], "Kalshi-Access-")
+		})
+	}
+	err := t.validate(req)
+	if err == nil {
+		err = call.begin(attempt)
 	}
 	if err != nil {
-		closeBody(attempt)
+		if body != nil {
+			_ = body.Close()
+		}
 		return nil, attemptResult{err: call.notSent(req, err), outcome: outcomeNotSent}
 	}
-	call.client.reporter.signer(req.Context())
-
 	began := time.Now()
 	resp, err = cmp.Or(t.client.httpClient.Transport, http.DefaultTransport).RoundTrip(attempt)
-	result.received = time.Now()
+	received := time.Now()
 	switch {
 	case err != nil:
 		err = redactHTTPError(err)
@@ -164,27 +149,19 @@ func (t *signingTransport) send(call *call, req *http.Request, body io.ReadClose
 		result.err, result.outcome, result.retryable = err, outcomeUnknown, true
 	case resp != nil:
 		resp.Request = req
-		assess(&result, attempt, resp)
-	}
-	call.client.reporter.attempt(req.Context(), call.event(), attempt.Header, began, resp, result.err)
-	return resp, result
-}
-
-// assess classifies a response.
-func assess(result *attemptResult, attempt *http.Request, resp *http.Response) {
-	status := resp.StatusCode
-	switch {
-	case status == http.StatusUnauthorized:
-		result.err, result.outcome = read401(attempt, resp, result.received), outcomeRejected
-	case status >= 400:
-		result.err = statusError(attempt, resp, nil, result.received)
-		result.outcome, result.retryable = classifyStatus(status)
-		result.retryAfter = retryAfter(resp.Header, result.received)
-	case status/100 == 3: // net/http would make an error of a Location that is no URL
-		if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
-			resp.Header.Del("Location")
+		switch status := resp.StatusCode; {
+		case status == http.StatusUnauthorized:
+			result.fail(attempt, resp, peekBody(resp), received)
+		case status >= 400:
+			result.fail(attempt, resp, nil, received)
+		case status/100 == 3: // net/http would make an error of a Location that is no URL
+			if _, err := url.Parse(resp.Header.Get("Location")); err != nil {
+				resp.Header.Del("Location")
+			}
 		}
 	}
+	call.client.reporter.attempt(req.Context(), call.last, attempt.Header, began, resp, result.err)
+	return resp, result
 }
 
 // validate rejects what must not be sent.
@@ -193,30 +170,15 @@ func (t *signingTransport) validate(req *http.Request) error {
 	switch {
 	case req.Context().Value(t.client) != nil:
 		return invalid("HTTP client", "leads back to itself: WithHTTPClient was given this client's own HTTPClient")
-	case u == nil:
-		return invalid("request", "has no URL: make it with http.NewRequestWithContext")
 	case u.Opaque != "" || u.Path != "" && !strings.HasPrefix(u.EscapedPath(), "/"):
 		return invalid("request", "has a URL whose path does not begin with a slash: a proxy could send it elsewhere")
-	case u.Host == "":
-		return invalid("request", "has no host: put Client.BaseURL before the path; this client signs for %s only", strings.Join(allowed, ", "))
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
 		to := redact.Text(origin(u.Scheme, u.Host), maxPath)
-		return invalid("request", "goes to %s, but this client signs for %s only: use another http.Client", to, strings.Join(allowed, ", "))
+		return invalid("request", "goes to %s, but this client signs for %s only: put Client.BaseURL before the path, or use another http.Client", to, strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")
 	}
 	return nil
-}
-
-// isAccessHeader reports whether it is one of the three headers, which the service reads in any case.
-func isAccessHeader(name string, _ []string) bool {
-	return strings.EqualFold(name, headerKey) || strings.EqualFold(name, headerTimestamp) || strings.EqualFold(name, headerSignature)
-}
-
-func closeBody(req *http.Request) {
-	if req.Body != nil {
-		_ = req.Body.Close()
-	}
 }

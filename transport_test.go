@@ -81,7 +81,6 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 			func(_ *Client, req *http.Request) { req.URL.Host = "elsewhere.test" },
 			"request goes to https://elsewhere.test, but this client signs for https://exchange.test only",
 		},
-		"no URL": {func(_ *Client, req *http.Request) { req.URL = nil }, "request has no URL"},
 		"a key that cannot sign": {func(c *Client, _ *http.Request) {
 			c.signer = newTestSigner(t, &remoteKey{key: newEd25519Key(t), err: errConnectionLost})
 		}, errConnectionLost.Error()},
@@ -187,6 +186,12 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 		}
 		assert.Equal(t, tt.sent, sent)
 	}
+	client, mock := newTestClient(t)
+	respondWith(mock, expired)
+	req, _ := newPost(t, "order")
+	req.GetBody = func() (io.ReadCloser, error) { return nil, errConnectionLost }
+	_, err := client.HTTPClient().Do(req)
+	assert.ErrorIs(t, err, errConnectionLost)
 }
 
 // Once for the clock, and each time that the key was replaced, however often
@@ -386,6 +391,7 @@ func TestClient_HTTPClient_emptyHeaders(t *testing.T) {
 	for _, name := range []string{"KALSHI-ACCESS-KEY", "KALSHI-ACCESS-SIGNATURE", "KALSHI-ACCESS-TIMESTAMP", headerSignature} {
 		req.Header[name] = []string{""}
 	}
+	req.Header["kalshi-access-signature"] = nil
 	resp, err := client.HTTPClient().Do(req)
 	require.NoError(t, err)
 	log.only(t).assertSigned(t, publicKey(client))
@@ -441,7 +447,10 @@ func TestSigner_Recover(t *testing.T) {
 	for _, other := range []httpmock.Responder{respond(200, ""), respond(403, forbiddenBody), respond(401, unknownKeyBody)} {
 		assert.False(t, signer.Recover(t.Context(), refused(other)))
 	}
-	resp := refused(expired)
+	resp, err := expired(getRequest(t))
+	require.NoError(t, err)
+	assert.False(t, signer.Recover(t.Context(), resp), "it was not signed")
+	resp = refused(expired)
 	assert.True(t, signer.Recover(t.Context(), resp))
 	assert.Equal(t, time.Hour, signer.ClockOffset().Round(time.Minute))
 	body, err := io.ReadAll(resp.Body)

@@ -51,14 +51,10 @@ type rejected struct {
 // rejected collects what a diagnosis needs.
 func (s *Server) rejected(in *incoming) *rejected {
 	r := &rejected{request: in.record, host: in.http.Host, clock: s.config.now}
-	signature := in.record.Header.Get(headerSignature)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, earlier := range s.requests {
-		if earlier != in.record && earlier.Header.Get(headerSignature) == signature {
-			r.earlier = earlier
-			break
-		}
+	if earlier := s.signatures[in.record.Header.Get(headerSignature)]; earlier != in.record {
+		r.earlier = earlier
 	}
 	for _, key := range slices.Backward(s.keys) {
 		if key.ID == in.record.KeyID {

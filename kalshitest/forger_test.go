@@ -85,7 +85,11 @@ func pss(key crypto.Signer, text []byte, hash, mask crypto.Hash, salt int) []byt
 	}
 	block[0] &= byte(0xff >> (8*size - bits))
 	encoded := new(big.Int).SetBytes(append(append(block, h...), 0xbc))
-	return encoded.Exp(encoded, private.D, private.N).FillBytes(make([]byte, private.Size()))
+	// By the Chinese remainder theorem, which takes a quarter of the time.
+	p, q, crt := private.Primes[0], private.Primes[1], private.Precomputed
+	byP, byQ := new(big.Int).Exp(encoded, crt.Dp, p), new(big.Int).Exp(encoded, crt.Dq, q)
+	byP.Mod(byP.Mul(byP.Sub(byP, byQ), crt.Qinv), p)
+	return byQ.Add(byQ, byP.Mul(byP, q)).FillBytes(make([]byte, private.Size()))
 }
 
 func must[T any](v T, err error) T {

@@ -87,7 +87,7 @@ func (s *Server) Requests() []Request {
 
 // ClearRequests forgets the requests that have arrived so far.
 func (s *Server) ClearRequests() {
-	s.update(func() { s.requests, s.requestBytes = nil, 0 })
+	s.update(func() { s.requests, s.signatures, s.requestBytes = nil, nil, 0 })
 }
 
 // clone returns a copy that shares nothing with r.
@@ -116,7 +116,16 @@ func (s *Server) record(r *Request) {
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
 	s.requestBytes += r.size()
+	if s.signatures == nil {
+		s.signatures = make(map[string]*Request)
+	}
+	if signature := r.Header.Get(headerSignature); s.signatures[signature] == nil {
+		s.signatures[signature] = r
+	}
 	for len(s.requests) > maxRequests || s.requestBytes > maxRequestBytes {
+		if signature := s.requests[0].Header.Get(headerSignature); s.signatures[signature] == s.requests[0] {
+			delete(s.signatures, signature)
+		}
 		s.requestBytes -= s.requests[0].size()
 		s.requests[0] = nil // the array under the slice lives on for a while
 		s.requests = s.requests[1:]

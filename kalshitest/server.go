@@ -43,8 +43,9 @@ type Server struct {
 	control          http.Handler // of HandleControl; nil if there is none
 	keys             []storedKey  // in order of creation
 	regionExpiration time.Time
-	requests         []*Request // in order of arrival
-	requestBytes     int        // of all of them
+	requests         []*Request          // in order of arrival
+	signatures       map[string]*Request // the first request with each
+	requestBytes     int                 // of all of them
 	faults           []*queuedFault
 }
 

@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// childVariable names the function that a child process runs, for what would
-// take the test program with it. A child is this program once more.
+// childVariable names the function that a child process runs, for what would take the test program
+// with it. A child is this program once more.
 const childVariable = "KALSHI_TEST_CHILD"
 
-// children are those functions. A child ends with status 0 when its function
-// returns, and gets its arguments from the command line.
+// children are those functions. A child ends with status 0 when its function returns, and gets its
+// arguments from the command line.
 var children = map[string]func(args []string){}
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -15,73 +14,40 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// The steps at which the child can be told to die.
-const (
-	stepSaveBegun = "save begun"
-	stepSaved     = "saved"
-	stepRotated   = "rotated"
-)
-
-// A process that rotates the key in its file may be killed at any point: what
-// the file holds then still works.
+// A process that rotates the key in its file may be killed at any point: the file's key works.
 func TestCrash_rotation(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a process for each case")
 	}
-	// The child's requests are list, create, list (verify), delete. The zero
-	// fault lets one through.
-	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
-	type fault = kalshitest.Fault
-	let := fault{Method: get, Times: 1}
 	tests := []struct {
-		name   string
-		faults []fault // kill the child when the last of them happens
-		step   string  // or have it die when it has come to this step
-		onDisk string  // "old" or "new"
-		keys   int     // on the server, beside the spare one
+		step   string // at which the child kills itself
+		onDisk string // "old" or "new"
+		keys   int    // on the server, beside the spare one
 	}{
-		{"before inspect", []fault{{Method: get}}, "", "old", 1},
-		{"after inspect", []fault{{Method: get, Process: true}}, "", "old", 1},
-		{"before create", []fault{{Method: post}}, "", "old", 1},
-		{"after create", []fault{{Method: post, Process: true}}, "", "old", 2},
-		{"before verify", []fault{let, {Method: get}}, "", "old", 2},
-		{"after verify", []fault{let, {Method: get, Process: true}}, "", "old", 2},
-		{"in save, before the file is replaced", nil, stepSaveBegun, "old", 2},
-		{"in save, after the file is replaced", nil, stepSaved, "new", 2},
-		{"before delete", []fault{{Method: del}}, "", "new", 2},
-		{"after delete", []fault{{Method: del, Process: true}}, "", "new", 1},
-		{"rotated", nil, stepRotated, "new", 1},
+		{"before inspect", "old", 1},
+		{"after inspect", "old", 1},
+		{"before create", "old", 1},
+		{"after create", "old", 2},
+		{"before verify", "old", 2},
+		{"after verify", "old", 2},
+		{"before save", "old", 2},
+		{"after save", "new", 2},
+		{"before delete", "new", 2},
+		{"after delete", "new", 1},
+		{"after all", "new", 1},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.step, func(t *testing.T) {
 			t.Parallel()
 			x := onLoopback(t)
 			path := filepath.Join(t.TempDir(), "key")
 			x.saveKey(t, path)
-
-			arrived := make(chan struct{})
-			if n := len(tt.faults); n > 0 {
-				faults := slices.Clone(tt.faults)
-				faults[n-1].Answer = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					close(arrived)
-					<-r.Context().Done() // the child is dead before a response could reach it
-				})
-				x.Inject(faults...)
-			}
 			child := childCommand(t, "rotate", path, x.URL, tt.step)
 			child.Stderr = os.Stderr
-			require.NoError(t, child.Start())
-			if len(tt.faults) > 0 {
-				go func() {
-					<-arrived
-					_ = child.Process.Kill()
-				}()
-			}
-			_ = child.Wait()
+			require.Error(t, child.Run())
 			status, ok := child.ProcessState.Sys().(syscall.WaitStatus)
 			require.True(t, ok)
 			require.Equal(t, syscall.SIGKILL, status.Signal(), "the child has to come as far as that and no further")
@@ -98,27 +64,33 @@ func TestCrash_rotation(t *testing.T) {
 
 func init() { children["rotate"] = rotateInChild }
 
-// rotateInChild is the process that the test above kills.
+// rotateInChild is the process that kills itself at a step: before it sends the request of a stage,
+// or when the service has responded to that.
 func rotateInChild(args []string) {
 	path, baseURL, last := args[0], args[1], args[2]
-	step := func(name string) {
-		if name == last {
+	at := func(step string) {
+		if step == last {
 			must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
 			select {}
 		}
 	}
-	ctx := context.Background()
-	signer, err := kalshi.NewSignerFromSource(ctx, kalshi.KeyFile(path).Load)
-	must(err)
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(baseURL))
-	must(err)
+	stages := []string{"inspect", "create", "verify", "delete"}
+	transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+		stage := stages[0]
+		stages = stages[1:]
+		at("before " + stage)
+		defer at("after " + stage)
+		return http.DefaultTransport.RoundTrip(req)
+	})
 	save := func(ctx context.Context, c kalshi.Credentials) error {
-		step(stepSaveBegun)
-		err := kalshi.KeyFile(path).Save(ctx, c)
-		step(stepSaved)
-		return err
+		at("before save")
+		defer at("after save")
+		return kalshi.KeyFile(path).Save(ctx, c)
 	}
+	ctx := context.Background()
+	client, err := kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(baseURL), kalshi.WithHTTPClient(&http.Client{Transport: transport}))
+	must(err)
 	_, err = client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.SaveFunc(save)})
 	must(err)
-	step(stepRotated)
+	at("after all")
 }

@@ -226,11 +226,3 @@ func TestDocs_READMEQuickStartRuns(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	assert.Equal(t, "kalshitest [read write]\n", string(out))
 }
-
-// README shows how to run an example and the tests.
-func TestDocs_READMENamesTheTwoCommands(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	assert.Contains(t, string(readme), "go run ./examples/quickstart\ngo test ./...\n")
-}

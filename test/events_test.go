@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -134,7 +133,6 @@ func (run *eventRun) names() *strings.Replacer {
 // Each event in the situation that causes it, once, and none where nothing happened.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	type fault = kalshitest.Fault
 	rotateWith := func(run *eventRun, req kalshi.RotateAPIKeyRequest) error {
 		req.Store = noSave
 		_, err := run.client.RotateAPIKey(callContext(run.t), req)
@@ -289,21 +287,6 @@ func TestEvents_blockingHandler(t *testing.T) {
 		blocked.Wait()
 		run.assertLines(t, run.names(), "key changed OLD NEW")
 	})
-}
-
-// An ID in the environment that the key file's overrides is logged, if it differs.
-func TestEvents_environment(t *testing.T) { // not in parallel: it sets the environment
-	path := filepath.Join(t.TempDir(), "bot.key")
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), credentials("file", newKey())))
-	t.Setenv("KALSHI_PRIVATE_KEY_PATH", path)
-	t.Setenv("KALSHI_PRIVATE_KEY", "")
-	for id, want := range map[string]string{"": "", "file": "", "other": "environment other file"} {
-		t.Setenv("KALSHI_API_KEY_ID", id)
-		r := &recorder{t: t}
-		_, err := kalshi.NewClientFromEnv(r.option())
-		require.NoError(t, err)
-		r.assertLines(t, strings.NewReplacer(), want)
-	}
 }
 
 // Whatever the service, a source or a store says, no event shows a key.

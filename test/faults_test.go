@@ -16,11 +16,18 @@ import (
 // result. Whatever the rule, the invariants of [checkFault] hold too.
 type rule struct{ list, create, delete string }
 
+func (r rule) of(call call) string {
+	return map[string]string{http.MethodGet: r.list, http.MethodPost: r.create, http.MethodDelete: r.delete}[call.method]
+}
+
 var (
 	succeeds = rule{"1 ok", "1 ok", "1 ok"}
 	rejected = rule{"1 BadRequest", "1 BadRequest", "1 BadRequest"}
 	// The exchange says that nothing was processed.
 	retried = rule{"2 ok", "2 ok", "2 ok"}
+	// A redirect is not followed, since net/http would carry the signature to any host.
+	redirected    = rule{"1 API", "1 API", "1 API"}
+	redirectedFor = rule{"1 API", "1 Unknown", "1 API"} // the result of what was processed, perhaps
 	// Nobody knows whether it was processed: a create is not sent again.
 	retriedUnlessCreate = rule{"2 ok", "1 Unknown", "2 ok"}
 	retriedInVain       = rule{"3 Server", "1 Unknown", "3 Server"}
@@ -34,8 +41,9 @@ var (
 // What each call does when something goes wrong.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	type fault = kalshitest.Fault
+	const padded = "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"
 	const html = "<html><h1>Bad gateway</h1></html>"
+	moved := http.Header{"Location": {"https://elsewhere.test/"}}
 	tests := []struct {
 		name  string
 		fault fault // of the first attempt, or of all with Times: always
@@ -48,6 +56,9 @@ func TestFaults(t *testing.T) {
 		{"no HTTP", fault{Answer: hijack("SSH-2.0-OpenSSH_9.9\r\n")}, retriedUnlessCreate, true},
 		{"no response in time", fault{Delay: time.Hour}, retriedUnlessCreate, true},
 
+		{"301", fault{Status: 301, Header: moved}, redirected, false},
+		{"303", fault{Status: 303, Header: moved}, redirectedFor, true},
+		{"307", fault{Status: 307, Header: moved}, redirected, false},
 		{"400", fault{Status: 400, Body: `{"msg":"Parameter validation failed"}`}, rejected, false},
 		{"429", fault{Status: 429, Body: kalshitest.TooManyRequestsBody}, retried, false},
 		{"500", fault{Status: 500}, retriedUnlessCreate, true},
@@ -56,6 +67,7 @@ func TestFaults(t *testing.T) {
 		{"503 cut off", fault{Status: 503, Body: html, Cut: true}, retriedUnlessCreate, true},
 
 		{"body cut off", fault{Cut: true}, retriedUnlessCreate, false},
+		{"body between a byte order mark and NULs", fault{Status: 201, Body: padded, Process: true}, succeeds, false},
 		{"body empty", fault{Status: 200, Process: true, Times: always}, useless, false},
 		{"body without its fields", fault{Body: `{"warning":"none"}`, Process: true, Times: always}, useless, false},
 		{"body with an error in it", fault{Body: notFoundBody, Process: true, Times: always}, foreign, false},
@@ -98,9 +110,8 @@ func checkFault(t *testing.T, x *exchange, fault kalshitest.Fault, call call, ru
 	err := call.do(t.Context(), x.client(t))
 	requests, change := x.Requests(), len(x.Keys())-before
 
-	rules := map[string]string{http.MethodGet: rule.list, http.MethodPost: rule.create, http.MethodDelete: rule.delete}
 	kind := kindOf(err)
-	assert.Equal(t, rules[call.method], fmt.Sprintf("%d %s", len(requests), kind), "%v", err)
+	assert.Equal(t, rule.of(call), fmt.Sprintf("%d %s", len(requests), kind), "%v", err)
 	switch {
 	case call.creates() && kind == "ok":
 		assert.Equal(t, 1, change, "keys made")

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,44 +20,13 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// Limits, users and mounts hold for a whole process, so each is set in one of
-// its own.
-func init() {
-	children["load as nobody"] = func(args []string) {
-		becomeNobody()
-		_, err := kalshi.KeyFile(args[0]).Load(context.Background())
-		must(err)
-	}
-	children["save and fail"] = saveAndFail
-	children["save until killed"] = saveUntilKilled
-}
-
 func save(path, keyID string) error {
 	return kalshi.KeyFile(path).Save(context.Background(), credentials(keyID, newKey()))
 }
 
-// names returns what is in a folder.
-func names(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
-}
+const nobody = 65534 // a user without rights
 
-const nobody = 65534
-
-// becomeNobody has a child go on as a user without rights.
-func becomeNobody() {
-	must(syscall.Setgroups(nil))
-	must(syscall.Setgid(nobody))
-	must(syscall.Setuid(nobody))
-}
-
-// needsRoot returns a folder that every user may enter, as those of t.TempDir
-// may not be.
+// needsRoot returns a folder that every user may enter, as those of t.TempDir may not be.
 func needsRoot(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -82,16 +50,20 @@ func TestFiles_saveKeepsReaders(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(needsRoot(t), "bot.key")
 			require.NoError(t, save(path, "old"))
-			load := func() error { return childCommand(t, "load as nobody", path).Run() }
-			require.Error(t, load())
+			read := func() error {
+				cmd := exec.CommandContext(t.Context(), "cat", path)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+				return cmd.Run()
+			}
+			require.Error(t, read())
 			out, err := exec.CommandContext(t.Context(), prepare[0], append(prepare[1:], path)...).CombinedOutput()
 			if errors.Is(err, exec.ErrNotFound) || strings.Contains(string(out), "not supported") {
 				t.Skip("needs setfacl, and a file system with ACLs")
 			}
 			require.NoError(t, err, "%s", out)
-			require.NoError(t, load())
+			require.NoError(t, read())
 			require.NoError(t, save(path, "new"))
-			require.NoError(t, load())
+			require.NoError(t, read())
 		})
 	}
 }
@@ -108,12 +80,10 @@ func TestFiles_saveKeepsOwner(t *testing.T) {
 		require.NoError(t, os.Symlink(path, link))
 		for _, name := range []string{path, link} {
 			require.NoError(t, save(name, "new"))
-			info, err := os.Stat(name)
-			require.NoError(t, err)
-			stat, ok := info.Sys().(*syscall.Stat_t)
-			require.True(t, ok)
+			var stat syscall.Stat_t
+			require.NoError(t, syscall.Stat(name, &stat))
 			assert.Equal(t, want, [2]uint32{stat.Uid, stat.Gid}, "owner and group")
-			assert.Equal(t, 0o650|fs.ModeSetgid, info.Mode())
+			assert.Equal(t, uint32(syscall.S_IFREG|syscall.S_ISGID|0o650), stat.Mode)
 		}
 	}
 }
@@ -179,14 +149,18 @@ func TestFiles_saveFails(t *testing.T) {
 	}
 }
 
+func init() { children["save and fail"] = saveAndFail }
+
+// saveAndFail has a process of its own, since limits, users and mounts hold for all of it.
 func saveAndFail(args []string) {
 	how, path := args[0], args[1]
 	tt := saveFailures[how]
 	if how == "size limit" {
-		limitFileSize(64)
+		signal.Ignore(syscall.SIGXFSZ) // which would end the process
+		must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 64, Max: 64}))
 	}
 	if tt.nobody {
-		becomeNobody()
+		must(errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)))
 	}
 	if tt.mounts != nil && tt.mounts(filepath.Dir(path), path) != nil {
 		os.Exit(noMount)
@@ -199,47 +173,5 @@ func saveAndFail(args []string) {
 		if !refused || !errors.Is(err, tt.want) || !strings.HasPrefix(err.Error(), what) || !strings.Contains(err.Error(), tt.hint) {
 			log.Fatalf("got %v, want %v with %q", err, tt.want, tt.hint)
 		}
-	}
-}
-
-func limitFileSize(bytes uint64) {
-	signal.Ignore(syscall.SIGXFSZ) // which would end the process
-	must(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: bytes}))
-}
-
-// Whenever a process that saves is killed, the file loads.
-func TestFiles_saveIsKilled(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts many processes")
-	}
-	path := filepath.Join(t.TempDir(), "bot.key")
-	for round := range 10 {
-		cmd := childCommand(t, "save until killed", path)
-		stdout, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		saved := 0
-		for lines := bufio.NewScanner(stdout); saved <= round && lines.Scan(); {
-			saved++
-		}
-		require.NoError(t, cmd.Process.Kill()) // during the next one
-		require.Error(t, cmd.Wait())
-		require.Equal(t, round+1, saved)
-		_, err = kalshi.KeyFile(path).Load(t.Context())
-		require.NoError(t, err)
-	}
-	for _, name := range names(t, filepath.Dir(path)) {
-		assert.Regexp(t, `^bot\.key(\.\d+\.tmp)?$`, name)
-		info, err := os.Stat(filepath.Join(filepath.Dir(path), name))
-		require.NoError(t, err)
-		assert.Equal(t, fs.FileMode(0o600), info.Mode())
-	}
-}
-
-func saveUntilKilled(args []string) {
-	for {
-		must(save(args[0], "new"))
-		fmt.Println("saved")
 	}
 }

@@ -1,13 +1,11 @@
 package test
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -34,7 +32,7 @@ func TestFleet(t *testing.T) {
 	require.NoError(t, err)
 	client := x.clientOf(t, signer)
 
-	fleet := make([]*worker, workers)
+	fleet := make([]func() workerReport, workers)
 	for i := range fleet {
 		fleet[i] = startWorker(t, path, x.URL)
 	}
@@ -42,21 +40,14 @@ func TestFleet(t *testing.T) {
 		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: kalshi.KeyFile(path)})
 		require.NoError(t, err)
 	}
-	for i, w := range fleet {
-		report := w.stop(t)
+	for i, stop := range fleet {
+		report := stop()
 		assert.Empty(t, report.Failed, "worker %d", i)
 		assert.Equal(t, signer.KeyID(), report.KeyID, "the key of the last call")
 		assert.Greater(t, report.Keys, 1)
 		t.Logf("worker %d: %d calls with %d keys", i, report.Calls, report.Keys)
 	}
 	assert.Len(t, x.keyIDs(), 2, "the spare key and the last one")
-}
-
-// A worker is a process that calls without a pause until its stdin ends.
-type worker struct {
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	stdout *bufio.Reader
 }
 
 // A workerReport is what a worker prints at its end.
@@ -66,8 +57,9 @@ type workerReport struct {
 	KeyID       string // of the last call
 }
 
-// startWorker returns when the worker has made its first call.
-func startWorker(t testing.TB, path, baseURL string) *worker {
+// startWorker starts a process that calls without a pause until its stdin ends,
+// and waits for its first call. The function has it make a last one.
+func startWorker(t testing.TB, path, baseURL string) (stop func() workerReport) {
 	t.Helper()
 	cmd := childCommand(t, "follow")
 	cmd.Env = append(cmd.Env, "KALSHI_PRIVATE_KEY_PATH="+path, "KALSHI_BASE_URL="+baseURL, "KALSHI_API_KEY_ID=", "KALSHI_PRIVATE_KEY=")
@@ -76,18 +68,13 @@ func startWorker(t testing.TB, path, baseURL string) *worker {
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, errors.Join(err, cmd.Start()))
-	w := &worker{cmd, stdin, bufio.NewReader(stdout)}
-	line, err := w.stdout.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", line)
-	return w
-}
-
-// stop has the worker make a last call, and returns its report.
-func (w *worker) stop(t testing.TB) (report workerReport) {
-	t.Helper()
-	require.NoError(t, errors.Join(w.stdin.Close(), json.NewDecoder(w.stdout).Decode(&report), w.cmd.Wait()))
-	return report
+	reports := json.NewDecoder(stdout)
+	var first, last workerReport
+	require.NoError(t, reports.Decode(&first))
+	return func() workerReport {
+		require.NoError(t, errors.Join(stdin.Close(), reports.Decode(&last), cmd.Wait()))
+		return last
+	}
 }
 
 func init() { children["follow"] = followInChild }
@@ -95,8 +82,7 @@ func init() { children["follow"] = followInChild }
 // followInChild is a worker. It is configured as any bot is, and has no code
 // for rotations.
 func followInChild([]string) {
-	client, err := kalshi.NewClientFromEnv()
-	must(err)
+	client := must1(kalshi.NewClientFromEnv())
 	hc := client.HTTPClient()
 	var stop atomic.Bool
 	go func() {
@@ -105,9 +91,10 @@ func followInChild([]string) {
 	}()
 
 	var report workerReport
-	for last := false; !last; report.Calls++ {
+	for last := false; !last; {
 		last = stop.Load()
 		call := []func(*http.Client, string) error{getBalance, placeOrder}[report.Calls%2]
+		report.Calls++
 		if err := call(hc, client.BaseURL()); err != nil {
 			report.Failed = append(report.Failed, err.Error())
 		}
@@ -115,10 +102,8 @@ func followInChild([]string) {
 			report.KeyID = keyID
 			report.Keys++
 		}
-		if report.Calls == 0 {
-			_, err := os.Stdout.WriteString("ready\n")
-			must(err)
+		if last || report.Calls == 1 {
+			must(json.NewEncoder(os.Stdout).Encode(report))
 		}
 	}
-	must(json.NewEncoder(os.Stdout).Encode(report))
 }

@@ -36,6 +36,8 @@ const (
 	stageTimeout   = 60 * time.Second // of each stage of a rotation once its key is made
 )
 
+type fault = kalshitest.Fault
+
 // An exchange is a stand-in for the service that holds a key to delete, and
 // the transport that leads to it.
 type exchange struct {

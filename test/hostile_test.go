@@ -63,42 +63,6 @@ func hostile(t testing.TB, h http.HandlerFunc, opts ...kalshi.Option) (*kalshi.C
 	return x.client(t, opts...), x, transport
 }
 
-// statusKind is what a call returns for such a status.
-func statusKind(call call, status int) string {
-	switch {
-	case call.creates() && (status == http.StatusFound || status == http.StatusSeeOther || status >= 500):
-		return "Unknown"
-	case status >= 500:
-		return "Server"
-	case status == http.StatusBadRequest:
-		return "BadRequest"
-	default:
-		return "API"
-	}
-}
-
-// No redirect is followed, since net/http would carry the signature to any
-// host: every request goes to the exchange, once, and the status is the error.
-func TestHostile_redirects(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		for _, location := range []string{"", "/trade-api/v2/api_keys", "https://elsewhere.test/"} {
-			for _, status := range []int{301, 302, 303, 307, 308} {
-				client, x, transport := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-					if location != "" {
-						w.Header().Set("Location", location)
-					}
-					w.WriteHeader(status)
-				}, kalshi.WithMaxRetries(2))
-				err := call.do(t.Context(), client)
-				assertErrorText(t, err)
-				assert.Equal(t, statusKind(call, status), kindOf(err), "%d to %q", status, location)
-				x.assertRequests(t, 1)
-				assert.EqualValues(t, 1, transport.dials.Load())
-			}
-		}
-	})
-}
-
 // Bodies that no client should take at their word. Whatever comes of a 2xx, a
 // failure is typed, and the connection serves the next call.
 func TestHostile_bodies(t *testing.T) {
@@ -184,8 +148,12 @@ func TestHostile_wire(t *testing.T) {
 // a 101 is the connection, for which nobody waits.
 func TestHostile_slowBody(t *testing.T) {
 	const noResponse = 0
+	cancelled := rule{"Canceled", "Unknown", "Canceled"}
 	forEachCall(t, func(t *testing.T, call call) {
-		for _, status := range []int{noResponse, 101, 200, 400, 503} {
+		for status, want := range map[int]rule{
+			noResponse: cancelled, 200: cancelled, 101: {"API", "API", "API"},
+			400: {"BadRequest", "BadRequest", "BadRequest"}, 503: {"Server", "Unknown", "Server"},
+		} {
 			client, x, _ := hostile(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Connection", "Upgrade") // as a 101 needs
 				w.Header().Set("Upgrade", "magic")
@@ -201,15 +169,8 @@ func TestHostile_slowBody(t *testing.T) {
 			time.AfterFunc(time.Second, cancel)
 			began := time.Now()
 			err := call.do(ctx, client)
-			want, took := statusKind(call, status), time.Second
-			switch status {
-			case noResponse, 200:
-				want = map[bool]string{true: "Unknown", false: "Canceled"}[call.creates()]
-			case 101:
-				took = 0
-			}
-			assert.Equal(t, took, time.Since(began), status)
-			assert.Equal(t, want, kindOf(err), "%d: %v", status, err)
+			assert.Equal(t, status != 101, time.Since(began) == time.Second, status)
+			assert.Equal(t, want.of(call), kindOf(err), "%d: %v", status, err)
 			x.assertRequests(t, 1)
 		}
 	})

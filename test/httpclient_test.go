@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,53 +91,52 @@ func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 func TestNotSentError(t *testing.T) {
 	t.Parallel()
 	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
-	untrusted := httptest.NewUnstartedServer(nil)
-	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
-	untrusted.StartTLS()
-	t.Cleanup(untrusted.Close)
-	type fault = kalshitest.Fault
+	type attempt struct {
+		*exchange
+		key    crypto.Signer
+		cancel func()
+	}
 	for _, tt := range []struct {
 		name   string
-		breaks func(x *exchange)
-		key    func(crypto.Signer) crypto.Signer
-		ended  bool
+		breaks func(a *attempt)
 		want   bool
 	}{
-		{name: "cannot be signed", key: func(key crypto.Signer) crypto.Signer { return brokenKey{key} }, want: true},
-		{name: "context has ended", ended: true, want: true},
-		{name: "dial fails", breaks: func(x *exchange) { x.transport.DialContext = refuse }, want: true},
-		{name: "TLS fails", breaks: func(x *exchange) {
-			x.URL = untrusted.URL + "/trade-api/v2"
-			x.transport.DialContext = nil
-		}, want: true},
-		{name: "connection is lost", breaks: func(x *exchange) { x.Inject(fault{Drop: true, Times: always}) }},
-		{name: "no response in time", breaks: func(x *exchange) { x.Inject(fault{Delay: time.Hour, Times: always}) }},
-		{name: "service fails", breaks: func(x *exchange) { x.Inject(fault{Status: 503, Times: always}) }},
+		{"cannot be signed", func(a *attempt) { a.key = brokenKey{a.key} }, true},
+		{"context has ended", func(a *attempt) { a.cancel() }, true},
+		{"dial fails", func(a *attempt) { a.transport.DialContext = refuse }, true},
+		{"TLS fails", func(a *attempt) { a.URL = "https" + strings.TrimPrefix(a.URL, "http") }, true},
+		{"dial fails when it is signed again", func(a *attempt) {
+			a.handleBot()
+			a.SetClockOffset(time.Hour)
+			a.transport.DisableKeepAlives = true
+			dial, dials := a.transport.DialContext, 0
+			a.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials > 1 {
+					return refuse(ctx, network, addr)
+				}
+				return dial(ctx, network, addr)
+			}
+		}, true},
+		{"connection is lost", func(a *attempt) { a.Inject(fault{Drop: true, Times: always}) }, false},
+		{"no response in time", func(a *attempt) { a.Inject(fault{Delay: time.Hour, Times: always}) }, false},
+		{"service fails", func(a *attempt) { a.Inject(fault{Status: 503, Times: always}) }, false},
 	} {
 		for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order), botCall("balance", http.MethodGet, "/portfolio/balance", "")) {
 			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
-				t.Parallel()
-				x := inMemory(t)
-				key := x.credentials(t).PrivateKey()
-				if tt.key != nil {
-					key = tt.key(key)
-				}
-				signer, err := kalshi.NewSigner(x.KeyID, key)
-				require.NoError(t, err)
-				if tt.breaks != nil {
-					tt.breaks(x)
-				}
-				client := x.clientOf(t, signer, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: x.transport, Timeout: time.Second / 5}))
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				if tt.ended {
-					cancel()
-				}
-				err = call.do(ctx, client)
-				require.Error(t, err)
-				notSent := tt.want && call.method == http.MethodPost
-				assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
-				assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
+				inBubble(t, func(t *testing.T) {
+					x := inMemory(t)
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					a := &attempt{x, x.credentials(t).PrivateKey(), cancel}
+					tt.breaks(a)
+					signer, err := kalshi.NewSigner(x.KeyID, a.key)
+					require.NoError(t, err)
+					err = call.do(ctx, x.clientOf(t, signer, kalshi.WithMaxRetries(0)))
+					require.Error(t, err)
+					notSent := tt.want && call.method == http.MethodPost
+					assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
+					assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
+				})
 			})
 		}
 	}
@@ -165,33 +163,6 @@ func TestHTTPClient_timeout(t *testing.T) {
 				assert.True(t, timeout.Timeout(), "%v", err)
 			}
 		}
-	})
-}
-
-// Callers that honour the same Retry-After do not come back all at once.
-func TestHTTPClient_retryAfterIsSpread(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		const callers = 64
-		x := inMemory(t)
-		x.handleBot()
-		client := x.client(t)
-		x.Inject(kalshitest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}, Times: callers})
-		began, returned := time.Now(), make(chan time.Duration, callers)
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
-				assert.NoError(t, getBalance(client.HTTPClient(), x.URL))
-				returned <- time.Since(began) - 7*time.Second
-			})
-		}
-		wg.Wait()
-		close(returned)
-		slots := map[time.Duration]bool{} // of 10 ms
-		for after := range returned {
-			assert.True(t, 0 <= after && after <= 100*time.Millisecond, after)
-			slots[after/(10*time.Millisecond)] = true
-		}
-		assert.Greater(t, len(slots), 5)
 	})
 }
 
@@ -233,13 +204,4 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 			assert.Equal(t, logs, strings.Contains(logged.String(), secret), "call %d", call)
 		})
 	}
-}
-
-// A 201 with a byte order mark before it and NULs behind it has the key.
-func TestGenerate_padded(t *testing.T) {
-	forEachCall(t, func(t *testing.T, call call) {
-		x := inMemory(t)
-		x.Inject(kalshitest.Fault{Status: 201, Body: "\ufeff" + `{"api_keys":[],"api_key_id":"x","private_key":"-"}` + "\x00\x00"})
-		require.NoError(t, call.do(t.Context(), x.client(t)))
-	})
 }

@@ -2,12 +2,14 @@ package test
 
 import (
 	"crypto"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,23 +18,15 @@ import (
 	"github.com/seed251d1451/kalshi-go"
 )
 
-// requireKeyFile requires that a key file holds that key.
-func requireKeyFile(t testing.TB, path string, want kalshi.Credentials) {
+// names returns what is in a folder.
+func names(t testing.TB, dir string) (names []string) {
 	t.Helper()
-	got, err := kalshi.KeyFile(path).Load(t.Context())
+	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Equal(t, want.KeyID(), got.KeyID())
-	assert.Equal(t, want.Fingerprint(), got.Fingerprint())
-}
-
-func symlink(t *testing.T, target, path string) {
-	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		if runtime.GOOS == "windows" {
-			t.Skip("this user may not make symbolic links")
-		}
-		require.NoError(t, err)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
 	}
+	return names
 }
 
 // Save replaces a symbolic link by a file, and leaves its target alone.
@@ -40,34 +34,45 @@ func TestKeyFile_Save_symlink(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")
-	old, c := credentials("old", newKey()), credentials("new", newKey())
-	require.NoError(t, kalshi.KeyFile(target).Save(t.Context(), old))
-	for _, to := range []string{target, filepath.Join(dir, "nothing")} {
-		symlink(t, to, path)
+	require.NoError(t, kalshi.KeyFile(target).Save(t.Context(), credentials("old", newKey())))
+	for _, to := range []string{"target", "nothing"} {
+		if err := os.Symlink(to, path); err != nil {
+			t.Skip("this user may not make symbolic links")
+		}
 		require.NoError(t, kalshi.KeyFile(path).Check(t.Context()))
-		require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), c))
+		require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), credentials("new", newKey())))
 		info, err := os.Lstat(path)
 		require.NoError(t, err)
 		assert.True(t, info.Mode().IsRegular(), "the link is replaced")
-		requireKeyFile(t, path, c)
-		requireKeyFile(t, target, old)
+		for name, want := range map[string]string{path: "new", target: "old"} {
+			c, err := kalshi.KeyFile(name).Load(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, want, c.KeyID())
+		}
 		require.NoError(t, os.Remove(path))
 	}
 }
 
-// Kubernetes updates a mounted secret by replacing the symbolic link ..data.
-func TestKeyFile_Load_followsKubernetes(t *testing.T) {
+// The file is whole at any moment, whenever a process that saves may be killed.
+func TestKeyFile_Save_isOneStep(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "bot.key")
-	symlink(t, filepath.Join("..data", "bot.key"), path)
-	for _, version := range []string{"..2026_10_01", "..2026_10_02"} {
-		c := credentials(version, newKey())
-		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
-		require.NoError(t, kalshi.KeyFile(filepath.Join(dir, version, "bot.key")).Save(t.Context(), c))
-		symlink(t, version, filepath.Join(dir, "..data_tmp"))
-		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
-		requireKeyFile(t, path, c)
+	file := kalshi.KeyFile(filepath.Join(t.TempDir(), "bot.key"))
+	require.NoError(t, file.Save(t.Context(), credentials("first", rsaKey())))
+	var saving sync.WaitGroup
+	var saved atomic.Bool
+	defer saving.Wait()
+	saving.Go(func() {
+		for range 50 {
+			assert.NoError(t, file.Save(t.Context(), credentials("next", newKey())))
+		}
+		saved.Store(true)
+	})
+	for !saved.Load() {
+		_, err := file.Load(t.Context())
+		assert.NoError(t, err)
+		for _, name := range names(t, filepath.Dir(string(file))) {
+			assert.Regexp(t, `^bot\.key(\.\d+\.tmp)?$`, name)
+		}
 	}
 }
 
@@ -88,9 +93,6 @@ process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki
 	for name, command := range programs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := exec.LookPath(name); err != nil {
-				t.Skip(name + " is not installed")
-			}
 			if version, _ := exec.Command("openssl", "version").Output(); name == "openssl" && strings.HasPrefix(string(version), "LibreSSL") {
 				t.Skip("this openssl is LibreSSL, which lacks some key types")
 			}
@@ -103,8 +105,8 @@ process.stdout.write(require("crypto").createPublicKey(key).export({ type: "spki
 				cmd := exec.CommandContext(t.Context(), command[0], append(slices.Clone(command[1:]), path)...)
 				cmd.Stderr = &stderr
 				got, err := cmd.Output()
-				if strings.Contains(stderr.String(), "No module named") {
-					t.Skip("Python's package cryptography is not installed")
+				if errors.Is(err, exec.ErrNotFound) || strings.Contains(stderr.String(), "No module named") {
+					t.Skip(name + ", or its package cryptography, is not installed")
 				}
 				require.NoError(t, err, &stderr)
 				assert.Equal(t, public, strings.ReplaceAll(string(got), "\r\n", "\n"))

@@ -128,7 +128,7 @@ func TestLoad_chaos(t *testing.T) { // not in parallel: it counts goroutines
 }
 
 func chaos(t *testing.T, http2 bool) {
-	bots, rounds := 50, 12
+	bots, rounds := 50, 8
 	if testing.Short() {
 		bots = 12
 	}

@@ -118,115 +118,116 @@ type rotationTest struct {
 	took       time.Duration
 }
 
-func rotationTests() []rotationTest {
-	type fault = kalshitest.Fault
-	const inspect, create, verify, remove = kalshi.StageInspect, kalshi.StageCreate, kalshi.StageVerify, kalshi.StageDelete
-	get, post, del := fault{Method: http.MethodGet, Times: 1}, fault{Method: http.MethodPost}, fault{Method: http.MethodDelete}
-	to := func(requests, f fault) fault {
-		f.Method = requests.Method
-		return f
-	}
-	var (
-		forbidden  = fault{Status: 403, Body: forbiddenBody, Times: always}
-		unknownKey = fault{Status: 401, Body: unknownKeyBody, Times: always}
-		hangs      = fault{Delay: time.Hour, Times: always}
-		hangsOnce  = fault{Delay: time.Hour}
-		page       = fault{Body: "<html>", Times: always}
-		lost       = to(post, fault{Drop: true, Process: true})
-		notFound   = fault{Status: 404, Body: notFoundBody}
-		neverWorks = faults(get, to(get, unknownKey)) // the new key: the first listing is the old one's
-	)
-	listed := func(fields string) trouble {
-		return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`, Times: always})
-	}
-	return []rotationTest{
-		{name: "nothing", trouble: func(*rotationRun) {}, ending: rotated},
-		{name: "the store works", trouble: checkedFor(nil), ending: rotated},
-		{name: "another type", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeyType = kalshi.KeyTypeRSA }), ending: rotated},
-		{name: "grace", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), ending: rotated, took: time.Hour},
-		{name: "the old key is kept", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeepOld, req.Grace = true, time.Hour }), ending: kept},
-		{name: "replaced while creating", trouble: replacedAt(create), ending: rotated},
-		{name: "replaced in verify", trouble: replacedAt(verify), ending: rotated},
-		{name: "replaced in save", trouble: replacedAt(kalshi.StageSave), ending: rotated},
+var (
+	firstList  = gets(fault{}) // which is the old key's
+	forbidden  = fault{Status: 403, Body: forbiddenBody, Times: always}
+	unknownKey = fault{Status: 401, Body: unknownKeyBody, Times: always}
+	hangs      = fault{Delay: time.Hour, Times: always}
+	hangsOnce  = fault{Delay: time.Hour}
+	lost       = posts(fault{Drop: true, Process: true})
+	neverWorks = faults(firstList, gets(unknownKey)) // the new key
+)
 
-		// Before the create nothing has happened. A store that cannot save must not leave
-		// one more key each night.
-		{name: "the store cannot save", trouble: checkedFor(errSave), ending: untouched, text: "disk full"},
-		{name: "list is refused", trouble: faults(forbidden), ending: untouched, kind: "Forbidden"},
-		{name: "current key is not listed", trouble: faults(fault{Body: `{"api_keys":[]}`}), ending: untouched, text: "does not hold this key"},
-		{name: "current key is bound to a subtrader", trouble: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), ending: untouched, text: "FCM"},
-		{name: "a scope is no text", trouble: listed(`,"scopes":["read",7]`), ending: untouched, kind: "Invalid"},
-		{name: "scopes are empty", trouble: listed(`,"scopes":[]`), ending: untouched, text: "full access"},
-		{name: "cancelled before", trouble: cancelledBefore, ending: untouched, kind: "Canceled"},
-		{name: "cancelled while listing", trouble: handled(inspect, cancelBefore), ending: untouched, kind: "Canceled"},
+func gets(f fault) fault    { f.Method = http.MethodGet; return f }
+func posts(f fault) fault   { f.Method = http.MethodPost; return f }
+func deletes(f fault) fault { f.Method = http.MethodDelete; return f }
 
-		// A create that certainly did not happen leaves no doubt behind.
-		{name: "generate is refused", trouble: faults(to(post, fault{Status: 403})), ending: notMade, kind: "Forbidden", text: "no key was made"},
-		{name: "cancelled between list and create", trouble: handled(inspect, cancelOnceRead), ending: notMade, kind: "Canceled"},
+// listed has the list hold the old key alone, with these fields.
+func listed(fields string) trouble {
+	return faults(fault{Body: `{"api_keys":[{"api_key_id":"` + oldKeyID + `","name":"bot"` + fields + `}]}`, Times: always})
+}
 
-		// After a create of unknown outcome, the new key is looked for but never deleted.
-		{name: "response is lost", trouble: both(ownKey, faults(lost)), ending: perhapsMade, kind: "Unknown"},
-		{name: "request is lost", trouble: faults(to(post, fault{Drop: true})), ending: notMade, kind: "Unknown", text: "none is listed"},
-		{name: "response is a redirect", trouble: faults(to(post, fault{Status: 302, Process: true})), ending: perhapsMade, kind: "Unknown"},
-		{name: "response to generate has no private key", trouble: handled(create, setField("private_key", nil)),
-			ending: ending{stage: create, keys: "old new", newID: true, candidate: true}, kind: "Unknown"},
-		{name: "cancelled while creating", trouble: handled(create, cancelAfter), ending: perhapsMade, kind: "Unknown", text: "context canceled"},
-		{name: "response is lost and the list is refused", trouble: faults(get, to(get, forbidden), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed"},
-		{name: "response is lost and the list hangs", trouble: faults(get, to(get, hangs), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed", took: stageTimeout},
-		{name: "created key does not parse", trouble: handled(create, setField("private_key", "no key")), ending: madeUnusable, kind: "Validation"},
+var rotationTests = []rotationTest{
+	{name: "nothing", trouble: func(*rotationRun) {}, ending: rotated},
+	{name: "the store works", trouble: checkedFor(nil), ending: rotated},
+	{name: "another type", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeyType = kalshi.KeyTypeRSA }), ending: rotated},
+	{name: "grace", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), ending: rotated, took: time.Hour},
+	{name: "the old key is kept", trouble: with(func(req *kalshi.RotateAPIKeyRequest) { req.KeepOld, req.Grace = true, time.Hour }), ending: kept},
+	{name: "replaced while creating", trouble: replacedAt(kalshi.StageCreate), ending: rotated},
+	{name: "replaced in verify", trouble: replacedAt(kalshi.StageVerify), ending: rotated},
+	{name: "replaced in save", trouble: replacedAt(kalshi.StageSave), ending: rotated},
 
-		// A key that does not work is removed again, or else named.
-		{name: "verified at the second try", trouble: faults(get, to(get, fault{Status: 401, Body: unknownKeyBody})), ending: rotated, took: 100 * time.Millisecond},
-		{name: "never verified", trouble: neverWorks, ending: takenBack, kind: "Unauthorized", text: "was deleted again", took: verifyTook},
-		// A 404 is weak proof for a key that no call has shown to be known yet.
-		{name: "never verified and gone already", trouble: both(neverWorks, handled(remove, twice)),
-			ending: ending{stage: verify, keys: "old", newID: true, key: true}, kind: "Unauthorized", took: verifyTook},
-		{name: "never verified and not found at the second try", trouble: both(neverWorks, faults(to(del, fault{Status: 503}), to(del, notFound))),
-			ending: notTakenBack, kind: "Unauthorized", took: verifyTook},
-		{name: "never verified nor deleted", trouble: both(neverWorks, faults(to(del, forbidden))), ending: notTakenBack, kind: "Unauthorized", text: "or delete it", took: verifyTook},
-		{name: "transport panics in verify", trouble: handled(verify, panics), ending: takenBack, text: "panicked with a string"},
-		{name: "transport panics in verify and the key cannot be deleted", trouble: both(handled(verify, panics), faults(to(del, forbidden))), ending: notTakenBack, text: "or delete it"},
-		{name: "verify hangs once", trouble: faults(get, to(get, hangsOnce)), ending: rotated, took: attemptTimeout},
-		{name: "verify hangs", trouble: faults(get, to(get, hangs)), ending: takenBack, kind: "Timeout", took: stageTimeout},
-		{name: "cancelled once created", trouble: handled(create, cancelOnceRead), ending: rotated},
-		{name: "cancelled in verify", trouble: handled(verify, cancelBefore), ending: rotated},
+	// Before the create nothing has happened. A store that cannot save must not leave
+	// one more key each night.
+	{name: "the store cannot save", trouble: checkedFor(errSave), ending: untouched, text: "disk full"},
+	{name: "list is refused", trouble: faults(forbidden), ending: untouched, kind: "Forbidden"},
+	{name: "current key is not listed", trouble: faults(fault{Body: `{"api_keys":[]}`}), ending: untouched, text: "does not hold this key"},
+	{name: "current key is bound to a subtrader", trouble: listed(`,"scopes":["read"],"fcm_subtrader_id":"user_abc"`), ending: untouched, text: "FCM"},
+	{name: "a scope is no text", trouble: listed(`,"scopes":["read",7]`), ending: untouched, kind: "Invalid"},
+	{name: "scopes are empty", trouble: listed(`,"scopes":[]`), ending: untouched, text: "full access"},
+	{name: "cancelled before", trouble: cancelledBefore, ending: untouched, kind: "Canceled"},
+	{name: "cancelled while listing", trouble: handled(kalshi.StageInspect, cancelBefore), ending: untouched, kind: "Canceled"},
 
-		// What Save has touched is left alone, and handed back.
-		{name: "save fails", trouble: both(ownKey, saving(saveFails)), ending: notSaved, text: "disk full"},
-		{name: "save panics with the key", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error { panic(c.PrivateKey()) }),
-			ending: notSaved, text: "panicked with a ed25519.PrivateKey"},
-		{name: "save panics with the key's text", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error {
-			panic(errors.New(pemText(c.PrivateKey())))
-		}), ending: notSaved, text: "panicked with a *errors.errorString"},
-		{name: "save waits too long", trouble: saving(saveHangs), ending: notSaved, kind: "Timeout", took: stageTimeout},
-		{name: "cancelled in save", trouble: saving(cancelInSave), ending: rotated},
+	// A create that certainly did not happen leaves no doubt behind.
+	{name: "generate is refused", trouble: faults(posts(fault{Status: 403})), ending: notMade, kind: "Forbidden", text: "no key was made"},
+	{name: "cancelled between list and create", trouble: handled(kalshi.StageInspect, cancelOnceRead), ending: notMade, kind: "Canceled"},
 
-		// The new key is saved and signs: what fails now only leaves the old one.
-		{name: "delete is refused", trouble: faults(to(del, fault{Status: 403})), ending: notDeleted, kind: "Forbidden", text: "delete the old one"},
-		{name: "delete hangs once", trouble: faults(to(del, hangsOnce)), ending: rotated, took: attemptTimeout},
-		{name: "delete hangs", trouble: faults(to(del, hangs)), ending: notDeleted, kind: "Timeout", took: stageTimeout},
-		{name: "response to delete is lost", trouble: faults(to(del, fault{Drop: true, Process: true})), ending: rotated},
-		// Neither a page nor a gateway's 404 proves that it is gone.
-		{name: "delete gets a page", trouble: faults(to(del, page)), ending: notDeleted, kind: "Invalid", text: "delete the old one"},
-		{name: "delete gets a gateway's 404", trouble: faults(to(del, fault{Status: 404, Body: "<html>"})), ending: notDeleted, kind: "NotFound"},
-		{name: "delete gets an error in a 200", trouble: faults(to(del, fault{Body: notFoundBody, Times: always})), ending: notDeleted, kind: "Invalid"},
-		{name: "cancelled in delete", trouble: handled(remove, cancelBefore), ending: rotated},
-		{name: "cancelled in grace", trouble: both(with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), saving(cancelInGrace)),
-			ending: notDeleted, kind: "Canceled", text: "grace", took: time.Minute},
-	}
+	// After a create of unknown outcome, the new key is looked for but never deleted.
+	{name: "response is lost", trouble: both(ownKey, faults(lost)), ending: perhapsMade, kind: "Unknown"},
+	{name: "request is lost", trouble: faults(posts(fault{Drop: true})), ending: notMade, kind: "Unknown", text: "none is listed"},
+	{name: "response is a redirect", trouble: faults(posts(fault{Status: 302, Process: true})), ending: perhapsMade, kind: "Unknown"},
+	{name: "response to generate has no private key", trouble: handled(kalshi.StageCreate, setField("private_key", nil)),
+		ending: ending{stage: kalshi.StageCreate, keys: "old new", newID: true, candidate: true}, kind: "Unknown"},
+	{name: "cancelled while creating", trouble: handled(kalshi.StageCreate, cancelAfter), ending: perhapsMade, kind: "Unknown", text: "context canceled"},
+	{name: "response is lost and the list is refused", trouble: faults(firstList, gets(forbidden), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed"},
+	{name: "response is lost and the list hangs", trouble: faults(firstList, gets(hangs), lost), ending: madeUnnamed, kind: "Unknown", text: "could not be listed", took: stageTimeout},
+	{name: "created key does not parse", trouble: handled(kalshi.StageCreate, setField("private_key", "no key")), ending: madeUnusable, kind: "Validation"},
+
+	// A key that does not work is removed again, or else named.
+	{name: "verified at the second try", trouble: faults(firstList, gets(fault{Status: 401, Body: unknownKeyBody})), ending: rotated, took: 100 * time.Millisecond},
+	{name: "never verified", trouble: neverWorks, ending: takenBack, kind: "Unauthorized", text: "was deleted again", took: verifyTook},
+	// A 404 is weak proof for a key that no call has shown to be known yet.
+	{name: "never verified and gone already", trouble: both(neverWorks, handled(kalshi.StageDelete, twice)),
+		ending: ending{stage: kalshi.StageVerify, keys: "old", newID: true, key: true}, kind: "Unauthorized", took: verifyTook},
+	{name: "never verified and not found at the second try", trouble: both(neverWorks, faults(deletes(fault{Status: 503}), deletes(fault{Status: 404, Body: notFoundBody}))),
+		ending: notTakenBack, kind: "Unauthorized", took: verifyTook},
+	{name: "never verified nor deleted", trouble: both(neverWorks, faults(deletes(forbidden))), ending: notTakenBack, kind: "Unauthorized", text: "or delete it", took: verifyTook},
+	{name: "transport panics in verify", trouble: handled(kalshi.StageVerify, panics), ending: takenBack, text: "panicked with a string"},
+	{name: "transport panics in verify and the key cannot be deleted", trouble: both(handled(kalshi.StageVerify, panics), faults(deletes(forbidden))), ending: notTakenBack, text: "or delete it"},
+	{name: "verify hangs once", trouble: faults(firstList, gets(hangsOnce)), ending: rotated, took: attemptTimeout},
+	{name: "verify hangs", trouble: faults(firstList, gets(hangs)), ending: takenBack, kind: "Timeout", took: stageTimeout},
+	{name: "cancelled once created", trouble: handled(kalshi.StageCreate, cancelOnceRead), ending: rotated},
+	{name: "cancelled in verify", trouble: handled(kalshi.StageVerify, cancelBefore), ending: rotated},
+
+	// What Save has touched is left alone, and handed back.
+	{name: "save fails", trouble: both(ownKey, saving(saveFails)), ending: notSaved, text: "disk full"},
+	{name: "save panics with the key", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error { panic(c.PrivateKey()) }),
+		ending: notSaved, text: "panicked with a ed25519.PrivateKey"},
+	{name: "save panics with the key's text", trouble: saving(func(_ context.Context, _ *rotationRun, c kalshi.Credentials) error {
+		panic(errors.New(pemText(c.PrivateKey())))
+	}), ending: notSaved, text: "panicked with a *errors.errorString"},
+	{name: "save waits too long", trouble: saving(saveHangs), ending: notSaved, kind: "Timeout", took: stageTimeout},
+	{name: "cancelled in save", trouble: saving(cancelInSave), ending: rotated},
+
+	// The new key is saved and signs: what fails now only leaves the old one.
+	{name: "delete is refused", trouble: faults(deletes(fault{Status: 403})), ending: notDeleted, kind: "Forbidden", text: "delete the old one"},
+	{name: "delete hangs once", trouble: faults(deletes(hangsOnce)), ending: rotated, took: attemptTimeout},
+	{name: "delete hangs", trouble: faults(deletes(hangs)), ending: notDeleted, kind: "Timeout", took: stageTimeout},
+	{name: "response to delete is lost", trouble: faults(deletes(fault{Drop: true, Process: true})), ending: rotated},
+	// Neither a page nor a gateway's 404 proves that it is gone.
+	{name: "delete gets a page", trouble: faults(deletes(fault{Body: "<html>", Times: always})), ending: notDeleted, kind: "Invalid", text: "delete the old one"},
+	{name: "delete gets a gateway's 404", trouble: faults(deletes(fault{Status: 404, Body: "<html>"})), ending: notDeleted, kind: "NotFound"},
+	{name: "delete gets an error in a 200", trouble: faults(deletes(fault{Body: notFoundBody, Times: always})), ending: notDeleted, kind: "Invalid"},
+	{name: "cancelled in delete", trouble: handled(kalshi.StageDelete, cancelBefore), ending: rotated},
+	{name: "cancelled in grace", trouble: both(with(func(req *kalshi.RotateAPIKeyRequest) { req.Grace = time.Hour }), saving(cancelInGrace)),
+		ending: notDeleted, kind: "Canceled", text: "grace", took: time.Minute},
 }
 
 // Whatever fails, wherever: a working key signs, and the error names all that
 // is left behind. It makes no difference whether a key rotates itself or an
 // admin key rotates one of a bot, which may have next to no rights.
 func TestRotation_failures(t *testing.T) {
-	t.Parallel()
-	for name, newRun := range runsOf(map[string]kalshitest.Key{
+	runRotations(t, rotationTests, runsOf(map[string]kalshitest.Key{
 		"a reader":                {Scopes: []string{"read"}},
 		"a key that may not list": {Scopes: []string{"read::portfolio_balance"}},
 		"a sub-account's key":     {Subaccount: new(0)},
-	}) {
-		for _, tt := range rotationTests() {
+	}))
+}
+
+func runRotations(t *testing.T, tests []rotationTest, runs map[string]func(testing.TB) *rotationRun) {
+	t.Parallel()
+	for name, newRun := range runs {
+		for _, tt := range tests {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) { tt.run(t, newRun(t)) })
 			})

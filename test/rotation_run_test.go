@@ -192,26 +192,14 @@ func cancelAfter(run *rotationRun, req *http.Request, send roundTripper) (*http.
 	return nil, errors.Join(err, context.Canceled)
 }
 
-// cancelOnceRead cancels it when the response has been read.
+// cancelOnceRead cancels it when the response has arrived whole.
 func cancelOnceRead(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
 	resp, err := send(req)
-	if err == nil {
-		resp.Body = &readToEnd{resp.Body, run.cancel}
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
-}
-
-type readToEnd struct {
-	io.ReadCloser
-	then func()
-}
-
-func (b *readToEnd) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.then()
-	}
-	return n, err
+	defer run.cancel()
+	return editJSON(resp, func(map[string]any) {})
 }
 
 // twice sends the request a second time, and returns that response.

@@ -17,61 +17,6 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A load is calls of all kinds without a pause.
-type load struct {
-	kinds          []func() error
-	placed, orders *atomic.Int64
-	stop           atomic.Bool
-	running        sync.WaitGroup
-	round          atomic.Pointer[sync.WaitGroup] // waits until each caller has made a call that began in it
-}
-
-func newLoad(t *testing.T, x *exchange, signer *kalshi.Signer) *load {
-	client, other := x.clientOf(t, signer), x.clientOf(t, signer)
-	l := &load{placed: new(atomic.Int64), orders: x.handleBot()}
-	l.kinds = []func() error{
-		func() error { return getBalance(client.HTTPClient(), x.URL) },
-		func() error {
-			l.placed.Add(1)
-			return placeOrder(client.HTTPClient(), x.URL)
-		},
-		func() error {
-			_, err := other.GetAPIKeys(t.Context())
-			return errors.Join(err, signer.Reload(t.Context()))
-		},
-		func() error {
-			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
-			if err != nil {
-				return err
-			}
-			return other.DeleteAPIKey(t.Context(), key.ID)
-		},
-	}
-	return l
-}
-
-func (l *load) start(t *testing.T, callers int) {
-	l.nextRound(callers)
-	for i := range callers {
-		l.running.Go(func() {
-			for last := (*sync.WaitGroup)(nil); !l.stop.Load(); {
-				this := l.round.Load()
-				assert.NoError(t, l.kinds[i%len(l.kinds)](), "caller %d", i)
-				if this != last {
-					this.Done()
-					last = this
-				}
-			}
-		})
-	}
-}
-
-func (l *load) nextRound(callers int) {
-	next := new(sync.WaitGroup)
-	next.Add(callers)
-	l.round.Store(next)
-}
-
 // Through rotation after rotation, while the service's clock jumps and the signer is
 // reloaded and given other keys, no call fails, and no order is placed twice.
 func TestRotation_underLoad(t *testing.T) {
@@ -89,24 +34,44 @@ func TestRotation_underLoad(t *testing.T) {
 	})
 	require.NoError(t, err)
 	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error { saved.Store(c); return nil })
-	client, l := x.clientOf(t, signer), newLoad(t, x, signer)
-	l.start(t, callers)
+	client, other, orders := x.clientOf(t, signer), x.clientOf(t, signer), x.handleBot()
+	calls := []func() error{
+		func() error { return getBalance(client.HTTPClient(), x.URL) },
+		func() error { return placeOrder(client.HTTPClient(), x.URL) },
+		func() error {
+			_, err := other.GetAPIKeys(t.Context())
+			return errors.Join(err, signer.Reload(t.Context()))
+		},
+		func() error {
+			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
+			if err != nil {
+				return err
+			}
+			return other.DeleteAPIKey(t.Context(), key.ID)
+		},
+	}
+	const each = 2 // calls of a caller beside a rotation
 	for i := range rotations {
-		l.round.Load().Wait()
+		x.ClearRequests() // which the exchange searches for a replay at each 401
 		switch i % 3 {
 		case 0:
 			x.SetClockOffset([]time.Duration{time.Hour, -time.Minute, 0}[i/3%3])
 		case 1:
 			assert.NoError(t, signer.Replace(parsed(t, x.AddKey(kalshitest.Key{Name: "replaced"}))))
 		}
-		if _, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store}); !assert.NoError(t, err) {
-			break
+		var running sync.WaitGroup
+		for caller := range callers {
+			running.Go(func() {
+				for range each {
+					assert.NoError(t, calls[caller%len(calls)](), "caller %d", caller)
+				}
+			})
 		}
-		l.nextRound(callers)
+		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store})
+		running.Wait()
+		require.NoError(t, err)
 	}
-	l.stop.Store(true)
-	l.running.Wait()
-	assert.Equal(t, l.placed.Load(), l.orders.Load(), "orders")
+	assert.EqualValues(t, each*callers/len(calls)*rotations, orders.Load(), "orders")
 }
 
 // A call that a rotation overtakes on its way is signed again by the new key,
@@ -136,14 +101,12 @@ func TestRotation_oneAtATime(t *testing.T) {
 		other, adminKey := x.client(t), x.AddKey(kalshitest.Key{Name: "admin"})
 		admin := x.clientOf(t, newSigner(t, adminKey.ID, adminKey.PrivateKey))
 
-		saving := make(chan struct{})
-		save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { <-saving; return nil })
-		var rotations sync.WaitGroup
-		rotations.Go(func() {
+		save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { time.Sleep(time.Minute / 2); return nil })
+		go func() {
 			_, err := admin.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Signer: other.Signer(), Store: save})
 			assert.NoError(t, err)
-		})
-		synctest.Wait() // the first is in Save now
+		}()
+		synctest.Wait() // it is in Save now
 		requests := len(x.Requests())
 
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -154,16 +117,8 @@ func TestRotation_oneAtATime(t *testing.T) {
 		assert.ErrorContains(t, err, "waiting for another rotation")
 		x.assertRequests(t, requests) // it gave way before it did anything
 
-		var got *kalshi.RotateAPIKeyResponse
-		rotations.Go(func() {
-			var err error
-			got, err = rotate(t.Context(), other)
-			assert.NoError(t, err)
-		})
-		synctest.Wait()
-		close(saving)
-		rotations.Wait()
-		require.NotNil(t, got)
+		got, err := rotate(t.Context(), other)
+		require.NoError(t, err)
 		assert.NotEqual(t, x.KeyID, got.OldKeyID, "the second one rotates the first one's key")
 		assert.Equal(t, []string{spareKeyID, adminKey.ID, got.NewKeyID}, x.keyIDs())
 	})

@@ -99,27 +99,23 @@ func TestSchema_enums(t *testing.T) {
 func TestSchema_problemsAreFound(t *testing.T) {
 	t.Parallel()
 	const request, list = "GenerateApiKeyRequest", "GetApiKeysResponse"
-	tests := []struct{ object, body, want string }{
-		{request, `{`, "it is no JSON"},
-		{request, `[]`, "is of the wrong type"},
-		{request, `{}`, "name is missing"},
-		{request, `{"name":1}`, "name is of the wrong type"},
-		{request, `{"name":"a","key_type":"dsa"}`, `key_type is "dsa"`},
-		{request, `{"name":"a","scopes":"read"}`, "scopes is no list"},
-		{request, `{"name":"a","scopes":["x","x"]}`, `scopes[] is "x"`},
-		{request, `{"name":"a","scopes":[null]}`, "scopes[] is of the wrong type"},
-		{request, `{"name":"a","subaccount":64}`, "subaccount is 64"},
-		{request, `{"name":"a","subaccount":-1}`, "subaccount is -1"},
-		{request, `{"name":"a","subaccount":0.5}`, "subaccount is 0.5"},
-		{request, `{"name":"a","subaccount":null}`, "subaccount is of the wrong type"},
-		{request, `{"name":"a","more":1}`, `"more" is unknown`},
-		{list, `{"api_keys":null}`, "api_keys is no list"},
-		{list, `{"api_keys":[1]}`, "api_keys[] is of the wrong type"},
-		{list, `{"api_keys":[{"api_key_id":"1","name":"a"}]}`, "api_keys[].scopes is missing"},
-		{"GenerateApiKeyResponse", `{"api_key_id":"1","private_key":["secret"]}`, "private_key is of the wrong type"},
-	}
-	for _, tt := range tests {
-		assert.Equal(t, []string{tt.want}, schema.Problems(tt.object, []byte(tt.body)), tt.body)
+	for _, tt := range []struct {
+		object, body string
+		want         []string
+	}{
+		{request, `{`, []string{"it is no JSON"}},
+		{request, `[]`, []string{"is of the wrong type"}},
+		{request, `{"key_type":"dsa","scopes":"read","subaccount":64,"more":1}`,
+			[]string{`"more" is unknown`, `key_type is "dsa"`, "name is missing", "scopes is no list", "subaccount is 64"}},
+		{request, `{"name":1,"scopes":["x",null],"subaccount":-1}`,
+			[]string{"name is of the wrong type", `scopes[] is "x"`, "scopes[] is of the wrong type", "subaccount is -1"}},
+		{request, `{"name":"a","subaccount":0.5}`, []string{"subaccount is 0.5"}},
+		{request, `{"name":"a","subaccount":null}`, []string{"subaccount is of the wrong type"}},
+		{list, `{"api_keys":null}`, []string{"api_keys is no list"}},
+		{list, `{"api_keys":[1,{"api_key_id":"1","name":"a"}]}`, []string{"api_keys[] is of the wrong type", "api_keys[].scopes is missing"}},
+		{"GenerateApiKeyResponse", `{"api_key_id":"1","private_key":["secret"]}`, []string{"private_key is of the wrong type"}},
+	} {
+		assert.Equal(t, tt.want, schema.Problems(tt.object, []byte(tt.body)), tt.body)
 	}
 	const null = `{"api_keys":[{"api_key_id":"1","name":"a","scopes":[],"subaccount":null,"fcm_subtrader_id":null}],"api_key_region_expiration_ts":null}`
 	assert.Empty(t, schema.Problems(list, []byte(null)))

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,31 +25,24 @@ import (
 	kalshi "github.com/seed251d1451/kalshi-go"
 )
 
-// program is the built program.
-var program string
+// program is this test binary, which programVariable makes the program.
+var program = os.Args[0]
+
+const programVariable = "STAND_IN_TEST_PROGRAM"
 
 // childVariable makes this test binary a command for the program to run: see
 // child. It does not begin with KALSHI_.
 const childVariable = "STAND_IN_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		_ = os.Unsetenv(programVariable) // the program's command is not the program
+		main()
+	}
 	if task := os.Getenv(childVariable); task != "" {
 		child(task)
 	}
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "kalshitest-build-*")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "kalshitest.exe")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("go build: %v\n%s", err, out))
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // child does what a command that the program runs would do, and exits.
@@ -110,7 +102,7 @@ func launch(t *testing.T, env []string, args ...string) *process {
 func launchCommand(t *testing.T, cmd *exec.Cmd, env []string) *process {
 	t.Helper()
 	p := &process{Cmd: cmd}
-	p.Env = append(os.Environ(), env...)
+	p.Env = append(append(os.Environ(), programVariable+"=1"), env...)
 	p.Stderr = &p.stderr
 	var err error
 	p.stdin, err = p.StdinPipe()

@@ -93,7 +93,7 @@ var changes = []struct {
 		[]string{"a timestamp that is 30 s slow", "a timestamp that is 30 s fast"},
 	},
 	{
-		4, "timestamps may be 7 s off", func() change {
+		1, "timestamps may be 7 s off", func() change {
 			return answers(func(req *http.Request, resp *http.Response) {
 				if off(req) > 7*time.Second && resp.StatusCode == http.StatusOK {
 					set(resp, 401, expiredBody)
@@ -103,14 +103,14 @@ var changes = []struct {
 		[]string{"a timestamp that is 9 s slow", "a timestamp that is 9 s fast"},
 	},
 	{
-		4, "no date", func() change { return answers(func(_ *http.Request, resp *http.Response) { resp.Header.Del("Date") }) },
+		1, "no date", func() change { return answers(func(_ *http.Request, resp *http.Response) { resp.Header.Del("Date") }) },
 		[]string{"the Date of the response to an expired timestamp"},
 	},
-	{5, "no signature is accepted twice", noReplay, []string{"a signature that is sent twice"}},
-	{6, "a new key works after 2 s", slowKeys, []string{"when a new key works"}},
-	{6, "a deleted key works for 2 s", livingDead, []string{"when a deleted key stops working"}},
+	{2, "no signature is accepted twice", noReplay, []string{"a signature that is sent twice"}},
+	{4, "a new key works after 2 s", slowKeys, []string{"when a new key works"}},
+	{4, "a deleted key works for 2 s", livingDead, []string{"when a deleted key stops working"}},
 	{
-		6, "a key may not delete itself", func() change {
+		4, "a key may not delete itself", func() change {
 			return func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 				if req.Method == http.MethodDelete && path.Base(req.URL.Path) == req.Header.Get(headerKey) {
 					req.URL.Path = "/trade-api/v2/none"
@@ -120,9 +120,9 @@ var changes = []struct {
 		},
 		[]string{"a key that deletes itself"},
 	},
-	{6, "names are unique", uniqueNames, []string{"the name of another key"}},
+	{4, "names are unique", uniqueNames, []string{"the name of another key"}},
 	{
-		7, "a child is not granted alone", func() change {
+		0, "a child is not granted alone", func() change {
 			return func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 				if req.Method == http.MethodPost && strings.HasSuffix(nameIn(req), " child") {
 					return &http.Response{StatusCode: 400, Header: http.Header{}, Body: http.NoBody}, nil
@@ -143,11 +143,11 @@ var changes = []struct {
 		[]string{"a slash at the end of a path", "a slash at the end of a path, without a signature"},
 	},
 	{
-		5, "the generated key has no type", func() change { return replaces(`"key_type":"ed25519",`, "") },
+		2, "the generated key has no type", func() change { return replaces(`"key_type":"ed25519",`, "") },
 		[]string{"POST /api_keys/generate of an Ed25519 key", "the name of another key", "a field that is not documented"},
 	},
 	{
-		7, "a missing scope is a 401", func() change {
+		0, "a missing scope is a 401", func() change {
 			return answers(func(req *http.Request, resp *http.Response) {
 				if req.Method != http.MethodGet && resp.StatusCode == http.StatusForbidden && strings.Contains(string(readBody(resp)), "scope") {
 					resp.StatusCode = http.StatusUnauthorized
@@ -158,7 +158,7 @@ var changes = []struct {
 	},
 	{2, "sub-account 0 is not listed", func() change { return replaces(`,"subaccount":0`, "") }, []string{"a key of sub-account 0 in the list"}},
 	{
-		8, "the list has a new field", func() change { return replaces(`{"api_keys":`, `{"cursor":"","api_keys":`) },
+		0, "the list has a new field", func() change { return replaces(`{"api_keys":`, `{"cursor":"","api_keys":`) },
 		[]string{
 			"a signature that is sent twice", "GET /api_keys", "GET /api_keys: are its fields and types as documented?", "a key with read lists the keys",
 		},
@@ -178,7 +178,7 @@ var changes = []struct {
 		[]string{"DELETE /api_keys/{id}", "a key that deletes itself"},
 	},
 	{
-		7, "errors are flat", func() change {
+		0, "errors are flat", func() change {
 			return answers(func(_ *http.Request, resp *http.Response) {
 				if body := string(readBody(resp)); resp.StatusCode == http.StatusNotFound {
 					setBody(resp, strings.TrimSuffix(strings.TrimPrefix(body, `{"error":`), "}"))
@@ -195,7 +195,7 @@ var changes = []struct {
 // A proxy that changes facts makes exactly these rows differ.
 func TestConform_changedFacts(t *testing.T) {
 	t.Parallel()
-	for group := range 9 {
+	for group := range 5 {
 		t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, x *exchange) {
 				var names, want []string

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,11 +239,17 @@ func TestCleanUpEarlier_ownKey(t *testing.T) {
 func TestConform_newKeyIsAnOldOne(t *testing.T) {
 	inBubble(t, func(t *testing.T, x *exchange) {
 		old := x.AddKey(kalshitest.Key{Name: "bot"})
-		x.proxy = answers(func(_ *http.Request, resp *http.Response) {
-			if resp.StatusCode == http.StatusCreated {
-				setBody(resp, string(bytes.ReplaceAll(readBody(resp), []byte(reply{body: readBody(resp)}.value("api_key_id")), []byte(old.ID))))
+		x.proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if req.Header.Get(headerKey) == old.ID { // the new key signed; the stand-in would look for what is wrong with that, each time
+				return &http.Response{StatusCode: 401, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(wrongSignatureBody))}, nil
 			}
-		})
+			resp, err := next.RoundTrip(req)
+			if err == nil && resp.StatusCode == http.StatusCreated {
+				body := readBody(resp)
+				setBody(resp, strings.ReplaceAll(string(body), reply{body: body}.value("api_key_id"), old.ID))
+			}
+			return resp, err
+		}
 		_, status := x.conform(t.Context(), t)
 		assert.Equal(t, 1, status)
 		require.Len(t, x.Keys(), 2)

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,7 +91,22 @@ func (x *exchange) session(ctx context.Context, t *testing.T) *session {
 	require.NoError(t, err)
 	s, err := newSession(ctx, client, x)
 	require.NoError(t, err)
+	s.rsaKey = rsaKey
 	return s
+}
+
+// small and large are RSA keys that all sessions register, since making one takes time.
+var small, large = newRSAKey(1024), newRSAKey(2048)
+
+func newRSAKey(bits int) func() (*rsa.PrivateKey, error) {
+	return sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) })
+}
+
+func rsaKey(bits int) (*rsa.PrivateKey, error) {
+	if bits == 1024 {
+		return small()
+	}
+	return large()
 }
 
 // conform makes all checks and returns the report and the exit status.

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"maps"
 	"net/http"
@@ -71,7 +70,7 @@ func (s *session) makeNew(ctx context.Context, kind string, key *newKey) (err er
 	r := request{method: http.MethodPost, path: "/api_keys/generate", fields: fields}
 	if keyType, ok := strings.CutPrefix(kind, "registered "); ok {
 		r.path = "/api_keys"
-		if key.private, fields["public_key"], err = newPair(keyType); err != nil {
+		if key.private, fields["public_key"], err = s.newPair(keyType); err != nil {
 			return err
 		}
 	}
@@ -110,9 +109,9 @@ func (s *session) awaitKey(ctx context.Context, key *newKey) (err error) {
 }
 
 // newPair makes a key pair here, to register its public half.
-func newPair(keyType string) (private crypto.Signer, publicPEM string, err error) {
+func (s *session) newPair(keyType string) (private crypto.Signer, publicPEM string, err error) {
 	if keyType == string(kalshi.KeyTypeRSA) {
-		private, err = rsa.GenerateKey(rand.Reader, 2048)
+		private, err = s.rsaKey(2048)
 	} else {
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -84,7 +82,7 @@ func registers(publicKey string) run {
 }
 
 func registersSmall(ctx context.Context, s *session) (string, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	key, err := s.rsaKey(1024)
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,9 +20,10 @@ import (
 type session struct {
 	client *kalshi.Client
 	http   *http.Client
-	own    kalshi.APIKey // the account's key that the client signs with
-	run    string        // in the name of each key of this run
-	offset time.Duration // the service's clock minus the local one
+	own    kalshi.APIKey                           // the account's key that the client signs with
+	run    string                                  // in the name of each key of this run
+	offset time.Duration                           // the service's clock minus the local one
+	rsaKey func(bits int) (*rsa.PrivateKey, error) // makes one
 
 	before  map[string]bool    // the IDs that were there before this run: it deletes none of them
 	earlier []kalshi.APIKey    // those of them that an earlier run left
@@ -39,7 +41,8 @@ func newSession(ctx context.Context, client *kalshi.Client, transport http.Round
 			Transport: transport, Timeout: 30 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		run: hex.EncodeToString(random), before: map[string]bool{}, made: map[string]string{}, keys: map[string]*newKey{},
+		rsaKey: func(bits int) (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, bits) },
+		run:    hex.EncodeToString(random), before: map[string]bool{}, made: map[string]string{}, keys: map[string]*newKey{},
 	}
 	listed, err := client.GetAPIKeys(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,33 +18,67 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	kalshi "github.com/seed251d1451/kalshi-go"
+	"github.com/seed251d1451/kalshi-go/internal/memnet"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// An exchange is two stand-ins, and the set-up of a bot that uses the first.
+// An exchange is two stand-ins in memory, and the set-up of a bot that uses the
+// first.
 type exchange struct {
 	t                *testing.T
+	listeners        map[string]listener // by address
+	transport        *http.Transport
 	vars             map[string]string
 	production, demo *kalshitest.Server
 	bot              kalshitest.Key
 	file             string
 }
 
+// inBubble runs a test where waiting takes no time.
+func inBubble(t *testing.T, test func(t *testing.T, e *exchange)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newExchange(t)) })
+}
+
 func newExchange(t *testing.T) *exchange {
 	t.Helper()
-	e := &exchange{t: t, production: kalshitest.NewServer(), demo: kalshitest.NewServer(), file: filepath.Join(t.TempDir(), "key.pem")}
-	t.Cleanup(e.production.Close)
-	t.Cleanup(e.demo.Close)
+	e := &exchange{t: t, listeners: map[string]listener{}, file: filepath.Join(t.TempDir(), "key.pem")}
+	e.transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return e.listeners[address].DialContext(ctx, network, address)
+	}}
+	e.production, e.demo = e.newServer(), e.newServer()
+	t.Cleanup(e.transport.CloseIdleConnections)
 	e.production.SetRegionExpiration(time.Now().AddDate(0, 1, 0))
 	e.vars = map[string]string{"KALSHI_PRIVATE_KEY_PATH": e.file, "KALSHI_BASE_URL": e.production.URL}
 	e.use(kalshitest.Key{Name: "bot"})
 	return e
+}
+
+func (e *exchange) newServer() *kalshitest.Server {
+	s := kalshitest.NewServer(kalshitest.WithListener(e.listen()))
+	e.t.Cleanup(s.Close)
+	return s
+}
+
+// A listener is in memory, but has an address that a base URL may have without TLS.
+type listener struct {
+	*memnet.Listener
+	addr *net.TCPAddr
+}
+
+func (l listener) Addr() net.Addr { return l.addr }
+
+func (e *exchange) listen() listener {
+	l := listener{memnet.Listen(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: len(e.listeners) + 1}}
+	e.listeners[l.addr.String()] = l
+	return l
 }
 
 // use makes a key of the exchange's the bot's.
@@ -68,15 +104,13 @@ func setenv(t *testing.T, variables map[string]string) {
 	}
 }
 
-// Nothing but this machine is contacted.
-type loopback struct{ t *testing.T }
-
-func (l loopback) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip implements [http.RoundTripper]. No other host is contacted.
+func (e *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if host := req.URL.Hostname(); host != "127.0.0.1" {
-		assert.Fail(l.t, "a request to "+host)
+		assert.Fail(e.t, "a request to "+host)
 		return nil, errors.New("not on this machine")
 	}
-	return http.DefaultTransport.RoundTrip(req)
+	return e.transport.RoundTrip(req)
 }
 
 // diagnose returns the lines, of text and of JSON, in which there must be no
@@ -86,7 +120,7 @@ func (e *exchange) diagnose() (text string, lines []line, status int) {
 	t.Helper()
 	setenv(t, e.vars)
 	environments := []environment{{"production", e.production.URL}, {"demo", e.demo.URL}}
-	found := newDoctor(environments, loopback{t}).examine(t.Context())
+	found := newDoctor(environments, e).examine(t.Context())
 	var out, asJSON bytes.Buffer
 	status = show(&out, found, false)
 	assert.Equal(t, status, show(&asJSON, found, true))
@@ -124,21 +158,22 @@ func forms(t *testing.T, private string) map[string]string {
 }
 
 func TestDoctor_AllWell(t *testing.T) {
-	e := newExchange(t)
-	text, lines, status := e.diagnose()
-	assert.Zero(t, status)
-	for _, l := range lines {
-		assert.Equal(t, "ok", l.Status, text)
-	}
-	credentials, err := kalshi.KeyFile(e.file).Load(t.Context())
-	require.NoError(t, err)
-	for _, want := range []string{"ed25519", credentials.Fingerprint(), "mode 0600", e.bot.ID, "production, " + e.production.URL, "response in", `"bot", scopes [read write]`, "attestation ends at"} {
-		assert.Contains(t, text, want)
-	}
-	assert.Empty(t, e.demo.Requests(), "an ID goes to another environment only if it is unknown here")
-	for _, req := range e.production.Requests() {
-		assert.Equal(t, http.MethodGet, req.Method, "nothing is changed")
-	}
+	inBubble(t, func(t *testing.T, e *exchange) {
+		text, lines, status := e.diagnose()
+		assert.Zero(t, status)
+		for _, l := range lines {
+			assert.Equal(t, "ok", l.Status, text)
+		}
+		credentials, err := kalshi.KeyFile(e.file).Load(t.Context())
+		require.NoError(t, err)
+		for _, want := range []string{"ed25519", credentials.Fingerprint(), "mode 0600", e.bot.ID, "production, " + e.production.URL, "response in", `"bot", scopes [read write]`, "attestation ends at"} {
+			assert.Contains(t, text, want)
+		}
+		assert.Empty(t, e.demo.Requests(), "an ID goes to another environment only if it is unknown here")
+		for _, req := range e.production.Requests() {
+			assert.Equal(t, http.MethodGet, req.Method, "nothing is changed")
+		}
+	})
 }
 
 // The variables of the program itself, and none: it runs against a stand-in.
@@ -153,8 +188,9 @@ func TestRun(t *testing.T) {
 	assert.NotContains(t, out.String(), "! ")
 	assert.NoFileExists(t, os.Getenv("KALSHI_PRIVATE_KEY_PATH"))
 
-	e := newExchange(t)
-	setenv(t, map[string]string{"KALSHI_PRIVATE_KEY_PATH": filepath.Join(t.TempDir(), "none.pem"), "KALSHI_BASE_URL": e.production.URL})
+	standIn := kalshitest.NewServer()
+	t.Cleanup(standIn.Close)
+	setenv(t, map[string]string{"KALSHI_PRIVATE_KEY_PATH": filepath.Join(t.TempDir(), "none.pem"), "KALSHI_BASE_URL": standIn.URL})
 	out.Reset()
 	assert.Equal(t, 1, run(&out, true))
 	assert.Contains(t, out.String(), "none.pem")
@@ -236,6 +272,8 @@ func TestDoctor_Broken(t *testing.T) {
 			"✗ service    not reached: ", "firewalls", 1},
 		{"a certificate of nobody's", func(e *exchange) {
 			front := httptest.NewUnstartedServer(http.NotFoundHandler())
+			_ = front.Listener.Close()
+			front.Listener = e.listen()
 			front.Config.ErrorLog = log.New(io.Discard, "", 0)
 			front.StartTLS()
 			e.t.Cleanup(front.Close)
@@ -265,8 +303,7 @@ func TestDoctor_Broken(t *testing.T) {
 			e.write("KALSHI_API_KEY_ID=" + demo.ID + "\n" + demo.PrivateKey)
 		}, "✗ account    the ID is not known in production, but in demo", "KALSHI_BASE_URL=http", 1},
 		{"a deleted key", func(e *exchange) {
-			other := kalshitest.NewServer()
-			e.t.Cleanup(other.Close)
+			other := e.newServer()
 			e.write("KALSHI_API_KEY_ID=" + other.KeyID + "\n" + other.PrivateKey)
 		}, "✗ account    the ID is known neither in production nor in demo", "deleted", 1},
 		{"another key's ID", func(e *exchange) {
@@ -297,15 +334,16 @@ func TestDoctor_Broken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			e := newExchange(t)
-			tt.breaks(e)
-			text, _, status := e.diagnose()
-			assert.Equal(t, tt.status, status, text)
-			_, after, found := strings.Cut("\n"+text, "\n"+tt.want)
-			require.True(t, found, "no line %q in\n%s", tt.want, text)
-			after, _, _ = strings.Cut(after, "\n")
-			_, do, _ := strings.Cut(after, "→ ")
-			assert.Contains(t, do, tt.do, text)
+			inBubble(t, func(t *testing.T, e *exchange) {
+				tt.breaks(e)
+				text, _, status := e.diagnose()
+				assert.Equal(t, tt.status, status, text)
+				_, after, found := strings.Cut("\n"+text, "\n"+tt.want)
+				require.True(t, found, "no line %q in\n%s", tt.want, text)
+				after, _, _ = strings.Cut(after, "\n")
+				_, do, _ := strings.Cut(after, "→ ")
+				assert.Contains(t, do, tt.do, text)
+			})
 		})
 	}
 }
@@ -313,15 +351,15 @@ func TestDoctor_Broken(t *testing.T) {
 // An ID and a signature go to no other host than the set-up's own, unless that
 // is a documented one.
 func TestDoctor_AsksNoStranger(t *testing.T) {
-	e := newExchange(t)
-	other := kalshitest.NewServer()
-	t.Cleanup(other.Close)
-	e.vars["KALSHI_BASE_URL"] = other.URL
-	text, _, status := e.diagnose()
-	assert.Equal(t, 1, status)
-	assert.Contains(t, text, "✗ account    the ID is not known here → ")
-	assert.Empty(t, e.production.Requests())
-	assert.Empty(t, e.demo.Requests())
+	inBubble(t, func(t *testing.T, e *exchange) {
+		other := e.newServer()
+		e.vars["KALSHI_BASE_URL"] = other.URL
+		text, _, status := e.diagnose()
+		assert.Equal(t, 1, status)
+		assert.Contains(t, text, "✗ account    the ID is not known here → ")
+		assert.Empty(t, e.production.Requests())
+		assert.Empty(t, e.demo.Requests())
+	})
 }
 
 // Whatever variable a key is put in, in whatever form, it is not printed.
@@ -332,12 +370,13 @@ func TestDoctor_NoSecret(t *testing.T) {
 	} {
 		for _, form := range []string{"PEM", "base64 of PEM", "base64", "hex", "percent-encoded"} {
 			t.Run(name+" "+form, func(t *testing.T) {
-				e := newExchange(t)
-				if name == "KALSHI_API_KEY_ID" {
-					e.write(e.bot.PrivateKey) // without an ID of its own
-				}
-				e.vars[name] = forms(t, e.bot.PrivateKey)[form]
-				e.diagnose()
+				inBubble(t, func(t *testing.T, e *exchange) {
+					if name == "KALSHI_API_KEY_ID" {
+						e.write(e.bot.PrivateKey) // without an ID of its own
+					}
+					e.vars[name] = forms(t, e.bot.PrivateKey)[form]
+					e.diagnose()
+				})
 			})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 )
@@ -80,10 +81,6 @@ func isMountPoint(path string) bool {
 	dir, _ = filepath.EvalSymlinks(dir)
 	path = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(filepath.Join(dir, filepath.Base(path)))
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Split(line, " "); len(fields) > 4 && fields[4] == path {
-			return true
-		}
-	}
-	return false
+	mounted, _ := regexp.Match(`(?m)^(\S+ ){4}`+regexp.QuoteMeta(path)+" ", mounts)
+	return mounted
 }
