@@ -1,7 +1,6 @@
 package kalshi_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
@@ -23,15 +22,14 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// The examples run against a stand-in for the exchange, one for all of them,
-// so that they need no account. Its client is what NewClientFromEnv returns
-// for a bot.
+// The examples run against a stand-in for the exchange, one for most of them, so that they need no
+// account. Its client is what NewClientFromEnv returns for a bot.
 var (
 	ctx      = context.Background()
 	exchange = kalshitest.NewServer()
 	signer   = newSigner(exchange.KeyID, exchange.PrivateKey)
 	client   = newClient(signer)
-	first    = kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey}
+	creds    = newCredentials(kalshitest.Key{ID: exchange.KeyID, PrivateKey: exchange.PrivateKey})
 	botKey   = kalshi.GenerateAPIKeyRequest{Name: "my bot", KeyType: kalshi.KeyTypeEd25519}
 )
 
@@ -47,11 +45,19 @@ func newCredentials(key kalshitest.Key) kalshi.Credentials {
 	return must(kalshi.NewCredentials(key.ID, must(kalshi.ParsePrivateKey([]byte(key.PrivateKey)))))
 }
 
-// newExchange starts a stand-in of its own for an example, and a client.
+// newExchange starts a stand-in of an example's own, and a client.
 func newExchange(opts ...kalshi.Option) (*kalshitest.Server, *kalshi.Client) {
-	exchange := kalshitest.NewServer()
+	exchange := kalshitest.NewServer(kalshitest.WithFCMMember())
 	opts = append(opts, kalshi.WithBaseURL(exchange.URL))
 	return exchange, newClient(newSigner(exchange.KeyID, exchange.PrivateKey), opts...)
+}
+
+// respond has the stand-in respond to signed requests of the exchange's other endpoints.
+func respond(exchange *kalshitest.Server, pattern string, status int, body string) {
+	exchange.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
 }
 
 // newFile returns the name of a file that does not exist yet.
@@ -87,18 +93,6 @@ func Example() {
 	// Output: kalshitest [read write]
 }
 
-// What does a bot do when a response is lost?
-func Example_testYourBot() {
-	exchange := kalshitest.NewServer()
-	defer exchange.Close()
-	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the response is lost
-
-	bot := must(kalshi.NewClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL)))
-	_, err := bot.GenerateAPIKey(ctx, botKey)
-	fmt.Println(errors.As(err, new(*kalshi.OutcomeUnknownError)), len(exchange.Keys()), "keys")
-	// Output: true 2 keys
-}
-
 func ExampleNewClient() {
 	client := must(kalshi.NewClient(signer,
 		kalshi.WithBaseURL(exchange.URL), // kalshi.DemoBaseURL, or leave it out for production
@@ -127,29 +121,18 @@ func ExampleNewClientFromEnv() {
 func ExampleNewClientFromKeyFile() {
 	path := newFile()
 	must(client.GenerateAPIKeyToFile(ctx, botKey, path))
-
-	bot, err := kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(exchange.URL))
-	if err != nil {
-		log.Fatal(err)
-	}
+	bot := must(kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(exchange.URL)))
 	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
 	// Output: my bot
 }
 
 // What the client corrects shows in the program's log.
 func ExampleWithLogger() {
-	exchange := kalshitest.NewServer()
-	defer exchange.Close()
-	exchange.SetClockOffset(time.Hour)
-	signer := newSigner(exchange.KeyID, exchange.PrivateKey)
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: onlyMessages}))
-
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL), kalshi.WithLogger(logger))
-	if err != nil {
-		log.Fatal(err)
-	}
+	exchange, client := newExchange(kalshi.WithLogger(logger))
+	exchange.SetClockOffset(time.Hour)
 	must(client.GetAPIKeys(ctx))
-	fmt.Println(signer.ClockOffset().Round(time.Minute))
+	fmt.Println(client.Signer().ClockOffset().Round(time.Minute))
 	// Output:
 	// level=WARN msg="kalshi: clock corrected"
 	// level=INFO msg="kalshi: retry"
@@ -177,50 +160,36 @@ func ExampleClient_BaseURL() {
 	// Output: /trade-api/v2/portfolio/balance <nil>
 }
 
-// A bot that polls its balance and places orders, while the clocks differ and
-// its key is rotated. What follows the two types is all that it takes.
+// A bot that polls its balance, while the clocks differ and its key is rotated.
 func ExampleClient_HTTPClient() {
 	exchange, client := newExchange()
-	defer exchange.Close()
-	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"balance":5000}`)
-	}))
-	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusCreated)
-	}))
+	respond(exchange, "GET /trade-api/v2/portfolio/balance", http.StatusOK, `{"balance":5000}`)
 	exchange.SetClockOffset(time.Hour)
-	type Balance struct{ Balance int }
-	type Order struct{ Ticker, Side string }
 
 	hc := client.HTTPClient()
-	call := func(method, path string, in, out any) error {
-		body := must(json.Marshal(in))
-		req := must(http.NewRequestWithContext(ctx, method, client.BaseURL()+path, bytes.NewReader(body)))
-		resp, err := hc.Do(req)
+	getBalance := func() (balance struct{ Balance int }, err error) {
+		resp, err := hc.Get(client.BaseURL() + "/portfolio/balance")
 		if err != nil {
-			return err
+			return balance, err
 		}
 		defer resp.Body.Close()
-		if err := kalshi.CheckResponse(resp); err != nil || out == nil {
-			return err
+		if err := kalshi.CheckResponse(resp); err != nil {
+			return balance, err
 		}
-		return json.NewDecoder(resp.Body).Decode(out)
+		return balance, json.NewDecoder(resp.Body).Decode(&balance)
 	}
-	var balance Balance
-	fmt.Println(call(http.MethodGet, "/portfolio/balance", nil, &balance), balance.Balance)
+	fmt.Println(getBalance())
 	must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.KeyFile(newFile())}))
-	fmt.Println(call(http.MethodPost, "/portfolio/orders", Order{"KXBTC", "yes"}, nil))
+	fmt.Println(getBalance())
 	// Output:
-	// <nil> 5000
-	// <nil>
+	// {5000} <nil>
+	// {5000} <nil>
 }
 
 func ExampleCheckResponse() {
 	exchange, client := newExchange()
-	defer exchange.Close()
-	exchange.Handle("POST /trade-api/v2/portfolio/orders", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, `{"error":{"code":"insufficient_balance","message":"insufficient balance"}}`, http.StatusForbidden)
-	}))
+	const refused = `{"error":{"code":"insufficient_balance","message":"insufficient balance"}}`
+	respond(exchange, "POST /trade-api/v2/portfolio/orders", http.StatusForbidden, refused)
 	const order = `{"ticker":"KXBTC","side":"yes","count":1,"client_order_id":"my-17"}`
 
 	placeOrder := func() error {
@@ -279,7 +248,6 @@ func ExampleWithMaxRetries() {
 
 func ExampleWithUserAgent() {
 	exchange, client := newExchange(kalshi.WithUserAgent("my-bot/1.0"))
-	defer exchange.Close()
 	must(client.GetAPIKeys(ctx))
 	fmt.Println(exchange.Requests()[0].Header.Get("User-Agent"))
 	// Output: my-bot/1.0
@@ -292,10 +260,8 @@ func ExampleClient_GetAPIKeys() {
 }
 
 func ExampleForSubtrader() {
-	exchange := kalshitest.NewServer(kalshitest.WithFCMMember())
-	defer exchange.Close()
+	exchange, client := newExchange()
 	exchange.AddKey(kalshitest.Key{Name: "desk 7", FCMSubtraderID: "1234_desk7"})
-	client := newClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
 	keys := must(client.GetAPIKeys(ctx, kalshi.ForSubtrader("1234_desk7")))
 	fmt.Println(len(keys.APIKeys), "key:", keys.APIKeys[0].Name)
 	// Output: 1 key: desk 7
@@ -303,7 +269,6 @@ func ExampleForSubtrader() {
 
 func ExampleGetAPIKeysResponse_RegionExpiration() {
 	exchange, client := newExchange()
-	defer exchange.Close()
 	exchange.SetRegionExpiration(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	keys := must(client.GetAPIKeys(ctx))
 	if t, ok := keys.RegionExpiration(); ok {
@@ -331,8 +296,9 @@ func ExampleClient_GenerateAPIKey() {
 		KeyType: kalshi.KeyTypeEd25519,
 		Scopes:  []kalshi.Scope{kalshi.ScopeRead},
 	}))
-	fmt.Println(key.KeyType, key.PrivateKey)
-	// Output: ed25519 [REDACTED]
+	_, err := json.Marshal(key)
+	fmt.Printf("%s %+v, encoded: %t", key.KeyType, key.PrivateKey, err == nil)
+	// Output: ed25519 [REDACTED], encoded: false
 }
 
 func ExampleClient_GenerateAPIKeyToFile() {
@@ -376,7 +342,6 @@ func ExampleAPIKey_Missing() {
 
 func ExampleClient_RotateAPIKey() {
 	exchange, client := newExchange()
-	defer exchange.Close()
 	path := newFile()
 
 	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
@@ -392,48 +357,30 @@ func ExampleClient_RotateAPIKey() {
 
 // An admin key rotates the key of a bot that may do no more than trade.
 func ExampleRotateAPIKeyRequest() {
-	admin, botPath := client, newFile()
+	admin, file := client, kalshi.KeyFile(newFile())
 	req := kalshi.GenerateAPIKeyRequest{Name: "trader", Scopes: []kalshi.Scope{kalshi.ScopeRead, kalshi.ScopeWriteTrade}}
-	must(admin.GenerateAPIKeyToFile(ctx, req, botPath))
+	must(admin.GenerateAPIKeyToFile(ctx, req, string(file)))
 
-	bot, err := kalshi.NewSignerFromSource(ctx, kalshi.KeyFile(botPath).Load)
-	if err != nil {
-		log.Fatal(err)
-	}
-	rotated, err := admin.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
-		Signer: bot,
-		Store:  kalshi.KeyFile(botPath),
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	saved, err := kalshi.KeyFile(botPath).Load(ctx)
-	fmt.Println(saved.KeyID() == rotated.NewKeyID, err)
-	// Output: true <nil>
+	bot := must(kalshi.NewSignerFromSource(ctx, file.Load))
+	rotated := must(admin.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Signer: bot, Store: file}))
+	fmt.Println(must(file.Load(ctx)).KeyID() == rotated.NewKeyID)
+	// Output: true
 }
 
-func ExampleUnauthorizedError() {
-	stranger := newSigner("not-a-key-of-this-environment", exchange.PrivateKey)
-	_, err := newClient(stranger).GetAPIKeys(ctx)
-	var unauthorized *kalshi.UnauthorizedError
-	if errors.As(err, &unauthorized) {
-		fmt.Println(unauthorized)
-	}
-	// Output: kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID not-a-key-of-this-environment: it was deleted, or is of another environment than 127.0.0.1)
-}
-
+// What does a bot do when a response is lost?
 func ExampleOutcomeUnknownError() {
-	exchange, client := newExchange()
+	exchange := kalshitest.NewServer()
 	defer exchange.Close()
 	exchange.Inject(kalshitest.Fault{Method: http.MethodPost, Process: true, Drop: true}) // the response is lost
 
+	bot := newClient(newSigner(exchange.KeyID, exchange.PrivateKey), kalshi.WithBaseURL(exchange.URL))
 	name := "my bot " + time.Now().UTC().Format(time.RFC3339Nano) // names need not be unique; this one is
-	_, err := client.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
+	_, err := bot.GenerateAPIKey(ctx, kalshi.GenerateAPIKeyRequest{Name: name, Scopes: []kalshi.Scope{kalshi.ScopeRead}})
 	var unknown *kalshi.OutcomeUnknownError
 	if errors.As(err, &unknown) {
-		for _, key := range must(client.GetAPIKeys(ctx)).APIKeys {
+		for _, key := range must(bot.GetAPIKeys(ctx)).APIKeys {
 			if key.Name == unknown.KeyName {
-				fmt.Println("made, its private half lost: delete it") // client.DeleteAPIKey(ctx, key.ID)
+				fmt.Println("made, its private half lost: delete it") // bot.DeleteAPIKey(ctx, key.ID)
 			}
 		}
 	}
@@ -477,10 +424,7 @@ func ExampleSigner_ClockOffset() {
 // that failed.
 func ExampleSigner_Recover() {
 	exchange, client := newExchange()
-	defer exchange.Close()
-	exchange.Handle("GET "+kalshi.WebSocketPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusSwitchingProtocols)
-	}))
+	respond(exchange, "GET "+kalshi.WebSocketPath, http.StatusSwitchingProtocols, "")
 	exchange.SetClockOffset(time.Hour) // a dial that is signed by the local clock fails
 	signer := client.Signer()
 	dial := func(header http.Header) *http.Response {
@@ -516,13 +460,10 @@ func ExampleSigner_SignFIXLogon() {
 	// Output: 88 characters of base64
 }
 
+// Any endpoint of the exchange, with an HTTP client of your own.
 func ExampleSigner_SignRequest() {
-	exchange.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"balance":100000}`)
-	}))
-
-	// Any endpoint of the exchange, with your own HTTP client.
-	req := must(http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/portfolio/balance", nil))
+	respond(exchange, "GET /trade-api/v2/exchange/status", http.StatusOK, `{"trading_active":true}`)
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, exchange.URL+"/exchange/status", nil))
 	if err := signer.SignRequest(req); err != nil {
 		log.Fatal(err)
 	}
@@ -531,10 +472,7 @@ func ExampleSigner_SignRequest() {
 		// A redirect would take the key ID and the signature to another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	resp, err := hc.Do(req)
-	if err != nil {
-		log.Fatal(err)
-	}
+	resp := must(hc.Do(req))
 	defer resp.Body.Close()
 	fmt.Println(resp.Status)
 	// Output: 200 OK
@@ -543,14 +481,10 @@ func ExampleSigner_SignRequest() {
 // For a secret manager that calls back when a key was replaced.
 func ExampleSigner_Replace() {
 	signer := newSigner(exchange.KeyID, exchange.PrivateKey)
-	bot := newClient(signer)
-
-	fresh := exchange.AddKey(kalshitest.Key{Name: "fresh"})
-	if err := signer.Replace(newCredentials(fresh)); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(must(bot.CurrentAPIKey(ctx)).Name)
-	// Output: fresh
+	fresh := newCredentials(exchange.AddKey(kalshitest.Key{Name: "fresh"}))
+	err := signer.Replace(fresh)
+	fmt.Println(must(newClient(signer).CurrentAPIKey(ctx)).Name, err)
+	// Output: fresh <nil>
 }
 
 // On a SIGHUP, say, read the key file again.
@@ -559,12 +493,9 @@ func ExampleSigner_Reload() {
 	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
 	signer := must(kalshi.NewSignerFromSource(ctx, file.Load))
 
-	if err := file.Save(ctx, must(must(client.GenerateAPIKey(ctx, botKey)).Credentials())); err != nil {
-		log.Fatal(err)
-	}
-	before := signer.KeyID()
-	fmt.Println(signer.Reload(ctx), signer.KeyID() != before)
-	// Output: <nil> true
+	saveErr := file.Save(ctx, creds)
+	fmt.Println(saveErr, signer.Reload(ctx), signer.KeyID() == creds.KeyID())
+	// Output: <nil> <nil> true
 }
 
 // A secret manager as the source: the client queries it again when the service
@@ -574,15 +505,11 @@ func ExampleNewSignerFromSource() {
 	signer := must(kalshi.NewSignerFromSource(ctx, func(context.Context) (kalshi.Credentials, error) {
 		return newCredentials(secret), nil
 	}))
-	bot := newClient(signer)
-
 	old := secret.ID // an administrator replaces the key
 	secret = exchange.AddKey(kalshitest.Key{Name: "the new one"})
-	if err := client.DeleteAPIKey(ctx, old); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("the bot goes on with", must(bot.CurrentAPIKey(ctx)).Name)
-	// Output: the bot goes on with the new one
+	err := client.DeleteAPIKey(ctx, old)
+	fmt.Println("the bot goes on with", must(newClient(signer).CurrentAPIKey(ctx)).Name, err)
+	// Output: the bot goes on with the new one <nil>
 }
 
 func ExampleParsePrivateKey() {
@@ -624,28 +551,28 @@ func ExampleNewCredentials() {
 }
 
 func ExampleCredentials_KeyID() {
-	fmt.Println(newCredentials(first).KeyID() == exchange.KeyID)
+	fmt.Println(creds.KeyID() == exchange.KeyID)
 	// Output: true
 }
 
 func ExampleCredentials_KeyType() {
-	fmt.Println(newCredentials(first).KeyType())
+	fmt.Println(creds.KeyType())
 	// Output: ed25519
 }
 
 func ExampleCredentials_PrivateKey() {
-	fmt.Printf("%T\n", newCredentials(first).PrivateKey())
+	fmt.Printf("%T\n", creds.PrivateKey())
 	// Output: ed25519.PrivateKey
 }
 
 func ExampleCredentials_Fingerprint() {
-	fmt.Println(newCredentials(first).Fingerprint() == signer.Fingerprint())
+	fmt.Println(creds.Fingerprint() == signer.Fingerprint())
 	// Output: true
 }
 
 // For a secret manager; never for a log.
 func ExampleCredentials_Text() {
-	text := must(newCredentials(first).Text())
+	text := must(creds.Text())
 	fmt.Println(text, strings.Fields(text.Reveal())[1:4])
 	// Output: [REDACTED] [-----BEGIN PRIVATE KEY-----]
 }
@@ -653,7 +580,6 @@ func ExampleCredentials_Text() {
 // A secret manager that holds text is a source and a Store.
 func ExampleSaveFunc_Save() {
 	exchange, client := newExchange()
-	defer exchange.Close()
 	secrets := vault{} // what the secret manager holds, by its name
 
 	load := func(ctx context.Context) (kalshi.Credentials, error) {
@@ -699,18 +625,11 @@ func ExampleGenerateAPIKeyResponse_Credentials() {
 
 // A key of one's own becomes the new key: the service never sees its private half.
 func ExampleKeyFile_Save() {
-	path := newFile()
 	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	exchange, client := newExchange()
-	defer exchange.Close()
-	rotated, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{
-		Store:      kalshi.KeyFile(path),
-		PrivateKey: private,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	saved := must(kalshi.KeyFile(path).Load(ctx))
+	_, client := newExchange()
+	file := kalshi.KeyFile(newFile())
+	rotated := must(client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: file, PrivateKey: private}))
+	saved := must(file.Load(ctx))
 	fmt.Println(saved.KeyID() == rotated.NewKeyID, private.Equal(saved.PrivateKey()))
 	// Output: true true
 }
@@ -735,13 +654,6 @@ func ExampleGenerateAPIKeyResponse_Signer() {
 	key := must(client.GenerateAPIKey(ctx, botKey))
 	fmt.Println(must(key.Signer()).KeyID() == key.ID)
 	// Output: true
-}
-
-func ExamplePrivateKeyPEM() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
-	_, err := json.Marshal(key)
-	fmt.Printf("%v %+v %q, encoded: %t\n", key.PrivateKey, key.PrivateKey, key.PrivateKey, err == nil)
-	// Output: [REDACTED] [REDACTED] [REDACTED], encoded: false
 }
 
 func ExamplePrivateKeyPEM_Reveal() {
