@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 func TestClient_GetAPIKeys_request(t *testing.T) {
@@ -122,24 +121,17 @@ func TestClient_GenerateAPIKeyToFile(t *testing.T) {
 // Without a key there is no file either.
 func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		fault kalshitest.Fault
-		kind  string
-		keys  int
-	}{
-		{kalshitest.Fault{Status: 403}, "Forbidden", 2},
-		{kalshitest.Fault{Drop: true, Process: true}, "Unknown", 3},
-		{kalshitest.Fault{Status: 201, Body: `{"api_key_id":"new"}`, Process: true}, "Unknown", 3},
-	}
-	for _, tt := range tests {
-		client, exchange := newExchange(t)
-		exchange.Inject(tt.fault)
+	for name, responder := range map[string]httpmock.Responder{
+		"forbidden":      respond(403, ""),
+		"response lost":  httpmock.NewErrorResponder(errConnectionLost),
+		"no private key": respond(201, `{"api_key_id":"new"}`),
+	} {
+		client, mock := newTestClient(t)
+		respondWith(mock, responder)
 		path := filepath.Join(t.TempDir(), "key")
 		got, err := client.GenerateAPIKeyToFile(t.Context(), botRequest, path)
 		assert.Nil(t, got)
-		assert.Equal(t, tt.kind, kindOf(err))
-		assert.NotContains(t, err.Error(), "stays", "the file does not")
-		assert.Len(t, exchange.Keys(), tt.keys)
+		assert.Equal(t, name != "forbidden", isA[*OutcomeUnknownError](err), "%s: %v", name, err)
 		assert.NoFileExists(t, path)
 	}
 }
@@ -162,9 +154,7 @@ func TestClient_createKey_ownID(t *testing.T) {
 				require.ErrorAs(t, err, &unknown)
 				assert.Empty(t, unknown.KeyID)
 			}
-			assert.Nil(t, created)
-			assert.Nil(t, generated)
-			assert.Nil(t, saved)
+			assert.True(t, created == nil && generated == nil && saved == nil)
 			assert.NoFileExists(t, path)
 			log.assertAttempts(t, 3, "nothing is deleted")
 		}

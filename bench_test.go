@@ -168,11 +168,7 @@ func canned(w http.ResponseWriter, r *http.Request) {
 // cannedList is a list of ten keys.
 var cannedList = sync.OnceValue(func() []byte {
 	key := APIKey{ID: testKeyID, Name: "bot", Scopes: []Scope{ScopeRead, ScopeWrite}}
-	list, err := json.Marshal(GetAPIKeysResponse{APIKeys: slices.Repeat([]APIKey{key}, 10)})
-	if err != nil {
-		panic(err)
-	}
-	return list
+	return must(json.Marshal(GetAPIKeysResponse{APIKeys: slices.Repeat([]APIKey{key}, 10)}))
 })
 
 func newBenchPair(tb testing.TB, hc *http.Client, baseURL string, key crypto.Signer) (*Client, *baseline) {

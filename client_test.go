@@ -16,21 +16,14 @@ import (
 
 func TestNewClient_rejects(t *testing.T) {
 	t.Parallel()
-	signer := newTestSigner(t, newEd25519Key(t))
-	tests := []struct {
-		signer *Signer
-		opt    Option
-		want   string // the field and the reason
-	}{
-		{nil, WithMaxRetries(1), "signer is nil"},
-		{new(Signer), WithMaxRetries(1), "signer is nil or has no key"},
-		{signer, WithUserAgent("bot\r\nX-Evil: 1"), "user agent is empty or has control or non-ASCII characters"},
-		{signer, WithUserAgent("böt"), "user agent is empty or has control or non-ASCII characters"},
-	}
-	for _, tt := range tests {
-		client, err := NewClient(tt.signer, tt.opt)
+	for _, signer := range []*Signer{nil, new(Signer)} {
+		client, err := NewClient(signer)
 		assert.Nil(t, client)
-		assertInvalid(t, err, "kalshi: "+tt.want)
+		assertInvalid(t, err, "kalshi: signer is nil or has no key")
+	}
+	for _, agent := range []string{"bot\r\nX-Evil: 1", "böt"} {
+		_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithUserAgent(agent))
+		assertInvalid(t, err, "kalshi: user agent is empty or has control or non-ASCII characters")
 	}
 }
 

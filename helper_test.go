@@ -1,8 +1,5 @@
 package kalshi
 
-// The vocabulary of the tests: the four calls, kinds of errors, canned responses, keys, clients and
-// the check of a signature.
-
 import (
 	"context"
 	"crypto"
@@ -76,8 +73,7 @@ func (call apiCall) creates() bool { return call.method == http.MethodPost }
 // success responds as the service does.
 func (call apiCall) success() httpmock.Responder { return respond(call.status, call.body) }
 
-// lostKind is the kind of the error when the request may have been processed and no response
-// arrived.
+// lostKind is the kind of the error when a request that may have been processed got no response.
 func (call apiCall) lostKind() string {
 	if call.creates() {
 		return "Unknown"
@@ -257,8 +253,8 @@ func (l *requestLog) only(t testing.TB) sentRequest {
 	return l.requests[0]
 }
 
-// assertSigned asserts that the headers sign the method and path, which are written without a blank
-// between them, with the key of testKeyID, and returns when they say that was.
+// assertSigned asserts that the headers sign the method and path, with no blank between them, by the
+// key of testKeyID, and returns when they say that was.
 func assertSigned(t testing.TB, public crypto.PublicKey, h http.Header, methodAndPath string) (at time.Time) {
 	t.Helper()
 	assert.Equal(t, testKeyID, h.Get("KALSHI-ACCESS-KEY"))
@@ -294,6 +290,14 @@ func assertVerifies(t testing.TB, public crypto.PublicKey, text, signature strin
 	}
 }
 
+// must returns what cannot fail.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 // newEd25519Key makes a key of the type that costs nothing.
 func newEd25519Key(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
@@ -302,14 +306,8 @@ func newEd25519Key(t testing.TB) ed25519.PrivateKey {
 	return key
 }
 
-// testRSAKey is one RSA-2048 key for all tests, since it takes long to make.
-var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
+// testRSAKey is one key for all tests, since it takes long to make.
+var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 
 // testKeys are one key of each type.
 func testKeys(t testing.TB) map[KeyType]crypto.Signer {
@@ -319,11 +317,7 @@ func testKeys(t testing.TB) map[KeyType]crypto.Signer {
 
 // testPublicKey is a public key in the form that a CreateAPIKeyRequest takes.
 var testPublicKey = sync.OnceValue(func() string {
-	text, err := MarshalPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize))
-	if err != nil {
-		panic(err)
-	}
-	return text
+	return must(MarshalPublicKey(make(ed25519.PublicKey, ed25519.PublicKeySize)))
 })
 
 func newTestSigner(t testing.TB, key crypto.Signer) *Signer {
@@ -338,19 +332,14 @@ func newTestSigner(t testing.TB, key crypto.Signer) *Signer {
 func newTestClient(t testing.TB, opts ...Option) (*Client, *httpmock.MockTransport) {
 	t.Helper()
 	mock := httpmock.NewMockTransport()
-	opts = append([]Option{WithBaseURL(testBaseURL), WithHTTPClient(&http.Client{Transport: mock})}, opts...)
-	client, err := NewClient(newTestSigner(t, newEd25519Key(t)), opts...)
-	require.NoError(t, err)
-	client.jitter = noJitter
-	return client, mock
+	return newClientAt(t, newTestSigner(t, newEd25519Key(t)), testBaseURL, mock, opts), mock
 }
 
 // publicKey returns the public half of the key that the client signs with.
 func publicKey(c *Client) crypto.PublicKey { return c.signer.cred.Load().key.Public() }
 
-// newExchange starts a stand-in for the service that has the key that apiCalls delete, and returns
-// a client that signs with its first key, with no wait between attempts. Both talk in memory, so
-// that it runs in a bubble.
+// newExchange starts a stand-in that has the key that apiCalls delete, and returns a client that
+// signs with its first key, with no wait between attempts. They talk in memory: it runs in a bubble.
 func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 	t.Helper()
 	listener := memnet.Listen()
@@ -361,15 +350,19 @@ func newExchange(t testing.TB, opts ...Option) (*Client, *kalshitest.Server) {
 
 	signer, err := NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey))
 	require.NoError(t, err)
-	opts = append([]Option{WithBaseURL(exchange.URL), WithHTTPClient(&http.Client{Transport: transport})}, opts...)
-	client, err := NewClient(signer, opts...)
-	require.NoError(t, err)
-	client.jitter = noJitter
-	return client, exchange
+	return newClientAt(t, signer, exchange.URL, transport, opts), exchange
 }
 
-// intercept has a function send the client's requests in place of its transport, which the function
-// is handed.
+func newClientAt(t testing.TB, signer *Signer, baseURL string, transport http.RoundTripper, opts []Option) *Client {
+	t.Helper()
+	opts = append([]Option{WithBaseURL(baseURL), WithHTTPClient(&http.Client{Transport: transport})}, opts...)
+	client, err := NewClient(signer, opts...)
+	require.NoError(t, err)
+	client.jitter = func(time.Duration) time.Duration { return 0 } // no wait in backoff
+	return client
+}
+
+// intercept has a function send the client's requests, which is handed the transport.
 func intercept(c *Client, handle func(req *http.Request, send roundTripper) (*http.Response, error)) {
 	hc := *c.httpClient
 	send := hc.Transport.RoundTrip
@@ -393,9 +386,6 @@ func credentials(t testing.TB, keyID string, key crypto.Signer) Credentials {
 	require.NoError(t, err)
 	return c
 }
-
-// noJitter takes the wait out of backoff.
-func noJitter(time.Duration) time.Duration { return 0 }
 
 var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
 
@@ -446,20 +436,15 @@ func assertMode0600(t testing.TB, path string) {
 // names lists the entries of a folder.
 func names(t testing.TB, dir string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	list, err := fs.Glob(os.DirFS(dir), "*")
 	require.NoError(t, err)
-	list := []string{}
-	for _, entry := range entries {
-		list = append(list, entry.Name())
-	}
 	return list
 }
 
 // generatedKey returns a response of GenerateAPIKey with a new key.
 func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
 	t.Helper()
-	text, err := MarshalPrivateKey(newEd25519Key(t))
-	require.NoError(t, err)
+	text := must(MarshalPrivateKey(newEd25519Key(t)))
 	return &GenerateAPIKeyResponse{ID: testKeyID, KeyType: KeyTypeEd25519, PrivateKey: text}
 }
 
