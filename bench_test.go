@@ -264,6 +264,6 @@ func TestAllocations(t *testing.T) {
 			assert.InDelta(t, sdk, count(withLogger[i].sdk), varies, "%s: with a logger whose level is off", name)
 		}
 		newClient := func() error { _, err := NewClient(client.signer); return err }
-		assert.LessOrEqual(t, count(newClient), 20.0, "a client is little more than what it was given")
+		assert.LessOrEqual(t, count(newClient), 17.0, "a client is little more than what it was given")
 	}
 }
