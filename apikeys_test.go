@@ -161,6 +161,25 @@ func TestClient_createKey_ownID(t *testing.T) {
 	}
 }
 
+// A 403 may be about the account's usage level, which the service does not say.
+func TestClient_CreateAPIKey_usageLevel(t *testing.T) {
+	t.Parallel()
+	client, mock := newTestClient(t)
+	respondWith(mock, respond(403, nestedBody("forbidden", "forbidden", "")), respond(403, nestedBody("forbidden", "forbidden", "")), respond(403, forbiddenBody))
+	const hint = "registering a public key is documented for the Premier and Market Maker usage levels"
+	request := CreateAPIKeyRequest{Name: "bot", PublicKey: testPublicKey()}
+	_, err := client.CreateAPIKey(t.Context(), request)
+	assert.ErrorContains(t, err, hint)
+	assert.True(t, isA[*ForbiddenError](err))
+	request.FCMSubtraderID = "user1_desk2"
+	for range 2 { // a member's, and one for a scope
+		_, err = client.CreateAPIKey(t.Context(), request)
+		assert.Equal(t, "Forbidden", kindOf(err))
+		assert.NotContains(t, err.Error(), hint)
+		request.FCMSubtraderID = ""
+	}
+}
+
 func TestClient_CurrentAPIKey(t *testing.T) {
 	t.Parallel()
 	const other = `{"api_key_id":"other","name":"bot","scopes":["read"]}`
