@@ -129,7 +129,8 @@ func (s *Signer) take(c Credentials, err error, held, refused *credential) error
 	cred, noKey := c.credential()
 	if err = cmp.Or(err, noKey); err == nil {
 		deleted, retired := s.retired.Load(cred.keyID)
-		if retired && (deleted == true || refused != nil) {
+		inTime := held == nil || held.same(s.credential())
+		if retired && inTime && (deleted == true || refused != nil) {
 			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
 		}
 	}

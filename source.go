@@ -55,7 +55,7 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 	}
 	query := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
 	if s.last.CompareAndSwap(earlier, query) {
-		go s.run(query, s.held(), refused)
+		go s.run(query, s.held(), refused) //nolint:gosec // no caller's context ends it
 	}
 	query = s.last.Load()
 	if err := query.wait(ctx); err != nil {

@@ -414,21 +414,26 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(ctx context.Context, c *kalshi.Client, same kalshi.Credentials) error
 		want   string // empty is what the change has switched to
+		lags   bool   // the result is the first key again
 	}{
 		"replaced": {func(_ context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
 			return c.Signer().Replace(credentials("replaced", newKey()))
-		}, ""},
+		}, "", false},
 		"replaced by the same key": {func(_ context.Context, c *kalshi.Client, same kalshi.Credentials) error {
 			return c.Signer().Replace(credentials(same.KeyID(), same.PrivateKey()))
-		}, "second"},
+		}, "second", false},
 		"rotated": {func(ctx context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
 			_, err := rotate(ctx, c)
 			return err
-		}, ""},
+		}, "", false},
+		"rotated, and the source is not that far": {func(ctx context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
+			_, err := rotate(ctx, c)
+			return err
+		}, "", true},
 		"reloaded": {func(ctx context.Context, c *kalshi.Client, _ kalshi.Credentials) error {
 			go func() { _ = c.Signer().Reload(ctx) }()
 			return nil
-		}, "third"},
+		}, "third", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -437,6 +442,9 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 				signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
 					n++
 					time.Sleep(time.Duration(n-1) * time.Second)
+					if tt.lags {
+						return first, nil
+					}
 					return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials("third", sourceKey())}[n-1], nil
 				})
 				require.NoError(t, err)
