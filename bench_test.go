@@ -241,7 +241,7 @@ func TestAllocations(t *testing.T) {
 		t.Skip("the race detector allocates too")
 	}
 	count := func(f func() error) float64 {
-		return testing.AllocsPerRun(50, func() {
+		return testing.AllocsPerRun(25, func() {
 			if err := f(); err != nil {
 				t.Error(err)
 			}
