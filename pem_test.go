@@ -231,6 +231,7 @@ func otherTexts() []reject {
 		{"a file's name in quotes", `"exchange-prod.pem"`, file},
 		{"a file's path on Windows", `C:\Users\somebody\exchange-prod`, file},
 		{"another text", "not a key at all", saysNoBlock},
+		{"another text of lines", "and/or\nnot a key at all", saysNoBlock},
 		{"a seed", seed, saysNoBlock},
 	}
 }
