@@ -17,10 +17,10 @@ func (c *clock) offset() time.Duration {
 	return time.Duration(c.nanoseconds.Load())
 }
 
-// learn sets the offset to what the refusal of a timestamp with that offset teaches, and reports
-// whether a new one may be accepted: one that is more than the tolerance away, unless it is the second
-// try, or one without an offset that did not help. So a wrong Date header, set by a proxy or frozen in
-// a cache, does not stop the client for ever.
+// learn sets the offset to what the 401 for a timestamp made with that offset teaches. It reports
+// whether a new timestamp may be accepted: one that is more than the tolerance away, unless this was
+// the second try, or one without an offset that did not help. So a wrong Date header, set by a proxy
+// or frozen in a cache, does not stop the client for ever.
 func (c *clock) learn(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
 	taught := offset
 	if e.dated && e.ClockSkew.Abs() <= maxSkew {

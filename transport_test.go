@@ -450,6 +450,9 @@ func TestSigner_Recover(t *testing.T) {
 	resp, err := expired(getRequest(t))
 	require.NoError(t, err)
 	assert.False(t, signer.Recover(t.Context(), resp), "it was not signed")
+	resp = refused(respond(401, ""))
+	resp.Body = nil
+	assert.False(t, signer.Recover(t.Context(), resp), "it has no body")
 	resp = refused(expired)
 	assert.True(t, signer.Recover(t.Context(), resp))
 	assert.Equal(t, time.Hour, signer.ClockOffset().Round(time.Minute))
