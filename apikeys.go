@@ -13,8 +13,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 const (
@@ -24,9 +22,8 @@ const (
 	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
 )
 
-// GetAPIKeys lists the account's keys: GET /api_keys. Documented errors: [*UnauthorizedError],
-// [*ServerError], and a [*ForbiddenError] for a key that is restricted to a sub-account. Any call may
-// return those of the package documentation.
+// GetAPIKeys lists the account's keys: GET /api_keys. Documented errors, beside those of the package
+// comment: a [*ForbiddenError] for a key that is restricted to a sub-account.
 func (c *Client) GetAPIKeys(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKeysResponse, error) {
 	list, _, err := c.list(ctx, opts...)
 	return list, err
@@ -52,7 +49,7 @@ func (c *Client) list(ctx context.Context, opts ...GetAPIKeysOption) (*GetAPIKey
 // A GetAPIKeysOption narrows what [Client.GetAPIKeys] lists: see [ForSubtrader].
 type GetAPIKeysOption struct{ subtrader string }
 
-// ForSubtrader lists only the keys bound to a subtrader of an FCM member. An empty ID is rejected.
+// ForSubtrader lists only the keys bound to a subtrader of an FCM member. Its ID must not be empty.
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
 // CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys. It is
@@ -97,24 +94,19 @@ func (r *GenerateAPIKeyResponse) Credentials() (Credentials, error) {
 
 // Signer returns a new [Signer] that signs with the generated key. Errors are those of Credentials.
 func (r *GenerateAPIKeyResponse) Signer() (*Signer, error) {
-	c, err := r.Credentials()
-	if err != nil {
-		return nil, err
-	}
-	return NewSigner(c.KeyID(), c.PrivateKey())
+	return NewSignerFromPEM(r.ID, []byte(r.PrivateKey.Reveal()))
 }
 
-// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] in a new file at
-// path, with mode 0600 where the system has modes. The file is created first, so that no key is made
-// when that fails; it never overwrites and follows no symbolic link. Once the key is made, cancelling
-// ctx does not stop the saving. If saving fails, the file is removed and the key deleted again. If it
-// may still exist after that, or its private key cannot be used, the error is a [*NotSavedError].
-// Other errors are those of GenerateAPIKey.
+// GenerateAPIKeyToFile is [Client.GenerateAPIKey] with the key saved as a [KeyFile] (mode 0600) in a
+// new file at path. The file is created first, so that no key is made if that fails; an existing one,
+// or a symbolic link, is never overwritten. Once the key is made, cancelling ctx does not stop the
+// saving. If saving fails, the file is removed and the key deleted again; if the key may still exist
+// after that, or cannot be used, the error is a [*NotSavedError].
 func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyRequest, path string) (_ *GenerateAPIKeyResponse, err error) {
 	if err := cmp.Or(req.validate(), checkPath("path", path)); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL does not follow a symbolic link either
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, pathError("create the key file", path, err)
 	}
@@ -140,7 +132,7 @@ func (c *Client) GenerateAPIKeyToFile(ctx context.Context, req GenerateAPIKeyReq
 	if deleteErr := c.deleteKey(ctx, key.ID, true); deleteErr != nil {
 		return nil, &NotSavedError{key, reword(innerMessage(err)+" ("+innerMessage(deleteErr)+")", err, deleteErr)}
 	}
-	return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", redact.Text(key.ID, maxID), innerMessage(err)), err)
+	return nil, reword(fmt.Sprintf("the new key %s was deleted again: %s", safeID(key.ID), innerMessage(err)), err)
 }
 
 // CurrentAPIKey returns the client's own key as the account lists it: with [APIKey.Missing], a bot's
@@ -150,11 +142,11 @@ func (c *Client) CurrentAPIKey(ctx context.Context) (*APIKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key := list.find(signedWith.keyID); key != nil {
-		return key, nil
+	key := list.find(signedWith.keyID)
+	if key == nil {
+		return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list lacks %s, the key that signed: was it deleted just now?", safeID(signedWith.keyID))
 	}
-	id := redact.Text(signedWith.keyID, maxID)
-	return nil, fmt.Errorf("kalshi: CurrentAPIKey: the list does not hold %s, the key that signed: it may have been deleted just now", id)
+	return key, nil
 }
 
 // createKey makes the call that op names. The ID that decode finds is at id.
@@ -175,11 +167,9 @@ func (c *Client) createKey(ctx context.Context, op operation, req interface{ val
 	return call.run(ctx)
 }
 
-// DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone.
-//
-// A [*NotFoundError] means that there was no such key before the call. If the response to one attempt
-// was lost or was a 5xx, and the next one finds no such key, that is a success: nobody can tell then
-// whether there was one. Also documented: [*BadRequestError], [*UnauthorizedError], [*ServerError].
+// DeleteAPIKey deletes a key: DELETE /api_keys/{id}. This cannot be undone. A [*NotFoundError] means
+// that there was no such key before the call. If the response to one attempt was lost or was a 5xx,
+// and the next one finds no such key, that is a success: nobody can tell whether there was one.
 func (c *Client) DeleteAPIKey(ctx context.Context, apiKeyID string) error {
 	return c.deleteKey(ctx, apiKeyID, false)
 }
@@ -209,10 +199,8 @@ func isGone(err error) bool {
 func checkDeletable(apiKeyID string) error {
 	const field = "API key ID"
 	switch {
-	case apiKeyID == "":
-		return invalid(field, "is empty: GetAPIKeys lists the IDs")
-	case apiKeyID == "." || apiKeyID == "..":
-		return invalid(field, "is a dot segment, which would reach another path: GetAPIKeys lists the IDs")
+	case apiKeyID == "", apiKeyID == ".", apiKeyID == "..":
+		return invalid(field, "is empty or a dot segment, which would reach another path: GetAPIKeys lists the IDs")
 	case isKeyText(apiKeyID):
 		return invalid(field, "is a private key: give the ID that belongs to it")
 	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):

@@ -15,21 +15,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// WebSocketPath is the path that a WebSocket handshake signs, with method GET: see [Signer.Headers].
-const WebSocketPath = "/trade-api/ws/v2"
-
-// MarginWebSocketPath is the same of the margin exchange, whose WebSocket hosts are
-// external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co (documented).
-const MarginWebSocketPath = "/trade-api/ws/v2/margin"
+// The paths that a WebSocket handshake signs, with method GET: see [Signer.Headers]. The margin
+// exchange's hosts are external-api-margin-ws.kalshi.com and external-api-margin-ws.demo.kalshi.co
+// (documented).
+const (
+	WebSocketPath       = "/trade-api/ws/v2"
+	MarginWebSocketPath = "/trade-api/ws/v2/margin"
+)
 
 // A Signer signs requests with an API key, by the service's clock as far as that is known. It is safe
-// for concurrent use and meant to be shared: all that hold it follow at once when
-// [Client.RotateAPIKey], [Signer.Replace] or [Signer.Reload] switches the key. It prints as its key
-// ID and type. The zero value signs nothing and returns an error.
+// for concurrent use and meant to be shared: all that hold it follow at once when the key is switched.
+// It prints as its key ID and type. The zero value signs nothing and returns an error.
 type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
@@ -41,8 +39,7 @@ type Signer struct {
 
 // NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
 // 8192 bits or Ed25519, in memory ([ParsePrivateKey]), in a KMS or in an HSM. The key must be safe
-// for concurrent use. An ID that cannot be one and a key that the service would not accept are a
-// [*ValidationError]; only the service can tell whether the two belong together.
+// for concurrent use. An ID or a key that the service cannot accept is a [*ValidationError].
 func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 	cred, err := newCredential(keyID, key)
 	if err != nil {
@@ -68,9 +65,8 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 }
 
 // NewSignerFromSource returns a signer with the key that the source returns now. When the service no
-// longer accepts it, clients query the source again, at most once a second, and go on with the key it
-// returns then: a bot follows another process's rotation with no failed call. The error wraps the
-// source's.
+// longer accepts that key, clients query the source again, at most once a second, and continue with
+// the new one: a bot follows another process's rotation with no failed call.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
@@ -104,9 +100,6 @@ func (s *Signer) Reload(ctx context.Context) error {
 	if s == nil || s.source == nil {
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
 	}
-	if ctx == nil {
-		return errNoContext
-	}
 	return s.follow(ctx, nil)
 }
 
@@ -131,7 +124,7 @@ func (s *Signer) take(c Credentials, err error, held, refused *credential) error
 		deleted, retired := s.retired.Load(cred.keyID)
 		inTime := held == nil || held.same(s.credential())
 		if retired && inTime && (deleted == true || refused != nil) {
-			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", redact.Text(cred.keyID, maxID))
+			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", safeID(cred.keyID))
 		}
 	}
 	switch {
@@ -173,11 +166,10 @@ func (s *Signer) Fingerprint() string { return s.credential().fingerprint() }
 // 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
 func (s *Signer) ClockOffset() time.Duration { return s.clock.offset() }
 
-// SignRequest sets the three headers that sign req as it is now: its method (empty is GET) and its
-// URL's path, without the query. A request without a URL, or with an opaque one, is a
-// [*ValidationError]. The signature is valid for a few seconds (observed: 10): sign right before each
-// send, with a client that follows no redirects, which would take the headers along to any host, and
-// call [Signer.Recover] after a 401. [Client.HTTPClient] does all of that.
+// SignRequest sets the three headers that sign req: its method (empty is GET) and its URL's path,
+// which must not be opaque, without the query. The signature is valid for a few seconds (observed:
+// 10): sign right before each send, with a client that follows no redirects, which would take the
+// headers along to any host, and call [Signer.Recover] after a 401. [Client.HTTPClient] does all that.
 func (s *Signer) SignRequest(req *http.Request) error {
 	if req == nil || req.URL == nil || req.URL.Opaque != "" {
 		return invalid("request", "has no URL with a path: make it with http.NewRequestWithContext")
@@ -190,9 +182,8 @@ func (s *Signer) SignRequest(req *http.Request) error {
 }
 
 // Headers returns the three headers that sign a request, for a WebSocket dial ([WebSocketPath]) and
-// HTTP clients that do not use [*http.Request]. As with [Signer.SignRequest], make new ones each time.
-// An empty method is GET. The path is as it is sent: escaped, and "/portfolio/balance" alone gets a
-// 401. From "?" on it is dropped. Without its first slash it is a [*ValidationError].
+// HTTP clients that do not use [*http.Request]: see [Signer.SignRequest]. The path is as it is sent,
+// escaped and from its first slash on: "/portfolio/balance" alone gets a 401. From "?" on it is dropped.
 func (s *Signer) Headers(method, path string) (http.Header, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, invalid("path", "does not start with a slash: give all of it, such as /trade-api/v2/portfolio/balance")
@@ -224,15 +215,13 @@ func (s *Signer) setHeaders(h http.Header, method, path string) (cred *credentia
 
 // SignText returns the base64 signature over a text of your own making, such as the timestamp,
 // method and path of a request. Most programs want [Client.HTTPClient] or [Signer.Headers].
-func (s *Signer) SignText(text string) (string, error) {
-	return s.credential().sign([]byte(text))
-}
+func (s *Signer) SignText(text string) (string, error) { return s.credential().sign([]byte(text)) }
 
 const fixTime = "20060102-15:04:05.000"
 
 // SignFIXLogon returns the RawData (tag 96) of a FIX logon (documented), whose SenderCompID (tag 49) is
 // the key ID. sendingTime is tag 52 byte for byte, UTC, YYYYMMDD-HH:MM:SS.mmm, within 30 seconds of
-// the service's clock; msgSeqNum is tag 34, at least 1. Bad input is a [*ValidationError].
+// the service's clock; msgSeqNum is tag 34, at least 1.
 func (s *Signer) SignFIXLogon(sendingTime string, msgSeqNum int, targetCompID string) (string, error) {
 	t, err := time.Parse(fixTime, sendingTime)
 	switch {
@@ -276,7 +265,7 @@ func (c *credential) sign(text []byte) (string, error) {
 		err = errors.New("it returned an empty signature: look at the KMS or HSM that holds it")
 	}
 	if err != nil { // of a key manager, whose text can hold anything
-		return "", reword(fmt.Sprintf("the key %s could not sign: %s", redact.Text(c.keyID, maxID), innerMessage(err)), err)
+		return "", reword(fmt.Sprintf("the key %s could not sign: %s", safeID(c.keyID), innerMessage(err)), err)
 	}
 	return base64.StdEncoding.EncodeToString(signature), nil
 }

@@ -348,8 +348,6 @@ func TestSigner_Reload(t *testing.T) {
 		assert.ErrorContains(t, signer.Reload(t.Context()), "kalshi: the key source failed: credentials are empty")
 		assert.ErrorIs(t, signer.Reload(t.Context()), errSource)
 		assert.Equal(t, "second", signer.KeyID(), "what it has still signs")
-		var none context.Context
-		assertInvalid(t, signer.Reload(none), "kalshi: context is nil")
 	})
 	assertInvalid(t, newTestSigner(t, newEd25519Key(t)).Reload(t.Context()), "kalshi: signer has no key source")
 }

@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"regexp"
 	"time"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // A call is an operation with all of its attempts.
@@ -35,7 +33,7 @@ func (c *Client) newCall(op operation) *call {
 // run makes one attempt after the other, until decide says to stop.
 func (c *call) run(ctx context.Context) error {
 	if ctx == nil {
-		return errNoContext
+		return invalid("context", "is nil: use context.Background()")
 	}
 	for {
 		result := c.send(ctx)
@@ -186,5 +184,5 @@ func callError(req *http.Request, err error) error {
 		text = "the connection was closed before a response arrived: " + text
 	}
 	err = withContext(req.Context(), err)
-	return reword(req.Method+" "+redact.Truncate(req.URL.EscapedPath(), maxPath)+": "+text, err)
+	return reword(req.Method+" "+safePath(req.URL.EscapedPath())+": "+text, err)
 }

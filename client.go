@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The documented base URLs. A key belongs to one environment, production or demo. The external hosts
-// are dedicated to the API and recommended since May 2026; the others stay supported.
+// The documented base URLs. A key belongs to one environment, production or demo. Kalshi recommends
+// the external hosts, which are dedicated to the API; the others stay supported.
 const (
 	ProductionBaseURL         = "https://api.elections.kalshi.com/trade-api/v2" // the default
 	DemoBaseURL               = "https://demo-api.kalshi.co/trade-api/v2"
@@ -38,7 +38,7 @@ type Client struct {
 }
 
 // NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
-// otherwise. It returns a [*ValidationError] if the signer is nil or an option is bad.
+// otherwise. A nil signer and a bad option are a [*ValidationError].
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	if signer.credential().key == nil {
 		return nil, errNoKey
@@ -82,11 +82,8 @@ func (c *Client) Signer() *Signer { return c.signer }
 // (documented): with [Client.HTTPClient], or with [Signer.Headers].
 func (c *Client) WebSocketURL() string {
 	host := c.baseURL.Host
-	switch lowerASCII(c.baseURL.Hostname()) {
-	case "external-api.kalshi.com":
-		host = "external-api-ws.kalshi.com"
-	case "external-api.demo.kalshi.co":
-		host = "external-api-ws.demo.kalshi.co"
+	if name := lowerASCII(c.baseURL.Hostname()); socketHosts[name] != nil && strings.HasPrefix(name, "external-api.") {
+		host = strings.Replace(name, ".", "-ws.", 1)
 	}
 	return "ws" + strings.TrimPrefix(c.baseURL.Scheme, "http") + "://" + host + WebSocketPath
 }
@@ -99,7 +96,7 @@ var socketHosts = map[string][]string{
 	"external-api.demo.kalshi.co": {"demo-api.kalshi.co", "external-api-ws.demo.kalshi.co", "external-api-margin-ws.demo.kalshi.co"},
 }
 
-// wrongHosts are names that people write and that are no API hosts (observed), with the right ones.
+// wrongHosts are names that people write for the API's hosts (observed), with the right ones.
 var wrongHosts = map[string]string{
 	"api.kalshi.com":                ProductionBaseURL,
 	"api.kalshi.co":                 ProductionBaseURL,
@@ -120,8 +117,8 @@ func (c *Client) LogValue() slog.Value {
 // An Option configures a [Client].
 type Option func(*Client) error
 
-// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL]. HTTPS is required, except
-// on loopback, since private keys are sent over it. User, query and fragment are rejected.
+// WithBaseURL sets the URL that paths are added to, such as [DemoBaseURL], without user, query and
+// fragment. HTTPS is required, except on loopback, since private keys are sent over it.
 func WithBaseURL(rawURL string) Option {
 	return func(c *Client) error { return c.setBaseURL("base URL", rawURL) }
 }
@@ -194,9 +191,8 @@ func option(bad bool, field, reason string, set func(*Client)) Option {
 }
 
 // WithHTTPClient sets the HTTP client to send with, as it is at the time of each call, except that
-// redirects are never followed. Its Timeout holds for each attempt. The default has a Timeout of 30
-// seconds and Go's default transport. A transport that retries must not repeat a POST, which could
-// make a second key, and one with an http.Client inside must not follow redirects.
+// redirects are never followed. Its Timeout holds for each attempt: 30 seconds by default. Its
+// transport must follow no redirects either, and repeat no POST, which could make a second key.
 func WithHTTPClient(hc *http.Client) Option {
 	return option(hc == nil, "HTTP client", "is nil: leave the option out for the default one", func(c *Client) { c.httpClient = hc })
 }

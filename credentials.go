@@ -20,9 +20,9 @@ const (
 	envPrivateKey = "KALSHI_PRIVATE_KEY"
 )
 
-// Credentials are an API key: its ID and its private half. A [KeySource] returns them, and a
-// [Store] saves them. They print and log as key ID and type; encoding them is an error: use
-// [Credentials.Text]. The zero value holds no key. They are safe for concurrent use if the key is.
+// Credentials are an API key: its ID and its private half. A [KeySource] returns them, and a [Store]
+// saves them. They print as key ID and type; encoding them is an error: use [Credentials.Text]. The
+// zero value holds no key. They are safe for concurrent use if the key is.
 type Credentials struct {
 	get *func() *credential // as in PrivateKeyPEM
 }
@@ -45,8 +45,7 @@ func NewCredentials(keyID string, key crypto.Signer) (Credentials, error) {
 }
 
 // ParseCredentials reads the text of a [KeyFile] or a JSON object {"KALSHI_API_KEY_ID": …,
-// "KALSHI_PRIVATE_KEY": …}, in all the forms that [ParsePrivateKey] tolerates. Any other input is a
-// [*ValidationError], which never quotes the input.
+// "KALSHI_PRIVATE_KEY": …}, as tolerantly as [ParsePrivateKey]. No error quotes the input.
 func ParseCredentials(text []byte) (Credentials, error) {
 	keyID, key, err := parseKeyText("credentials text", text)
 	return withKeyID("credentials text", keyID, key, err)
@@ -119,22 +118,19 @@ func (c Credentials) LogValue() slog.Value {
 
 var errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
 
-// MarshalText always fails, and with it JSON, XML and text encoders.
+// MarshalText always fails, and with it JSON and XML. (gob finds nothing to encode, which is an error.)
 func (c Credentials) MarshalText() ([]byte, error) { return nil, errEncodedCredentials }
-
-// MarshalBinary always fails, and with it gob.
-func (c Credentials) MarshalBinary() ([]byte, error) { return nil, errEncodedCredentials }
 
 func newCredential(keyID string, key crypto.Signer) (*credential, error) {
 	keyType, err := checkSigner("private key", key)
 	if err = cmp.Or(checkKeyID("key ID", keyID), err); err != nil {
 		return nil, err
 	}
-	var opts crypto.SignerOpts = crypto.Hash(0) // Ed25519 signs the text itself
+	cred := &credential{keyID, keyType, key, crypto.Hash(0)} // Ed25519 signs the text itself
 	if keyType == KeyTypeRSA {
-		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+		cred.opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 	}
-	return &credential{keyID, keyType, key, opts}, nil
+	return cred, nil
 }
 
 // credential returns what c holds, or an empty one and an error for the zero value.

@@ -16,10 +16,8 @@
 // # Errors
 //
 // Bad input is a [*ValidationError], returned before anything is sent. A response that is not 2xx is
-// an [*APIError], embedded in a type of its own for the statuses that matter: [*BadRequestError],
-// [*UnauthorizedError], [*ForbiddenError], [*NotFoundError], [*ConflictError], [*RateLimitError],
-// [*ServerError]. [CheckResponse] makes the same errors of any endpoint's response. A 2xx that cannot
-// be understood is an [*InvalidResponseError]. Without a response, the error is the standard
+// an [*APIError], embedded in a type of its own for 400, 401, 403, 404, 409, 429 and 5xx; a 2xx that
+// cannot be understood is an [*InvalidResponseError]. Without a response, the error is the standard
 // library's, such as [*url.Error] or [context.Canceled]; within it, a [*NotSentError] says that the
 // request was not sent. If a create request may have succeeded but no usable response arrived, the
 // error is an [*OutcomeUnknownError]. Check for [*RotationError] first, then [*OutcomeUnknownError],
@@ -36,15 +34,13 @@
 //
 // # Secrets
 //
-// A generated private key is a [PrivateKeyPEM], and a key with its ID [Credentials]: neither prints,
-// logs or encodes its secret. Keys that [ParsePrivateKey] returns are the standard library's and do not
-// hide themselves. The package logs nothing without [WithLogger]. It requires https except on loopback,
-// and never follows redirects, since Go would send the signature headers on to any host. (Under
-// GOOS=js the browser decides.)
+// [PrivateKeyPEM] and [Credentials] neither print, log nor encode their secret; keys that
+// [ParsePrivateKey] returns are the standard library's and print themselves. Nothing is logged without
+// [WithLogger]. HTTPS is required except on loopback, and redirects are never followed, since Go would
+// send the signature headers on to any host. (Under GOOS=js the browser decides.)
 //
 // # What is known
 //
 // The calls follow Kalshi's documented schema 3.34.0 of October 2026. Where a comment says documented,
-// Kalshi documents it; observed is what others saw on the wire. Package kalshitest is a stand-in for
-// the exchange, to test programs without an account.
+// Kalshi documents it; observed is what others saw on the wire.
 package kalshi

@@ -6,8 +6,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // The environment variables beside those of a key's parts.
@@ -32,7 +30,7 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	}
 	return NewClient(signer, append(slices.Clip(opts), func(c *Client) error {
 		if keyID := env(envKeyID); keyID != "" && keyID != signer.KeyID() {
-			c.reporter.environment(redact.Text(keyID, maxID), signer.KeyID())
+			c.reporter.environment(safeID(keyID), signer.KeyID())
 		}
 		if rawURL := env(envBaseURL); rawURL != "" && c.baseURL == nil { // no option has set it
 			return c.setBaseURL(envBaseURL, rawURL)

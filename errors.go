@@ -15,16 +15,10 @@ import (
 	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
-// An APIError is a response that is not 2xx. For the statuses that have a type of their own it is
-// embedded in that type, and [errors.As] finds both:
-//
-//	var notFound *kalshi.NotFoundError
-//	var apiErr *kalshi.APIError
-//	errors.As(err, &notFound) // a 404
-//	errors.As(err, &apiErr)   // any status
-//
-// Code, Message and Details are what the service sent, as far as the body is understood, made safe
-// for one line. The codes are not a closed set (observed): switch on the error's type.
+// An APIError is a response that is not 2xx. For a status that has a type of its own it is embedded
+// in that type, such as [*NotFoundError], and [errors.As] finds both. Code, Message and Details are
+// what the service sent, as far as the body is understood, made safe for one line. The codes are not
+// a closed set (observed): switch on the error's type.
 type APIError struct {
 	StatusCode int    // the HTTP status, 3xx included: redirects are not followed
 	Code       string // the service's short name for the error, such as "not_found"
@@ -49,7 +43,7 @@ func (e *APIError) Error() string {
 func (e *APIError) textWith(hint string) string {
 	head := "kalshi: "
 	if e.Path != "" {
-		head += e.Method + " " + redact.Truncate(e.Path, maxPath) + ": "
+		head += e.Method + " " + safePath(e.Path) + ": "
 	}
 	label := cmp.Or(e.Code, http.StatusText(e.StatusCode))
 	if len(e.Code) > maxID && strings.ReplaceAll(e.Message, " ", "_") == e.Code {
@@ -74,8 +68,7 @@ func (e *APIError) isPage() bool { return bytes.HasPrefix(bytes.TrimSpace(e.Body
 // A BadRequestError is a 400: the service rejected the request's input.
 type BadRequestError struct{ APIError }
 
-// An UnauthorizedError is a 401. Its text says which of its causes it was, as far as the service
-// reports it: a wrong signature, an unknown key ID, or clocks that differ.
+// An UnauthorizedError is a 401. Its text says which of its causes it was, as far as the service tells.
 type UnauthorizedError struct {
 	APIError
 	KeyID     string        // the key that signed, from the request's header; "" if it is not known
@@ -87,7 +80,7 @@ type UnauthorizedError struct {
 	received  time.Time // when the response arrived, by the local clock
 }
 
-// A ForbiddenError is a 403: the key lacks a scope, is bound to a sub-account or a subtrader, the
+// A ForbiddenError is a 403: the key lacks a scope or is bound to a sub-account or subtrader, or the
 // account's location attestation has lapsed, or its usage level does not allow the call.
 type ForbiddenError struct{ APIError }
 
@@ -143,8 +136,8 @@ func (e *UnauthorizedError) Error() string {
 	case e.Details == detailsWrongSignature:
 		hint = "wrong signature: does the private key belong to this key ID?"
 	case e.Details == detailsUnknownKey:
-		hint = strings.TrimSpace("unknown key ID "+redact.Text(e.KeyID, maxID)) +
-			": it was deleted, or is of another environment than " + cmp.Or(redact.Text(e.host, maxID), "this one")
+		hint = strings.TrimSpace("unknown key ID "+safeID(e.KeyID)) +
+			": it was deleted, or is of another environment than " + cmp.Or(safeID(e.host), "this one")
 	case e.isPage():
 		return e.APIError.Error()
 	case e.lacksHeaders():
@@ -173,14 +166,12 @@ type ValidationError struct {
 }
 
 func (e *ValidationError) Error() string {
-	return redact.Truncate("kalshi: "+redact.Text(e.Field, maxText)+" "+e.Reason, maxError)
+	return errorText(maxError, "%s %s", redact.Text(e.Field, maxText), e.Reason)
 }
 
 func invalid(field, format string, args ...any) error {
 	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
-
-var errNoContext = invalid("context", "is nil: use context.Background()")
 
 // An InvalidResponseError is a 2xx response that cannot be understood: its body is cut off, is not
 // JSON or lacks a required field. It never quotes the body, which may hold a private key.
@@ -192,44 +183,39 @@ type InvalidResponseError struct {
 }
 
 func (e *InvalidResponseError) Error() string {
-	return fmt.Sprintf("kalshi: %s %s: the %d response cannot be understood: %s",
-		e.Method, redact.Truncate(e.Path, maxPath), e.StatusCode, innerMessage(e.Err))
+	return errorText(2*maxError, "%s %s: the %d response cannot be understood: %s", e.Method, safePath(e.Path), e.StatusCode, innerMessage(e.Err))
 }
 
-// A NotSentError says that a request with a body certainly was not sent: it could not be signed,
-// its context had ended before, or it got no connection. Sending it again is safe. Orders through
-// [Client.HTTPClient] and calls that create a key return it within their error. An error without it
-// leaves open whether the request was processed.
+// A NotSentError says that a request with a body, sent by [Client.HTTPClient] or a call that creates
+// a key, certainly was not sent: it could not be signed, its context had ended before, or it got no
+// connection. Sending it again is safe. Any other error leaves open whether it was processed.
 type NotSentError struct {
 	Err error // what happened
 }
 
 func (e *NotSentError) Error() string {
-	return redact.Truncate("kalshi: not sent: "+innerMessage(e.Err), maxError)
+	return errorText(maxError, "not sent: %s", innerMessage(e.Err))
 }
 
 // Timeout reports whether Err is a time-out.
 func (e *NotSentError) Timeout() bool { return isTimeout(e.Err) }
 
-// A NotSavedError says that [Client.GenerateAPIKeyToFile] made a key and could neither save nor
-// delete it.
+// A NotSavedError says that [Client.GenerateAPIKeyToFile] made a key and could not save or delete it.
 type NotSavedError struct {
 	Response *GenerateAPIKeyResponse // all that holds the key: save it, or delete the key
 	Err      error                   // what happened
 }
 
 func (e *NotSavedError) Error() string {
-	const text = "kalshi: the new key %s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s"
 	key := cmp.Or(e.Response, new(GenerateAPIKeyResponse)) // nil in the zero value
-	return redact.Truncate(fmt.Sprintf(text, redact.Text(key.ID, maxID), innerMessage(e.Err)), 2*maxError)
+	return errorText(2*maxError, "the new key %s exists and is not saved: save Response, which alone holds its private key, or delete the key: %s",
+		safeID(key.ID), innerMessage(e.Err))
 }
 
-// An OutcomeUnknownError says that a key may or may not have been created: the request may have
-// been processed, and no usable response arrived. It is not retried, since that could create a
-// second key. List the keys, and delete the one whose private half nobody holds.
-//
-// It can happen in normal operation: the service may close an idle connection just as a request is
-// sent. Check for it before the other types: it may wrap one of them. Only a [*RotationError] wraps it.
+// An OutcomeUnknownError says that a key may have been created: the request may have been processed,
+// and no usable response arrived, as when the service closes an idle connection just as a request is
+// sent. It is not retried, since that could create a second key. List the keys, and delete the one
+// whose private half nobody holds. Check for it before the other types: it may wrap one of them.
 type OutcomeUnknownError struct {
 	Operation string // the method that was called, such as "GenerateAPIKey"
 	KeyName   string // the name that was asked for
@@ -238,12 +224,12 @@ type OutcomeUnknownError struct {
 }
 
 func (e *OutcomeUnknownError) Error() string {
-	id := ""
+	key := fmt.Sprintf("%q", safeID(e.KeyName))
 	if e.KeyID != "" {
-		id = ", ID " + redact.Text(e.KeyID, maxID)
+		key += ", ID " + safeID(e.KeyID)
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: %s: a new key named %q%s may exist: list the keys, and delete the one that was not there before: %s",
-		e.Operation, redact.Text(e.KeyName, maxID), id, innerMessage(e.Err)), maxError)
+	return errorText(maxError, "%s: a new key named %s may exist: list the keys, and delete the one that was not there before: %s",
+		e.Operation, key, innerMessage(e.Err))
 }
 
 func (e *BadRequestError) Unwrap() error      { return &e.APIError }
@@ -270,7 +256,7 @@ func reword(text string, errs ...error) error {
 	return &rewordedError{text, &err}
 }
 
-func (e *rewordedError) Error() string        { return redact.Truncate("kalshi: "+e.text, 2*maxError) }
+func (e *rewordedError) Error() string        { return errorText(2*maxError, "%s", e.text) }
 func (e *rewordedError) Is(target error) bool { return errors.Is(*e.err, target) }
 func (e *rewordedError) As(target any) bool   { return errors.As(*e.err, target) }
 func (e *rewordedError) Timeout() bool        { return isTimeout(*e.err) }
@@ -307,6 +293,14 @@ func innerMessage(err error) string {
 	}
 	return redact.Text(err.Error(), maxText)
 }
+
+// errorText is an error's text, cut to n characters.
+func errorText(n int, format string, args ...any) string {
+	return redact.Truncate("kalshi: "+fmt.Sprintf(format, args...), n)
+}
+
+func safeID(id string) string     { return redact.Text(id, maxID) } // or the name of a key
+func safePath(path string) string { return redact.Truncate(path, maxPath) }
 
 // The longest texts in errors, in characters.
 const (

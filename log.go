@@ -60,7 +60,7 @@ func headerValue(h http.Header, name string) string {
 }
 
 // logID returns an ID as errors show it.
-func logID(name, id string) slog.Attr { return slog.String(name, redact.Text(id, maxID)) }
+func logID(name, id string) slog.Attr { return slog.String(name, safeID(id)) }
 
 func (r *reporter) rotation(ctx context.Context, stage, oldKeyID, newKeyID string, err error) {
 	if r == nil {

@@ -15,8 +15,7 @@ import (
 
 // RotateAPIKeyRequest says how [Client.RotateAPIKey] makes and keeps the new key. It prints, logs and
 // encodes without PrivateKey; by %p and %w, and in an unexported field of another struct, fmt shows a
-// key in memory. Grace is for requests that were signed elsewhere and are still under way, and for a
-// secret that lags behind; a cancelled context ends it and leaves the old key alive.
+// key in memory.
 type RotateAPIKeyRequest struct {
 	Store      Store         `json:"-"` // required: saves the new key where the next start of the program finds it, such as a [KeyFile]
 	Signer     *Signer       `json:"-"` // whose key is rotated; nil is the client's own, otherwise the client's lists, makes and deletes
@@ -24,7 +23,7 @@ type RotateAPIKeyRequest struct {
 	KeyType    KeyType       // the new key's algorithm; empty is the current key's
 	PrivateKey crypto.Signer `json:"-"` // becomes the new key, as by [Client.CreateAPIKey]; nil has the service make the pair
 	KeepOld    bool          // leaves the old key alive, for other processes that still use it
-	Grace      time.Duration // to wait before the old key is deleted
+	Grace      time.Duration // to wait before the old key is deleted, for what was signed elsewhere and for a secret that lags behind
 }
 
 // RotateAPIKeyResponse is the result of [Client.RotateAPIKey].
@@ -47,16 +46,13 @@ type RotateAPIKeyResponse struct {
 //
 // Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that is not listed,
 // has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the new key
-// is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace.
+// is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace, and with it
+// leaves the old key alive.
 //
 // A key that rotates itself needs read and write and no restriction to a sub-account; any other is
 // rotated by an admin key's client, with the request's Signer. Let one process rotate a key, and the
-// others follow ([NewSignerFromSource]). A Signer's rotations wait for each other, so that Save must
-// not start one.
+// others follow ([NewSignerFromSource]). Rotations of a Signer wait for each other: Save must not start one.
 func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
-	if ctx == nil {
-		return nil, errNoContext
-	}
 	if err := req.validate(c.signer); err != nil {
 		return nil, err
 	}
@@ -110,8 +106,8 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 
 // A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save must return
 // once the key is safe: its context ends after 60 seconds, and not when the caller's does. It must not
-// overwrite the only copy of the old key in a way that can fail half-way. If a Store also has the
-// method Check(context.Context) error, that reports before a key is made whether Save would work.
+// damage the only copy of the old key if it fails half-way. If a Store has the method
+// Check(context.Context) error, too, that reports before a key is made whether Save would work.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }
@@ -136,19 +132,18 @@ const (
 
 // A RotationError says at which stage [Client.RotateAPIKey] failed and what is left. Up to
 // [StageSave] the signer keeps the old key; at [StageDelete] it has the new one, which is saved and
-// works. Candidates are set after a StageCreate of unknown outcome: they have the new key's name and
-// did not exist before. None is deleted; delete the one that nobody else made.
+// works.
 type RotationError struct {
 	Stage      RotationStage // where the rotation failed
 	OldKeyID   string        // the key that signed before
 	NewKeyID   string        // the key that was made; empty unless it exists, as far as is known
 	PrivateKey PrivateKeyPEM // its private half if nothing else may hold it: save it, or delete the key; empty for a key of the caller's own
-	Candidates []string      // the keys that may be the new one
+	Candidates []string      // after a create of unknown outcome, new keys of its name: delete the one that nobody else made
 	Err        error         // what happened
 }
 
 func (e *RotationError) Error() string {
-	state, newID, cause := "no key was made", redact.Text(e.NewKeyID, maxID), e.Err
+	state, newID, cause := "no key was made", safeID(e.NewKeyID), e.Err
 	_, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
 	case e.Stage == StageInspect:
@@ -171,7 +166,7 @@ func (e *RotationError) Error() string {
 	if unknown, ok := e.Err.(*OutcomeUnknownError); ok { //nolint:errorlint // one that is wrapped has more to say
 		cause = unknown.Err // its advice is given here, and better
 	}
-	return redact.Truncate(fmt.Sprintf("kalshi: rotate key %s: %s: %s: %s", redact.Text(e.OldKeyID, maxID), e.Stage, state, innerMessage(cause)), maxError)
+	return errorText(maxError, "rotate key %s: %s: %s: %s", safeID(e.OldKeyID), e.Stage, state, innerMessage(cause))
 }
 
 func (e *RotationError) Unwrap() error { return e.Err }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 const patience = 10 * time.Second // while a new key becomes known everywhere
@@ -80,7 +78,7 @@ func (r *rotation) whose(err error) error {
 	hint := ""
 	switch {
 	case r.admin():
-		hint = "with the admin key " + redact.Text(r.client.signer.KeyID(), maxID)
+		hint = "with the admin key " + safeID(r.client.signer.KeyID())
 	case isForbidden && strings.HasPrefix(forbidden.Code, "insufficient_scope"):
 		hint = "a key needs read and write to rotate itself: use one that has both, or have an admin key rotate it (RotateAPIKeyRequest.Signer)"
 	case isForbidden && strings.Contains(forbidden.Message, "sub-account"):

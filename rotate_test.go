@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -28,9 +27,6 @@ func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 		_, err := client.RotateAPIKey(t.Context(), tt.req)
 		assertInvalid(t, err, "kalshi: "+tt.want)
 	}
-	var none context.Context
-	_, err := client.RotateAPIKey(none, RotateAPIKeyRequest{Store: noSave})
-	assertInvalid(t, err, "kalshi: context is nil")
 	assert.Zero(t, mock.GetTotalCallCount())
 }
 

@@ -22,27 +22,23 @@ import (
 // A GET or HEAD is retried as the client's own calls are (see [WithMaxRetries]), until a response's
 // header arrives; the Timeout is for all attempts. Any other request is sent once, except that
 // net/http repeats one without a body on a connection that broke. If one with a body certainly was
-// not sent, the error holds a [*NotSentError]; any other error leaves that open. (If Timeout ends the
-// dialling, net/http hides it: set a shorter one for the dial.) A library that retries goes above
-// this client and must be told not to repeat orders.
+// not sent, the error holds a [*NotSentError]. (If Timeout ends the dialling, net/http hides it: set a
+// shorter one for the dial.) A library that retries, put above this client, must not repeat orders.
 //
 // A 401 for an expired timestamp or a rotated key is retried for every method, since the service has
-// not processed the request. A body needs GetBody for that, which [http.NewRequestWithContext] sets
-// for the usual readers; otherwise the 401 is returned.
+// not processed the request, unless it has a body and no GetBody.
 //
-// It sends only to the base URL's origin and the WebSocket hosts of its environment; for any other
-// place the error is a [*ValidationError]. A 3xx is the response. A request that has a
-// KALSHI-ACCESS-SIGNATURE already is sent once, as it is. After an upgrade (101), resp.Body is
-// writable only if Timeout is 0. A connection of HTTP/2 that freezes takes requests down with it
-// until SendPingTimeout of the transport's [http.HTTP2Config] ends it.
+// It sends only to the base URL's origin and the WebSocket hosts of its environment. A 3xx is the
+// response. A request that has a KALSHI-ACCESS-SIGNATURE already is sent once, as it is. After an
+// upgrade (101), resp.Body is writable only if Timeout is 0. A connection of HTTP/2 that freezes takes
+// requests down with it until SendPingTimeout of the transport's [http.HTTP2Config] ends it.
 func (c *Client) HTTPClient() *http.Client {
 	return &http.Client{Transport: &signingTransport{c}, CheckRedirect: noRedirect, Timeout: c.httpClient.Timeout, Jar: c.httpClient.Jar}
 }
 
 // CheckResponse returns nil for a 2xx, whatever its body says, and for any other response of any
 // endpoint the error that the client's own calls return, such as [*RateLimitError] for a 429. It
-// reads the body, up to 64 KiB, and does not close it; that of a 101 is the connection and is not
-// read. A nil response is a [*ValidationError].
+// reads up to 64 KiB of the body, but not of a 101's, and does not close it.
 func CheckResponse(resp *http.Response) error {
 	if resp == nil {
 		return invalid("response", "is nil: check the error of the call first")
