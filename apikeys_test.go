@@ -65,7 +65,7 @@ func TestClient_rejectsInput(t *testing.T) {
 	assertInvalid(t, err, "kalshi: PublicKey is empty")
 	_, err = client.GenerateAPIKey(t.Context(), GenerateAPIKeyRequest{})
 	assertInvalid(t, err, "kalshi: Name is empty")
-	const dots, control = "is a dot segment", "has control characters"
+	const dots, control = "is empty or a dot segment", "has control characters"
 	for id, want := range map[string]string{
 		"": "is empty", ".": dots, "..": dots, "id\n": control, "i\u0085d": control, "\xff": control,
 		encodePEM("PRIVATE KEY", pkcs8(t, testRSAKey())): "is a private key",
@@ -196,7 +196,7 @@ func TestClient_CurrentAPIKey(t *testing.T) {
 	assert.Equal(t, want, got)
 
 	_, err = client.CurrentAPIKey(t.Context())
-	assert.ErrorContains(t, err, "kalshi: CurrentAPIKey: the list does not hold "+testKeyID+", the key that signed: ")
+	assert.ErrorContains(t, err, "kalshi: CurrentAPIKey: the list lacks "+testKeyID+", the key that signed: ")
 	_, err = client.CurrentAPIKey(t.Context())
 	assert.Equal(t, "Forbidden", kindOf(err))
 }

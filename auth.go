@@ -32,9 +32,8 @@ type Signer struct {
 	cred     atomic.Pointer[credential]
 	clock    *clock
 	source   *source       // nil if there is none
-	changes  *changes      // for the clients that log
 	rotating chan struct{} // holds one token while a rotation is running
-	retired  sync.Map      // by ID, the keys that were replaced: true if a rotation deletes them
+	deleted  sync.Map      // the IDs of keys that a rotation deletes
 }
 
 // NewSigner returns a signer for the key ID and the private key that belongs to it: RSA of 2048 to
@@ -50,7 +49,7 @@ func NewSigner(keyID string, key crypto.Signer) (*Signer, error) {
 
 // newSigner returns a signer of a key that was checked, or of none so far.
 func newSigner(cred *credential) *Signer {
-	s := &Signer{clock: new(clock), changes: newChanges(), rotating: make(chan struct{}, 1)}
+	s := &Signer{clock: new(clock), rotating: make(chan struct{}, 1)}
 	s.cred.Store(cred)
 	return s
 }
@@ -87,9 +86,7 @@ func (s *Signer) Replace(c Credentials) error {
 	}
 	cred, err := c.credential()
 	if err == nil {
-		s.retired.Store(s.KeyID(), false)
-		s.retired.Delete(cred.keyID)
-		s.switchTo(cred, nil)
+		s.cred.Store(cred)
 	}
 	return err
 }
@@ -100,57 +97,28 @@ func (s *Signer) Reload(ctx context.Context) error {
 	if s == nil || s.source == nil {
 		return invalid("signer", "has no key source: make it with NewSignerFromSource, or call Replace")
 	}
-	return s.follow(ctx, nil)
-}
-
-// follow queries the source for the key that takes the place of a refused one; of none for Reload.
-func (s *Signer) follow(ctx context.Context, refused *credential) error {
-	err, what := s.source.refresh(ctx, refused), "the key source failed: "
-	if err == nil {
-		return nil
+	if err := s.source.refresh(ctx, nil); err != nil {
+		return reword("the key source failed: "+innerMessage(err), err)
 	}
-	if ctx.Err() != nil {
-		what = "waiting for the key source: "
-	}
-	return reword(what+innerMessage(err), err)
-}
-
-// take takes over the result of a query that started while the signer held that key, and undoes no
-// later switch. The cache of a secret manager may lag behind: a key that was replaced is not taken,
-// except by Reload if it was not deleted.
-func (s *Signer) take(c Credentials, err error, held, refused *credential) error {
-	cred, noKey := c.credential()
-	if err = cmp.Or(err, noKey); err == nil {
-		deleted, retired := s.retired.Load(cred.keyID)
-		inTime := held == nil || held.same(s.credential())
-		if retired && inTime && (deleted == true || refused != nil) {
-			err = fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", safeID(cred.keyID))
-		}
-	}
-	switch {
-	case err != nil:
-		s.changes.sourceFailed(s.KeyID(), "failed: "+innerMessage(err))
-		return err
-	case refused != nil && refused.same(cred):
-		s.changes.sourceFailed(cred.keyID, "gave the same key")
-	}
-	s.switchTo(cred, held)
 	return nil
 }
 
-// switchTo switches from one key, nil for any, to another. It does nothing if a third one signs now.
-func (s *Signer) switchTo(cred, from *credential) {
-	s.changes.mu.Lock()
-	defer s.changes.mu.Unlock()
-	old := s.cred.Load()
-	if from != nil && !from.same(old) {
-		return
+// take takes over the result of a query that started while the signer held that key, unless it holds
+// another one now. The cache of a secret manager may lag behind: a deleted key is not taken.
+func (s *Signer) take(c Credentials, err error, held *credential) error {
+	cred, noKey := c.credential()
+	if err = cmp.Or(err, noKey); err != nil {
+		return err
 	}
-	s.cred.Store(cred)
-	if old != nil && !old.same(cred) {
-		s.changes.add(slog.LevelInfo, "kalshi: key changed",
-			logID("old_key_id", old.keyID), logID("new_key_id", cred.keyID), slog.String("fingerprint", cred.fingerprint()))
+	for now := s.cred.Load(); held.same(now); now = s.cred.Load() {
+		if _, deleted := s.deleted.Load(cred.keyID); deleted {
+			return fmt.Errorf("it gave the key %s, which was replaced: does its cache lag behind?", safeID(cred.keyID))
+		}
+		if s.cred.CompareAndSwap(now, cred) {
+			break
+		}
 	}
+	return nil
 }
 
 // KeyID returns the ID of the key that signs now.

@@ -352,27 +352,6 @@ func TestSigner_Reload(t *testing.T) {
 	assertInvalid(t, newTestSigner(t, newEd25519Key(t)).Reload(t.Context()), "kalshi: signer has no key source")
 }
 
-// The cache of a secret manager may lag behind a Replace, too. Only Reload, which
-// somebody called, takes a key that was replaced.
-func TestSigner_Replace_sourceLagsBehind(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		old := credentials(t, "old", newEd25519Key(t))
-		signer, err := NewSignerFromSource(t.Context(), func(context.Context) (Credentials, error) { return old, nil })
-		require.NoError(t, err)
-		require.NoError(t, signer.Replace(credentials(t, "new", newEd25519Key(t))))
-		err = signer.follow(t.Context(), signer.cred.Load())
-		assert.ErrorContains(t, err, "it gave the key old, which was replaced")
-		assert.Equal(t, "new", signer.KeyID())
-		require.NoError(t, signer.Reload(t.Context()))
-		assert.Equal(t, "old", signer.KeyID())
-		signer.retired.Store("old", true) // by a rotation
-		assert.ErrorContains(t, signer.Reload(t.Context()), "which was replaced")
-		require.NoError(t, signer.Replace(credentials(t, "new", newEd25519Key(t))))
-		require.NoError(t, signer.Replace(old)) // again, by somebody who knows better
-		assert.NoError(t, signer.follow(t.Context(), signer.cred.Load()))
-	})
-}
-
 func TestSigner_Replace(t *testing.T) {
 	t.Parallel()
 	signer, key := newTestSigner(t, testRSAKey()), newEd25519Key(t)

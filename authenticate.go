@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -16,6 +15,7 @@ const maxRefused = 10
 // An authenticator signs the attempts of one call.
 type authenticator struct {
 	signer       *Signer
+	reporter     *reporter
 	used         *credential   // by the last attempt
 	offset       time.Duration // of the service's clock, as the last attempt knew it
 	clockRetries int           // attempts that followed a refused timestamp
@@ -37,7 +37,7 @@ func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError) (ret
 			return false, e
 		}
 		a.clockRetries++
-		return a.signer.learnClock(e, a.offset, a.clockRetries > 1), e
+		return a.signer.clock.learn(e, a.offset, a.clockRetries > 1), e
 	}
 	a.refused = append(a.refused, a.used)
 	switch {
@@ -46,32 +46,20 @@ func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError) (ret
 	case a.signer.source == nil || !e.aboutKey() || len(a.refused) == maxRefused:
 		return false, e
 	}
-	text := "the key source gave the same key"
-	if err = a.signer.follow(ctx, a.used); err != nil {
-		text = innerMessage(err)
+	what := "gave the same key"
+	if err = a.signer.source.refresh(ctx, a.used); err != nil {
+		what = "failed: " + innerMessage(err)
 	}
 	if a.hasNewKey() {
 		return true, e
 	}
-	return false, reword(innerMessage(e)+"; "+text, e, err)
+	a.reporter.sourceFailed(ctx, a.used.keyID, what)
+	return false, reword(innerMessage(e)+"; the key source "+what, e, err)
 }
 
 // hasNewKey reports whether the signer has a key that this call has not had refused.
 func (a *authenticator) hasNewKey() bool {
 	return !slices.ContainsFunc(a.refused, a.signer.cred.Load().same)
-}
-
-// learnClock takes over what a refused timestamp teaches, and reports whether to sign again.
-func (s *Signer) learnClock(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
-	s.changes.mu.Lock()
-	defer s.changes.mu.Unlock()
-	previous := s.clock.offset()
-	retry = s.clock.learn(e, offset, again)
-	if offset := s.clock.offset(); (offset - previous).Abs() > skewTolerance {
-		s.changes.add(slog.LevelWarn, "kalshi: clock corrected",
-			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", s.KeyID()))
-	}
-	return retry
 }
 
 // Recover is for requests that are signed by hand, such as the dial of a WebSocket library that

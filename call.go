@@ -27,7 +27,7 @@ type call struct {
 }
 
 func (c *Client) newCall(op operation) *call {
-	return &call{client: c, operation: op, auth: authenticator{signer: c.signer}}
+	return &call{client: c, operation: op, auth: authenticator{signer: c.signer, reporter: c.reporter}}
 }
 
 // run makes one attempt after the other, until decide says to stop.
@@ -55,7 +55,7 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 	if e, ok := errors.AsType[*UnauthorizedError](result.err); ok && !c.signed {
 		result.signAgain, result.err = c.auth.retry401(ctx, e)
 	}
-	c.client.reporter.signer(ctx)
+	c.client.reporter.changes(ctx)
 	return decide(&c.operation, c.state, result, c.client.retryPolicy(ctx))
 }
 
@@ -81,7 +81,7 @@ func (c *call) begin(req *http.Request) error {
 		err = c.auth.sign(req)
 	}
 	if err == nil {
-		c.client.reporter.signer(req.Context())
+		c.client.reporter.changes(req.Context())
 	}
 	return err
 }

@@ -67,7 +67,7 @@ func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 // signedBy returns a client that signs with cred, and never with another key.
 func (c *Client) signedBy(cred *credential) *Client {
 	fixed := *c
-	fixed.signer = &Signer{clock: c.signer.clock, changes: c.signer.changes}
+	fixed.signer = &Signer{clock: c.signer.clock}
 	fixed.signer.cred.Store(cred)
 	return &fixed
 }
@@ -215,14 +215,11 @@ func WithMaxRetries(n int) Option {
 //	Info   kalshi: rotation         stage (that ended), old_key_id, new_key_id; level Error with error if it failed
 //	Warn   kalshi: environment      ignored (a KALSHI_API_KEY_ID that differs from the key file's), key_id
 //
-// Changes of the clock and the key are logged once for each client, in their order, at the client's
-// next attempt. A handler that blocks holds up the call that logs.
+// A change of the clock or the key is logged once for each client, at its next attempt. A handler that
+// blocks holds up the call that logs.
 func WithLogger(logger *slog.Logger) Option {
 	return option(logger == nil, "logger", "is nil: leave the option out to log nothing", func(c *Client) {
-		c.signer.changes.mu.Lock()
-		defer c.signer.changes.mu.Unlock()
-		c.reporter = &reporter{log: logger}
-		c.reporter.seen.Store(c.signer.changes.last)
+		c.reporter = &reporter{log: logger, signer: c.signer, cred: c.signer.credential(), offset: c.signer.ClockOffset(), source: map[string]time.Time{}}
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed251d1451/kalshi-go/internal/redact"
@@ -14,9 +13,12 @@ import (
 
 // A reporter logs what one client does: see [WithLogger]. A nil one logs nothing.
 type reporter struct {
-	log  *slog.Logger
-	seen atomic.Pointer[change] // the last one of the signer that was logged
-	busy atomic.Bool            // a call is logging one
+	log    *slog.Logger
+	signer *Signer
+	mu     sync.Mutex           // held while what follows is compared with the signer, and logged
+	cred   *credential          // of the signer, as logged last
+	offset time.Duration        // of its clock
+	source map[string]time.Time // when a failure of its source was logged, by its kind
 }
 
 // An attemptEvent is what the events of one attempt have in common.
@@ -66,7 +68,7 @@ func (r *reporter) rotation(ctx context.Context, stage, oldKeyID, newKeyID strin
 	if r == nil {
 		return
 	}
-	r.signer(ctx)
+	r.changes(ctx)
 	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", stage), logID("old_key_id", oldKeyID)}
 	if newKeyID != "" {
 		attrs = append(attrs, logID("new_key_id", newKeyID))
@@ -83,59 +85,38 @@ func (r *reporter) environment(ignored, keyID string) {
 	}
 }
 
-// signer logs the changes of the signer that this client has not logged yet, in their order. A
-// handler that blocks holds up no other call: that one's changes are logged when it returns.
-func (r *reporter) signer(ctx context.Context) {
-	for r != nil && r.seen.Load().next.Load() != nil && r.busy.CompareAndSwap(false, true) {
-		r.logNext(ctx)
-	}
-}
-
-func (r *reporter) logNext(ctx context.Context) {
-	defer r.busy.Store(false) // even if the handler panics
-	if next := r.seen.Load().next.Load(); next != nil {
-		r.seen.Store(next)
-		r.log.LogAttrs(ctx, next.level, next.message, next.attrs...)
-	}
-}
-
-// A change is something that happened to a signer. It links to the next one, so that each client
-// follows at its own pace, and what all have logged is garbage.
-type change struct {
-	level   slog.Level
-	message string
-	attrs   []slog.Attr
-	next    atomic.Pointer[change]
-}
-
-// changes are those of one signer, in their order: whoever changes its key or clock holds mu.
-type changes struct {
-	mu       sync.Mutex
-	last     *change
-	reported map[string]time.Time // when a source's failure, by its kind, was added
-}
-
-func newChanges() *changes {
-	return &changes{last: new(change), reported: make(map[string]time.Time)}
-}
-
-func (c *changes) add(level slog.Level, message string, attrs ...slog.Attr) {
-	next := &change{level: level, message: message, attrs: attrs}
-	c.last.next.Store(next)
-	c.last = next
-}
-
-// sourceFailed adds that a source did not help: the first time of a kind at once, the same again at
-// most once a minute, since a dead key can be refused all night.
-func (c *changes) sourceFailed(keyID, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	kind, _, _ := strings.Cut(text, ":")
-	if at, ok := c.reported[kind]; ok && time.Since(at) < time.Minute {
+// changes logs how the signer's clock and key differ from what was logged last. A call does not wait
+// for another one that logs: what it missed is logged at a later attempt.
+func (r *reporter) changes(ctx context.Context) {
+	if r == nil || !r.mu.TryLock() {
 		return
 	}
-	c.reported[kind] = time.Now()
-	c.add(slog.LevelWarn, "kalshi: key source", logID("key_id", keyID), slog.String("error", text))
+	defer r.mu.Unlock()
+	old, previous, offset := r.cred, r.offset, r.signer.ClockOffset()
+	r.cred = r.signer.credential()
+	if (offset - previous).Abs() > skewTolerance {
+		r.offset = offset
+		r.log.LogAttrs(ctx, slog.LevelWarn, "kalshi: clock corrected",
+			slog.Duration("offset", offset), slog.Duration("previous", previous), logID("key_id", old.keyID))
+	}
+	if !old.same(r.cred) {
+		r.log.LogAttrs(ctx, slog.LevelInfo, "kalshi: key changed",
+			logID("old_key_id", old.keyID), logID("new_key_id", r.cred.keyID), slog.String("fingerprint", r.cred.fingerprint()))
+	}
+}
+
+// sourceFailed logs that the source did not help: the first time of a kind at once, the same again at
+// most once a minute, since a dead key can be refused all night.
+func (r *reporter) sourceFailed(ctx context.Context, keyID, text string) {
+	if r == nil || ctx.Err() != nil || !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	kind, _, _ := strings.Cut(text, ":")
+	if at, ok := r.source[kind]; !ok || time.Since(at) >= time.Minute {
+		r.source[kind] = time.Now()
+		r.log.LogAttrs(ctx, slog.LevelWarn, "kalshi: key source", logID("key_id", keyID), slog.String("error", text))
+	}
 }
 
 // LogValue logs the ID and type.

@@ -39,10 +39,9 @@ func TestReporter_handlerPanics(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(&panicking{Handler: slog.NewTextHandler(&out, nil)})
 	client, _ := newTestClient(t, WithLogger(logger))
-	for _, id := range []string{"second", "third"} {
-		require.NoError(t, client.signer.Replace(credentials(t, id, newEd25519Key(t))))
-	}
-	assert.Panics(t, func() { client.reporter.signer(t.Context()) })
-	client.reporter.signer(t.Context())
+	require.NoError(t, client.signer.Replace(credentials(t, "second", newEd25519Key(t))))
+	assert.Panics(t, func() { client.reporter.changes(t.Context()) })
+	require.NoError(t, client.signer.Replace(credentials(t, "third", newEd25519Key(t))))
+	client.reporter.changes(t.Context())
 	assert.Contains(t, out.String(), "new_key_id=third")
 }

@@ -262,9 +262,9 @@ func (r *rotation) save(ctx context.Context) error {
 func (r *rotation) switchKey() {
 	r.privateKey = PrivateKeyPEM{}
 	if !r.req.KeepOld {
-		r.signer.retired.Store(r.old.keyID, true)
+		r.signer.deleted.Store(r.old.keyID, nil)
 	}
-	r.signer.switchTo(r.new, nil)
+	r.signer.cred.Store(r.new)
 }
 
 // deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key

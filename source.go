@@ -23,8 +23,8 @@ const (
 // A source queries a KeySource: one query at a time, each shared by all who wait for it.
 type source struct {
 	load KeySource
-	held func() *credential                                              // the key that signs now
-	take func(c Credentials, err error, held, refused *credential) error // takes over the result of a query
+	held func() *credential                                     // the key that signs now
+	take func(c Credentials, err error, held *credential) error // takes over the result of a query
 	last atomic.Pointer[sourceQuery]
 }
 
@@ -55,7 +55,7 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 	}
 	query := &sourceQuery{started: time.Now(), done: make(chan struct{}), err: errors.New("it ended its goroutine")}
 	if s.last.CompareAndSwap(earlier, query) {
-		go s.run(query, s.held(), refused) //nolint:gosec // no caller's context ends it
+		go s.run(query, s.held()) //nolint:gosec // no caller's context ends it
 	}
 	query = s.last.Load()
 	if err := query.wait(ctx); err != nil {
@@ -66,7 +66,7 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 
 // run calls the KeySource. No caller's context ends it, so that none can cancel it for the others. A
 // panic becomes an error, whose value is not shown, since it may hold a key.
-func (s *source) run(q *sourceQuery, held, refused *credential) {
+func (s *source) run(q *sourceQuery, held *credential) {
 	defer close(q.done)
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), s, true), sourceTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *source) run(q *sourceQuery, held, refused *credential) {
 		}
 	}()
 	c, err := s.load(ctx)
-	q.err = s.take(c, err, held, refused)
+	q.err = s.take(c, err, held)
 }
 
 // wait waits until the query has ended, but no longer than a source may take.

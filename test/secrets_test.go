@@ -140,7 +140,7 @@ type holder struct {
 }
 
 func holders(t testing.TB, s *secret) []holder {
-	const all, onlyJSON, none = "JSON XML gob", "JSON", ""
+	const all, text, onlyJSON, none = "JSON XML gob", "JSON XML", "JSON", ""
 	key, creds := pemOf(s.text), credentials("id", s.key)
 	resp := kalshi.GenerateAPIKeyResponse{ID: "id", KeyType: kalshi.KeyTypeRSA, PrivateKey: key, Warning: "none"}
 	signer := newSigner(t, "id", s.text)
@@ -154,8 +154,8 @@ func holders(t testing.TB, s *secret) []holder {
 		{"PrivateKeyPEM", all, key},
 		{"*PrivateKeyPEM", all, &key},
 		{"PrivateKeyPEM without a key", all, kalshi.PrivateKeyPEM{}},
-		{"Credentials", all, creds},
-		{"*Credentials", all, &creds},
+		{"Credentials", text, creds},
+		{"*Credentials", text, &creds},
 		{"NotSavedError by value", onlyJSON, kalshi.NotSavedError{Response: &resp, Err: io.EOF}},
 		{"response", all, resp},
 		{"*response", all, &resp},

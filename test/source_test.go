@@ -338,7 +338,7 @@ func TestSource_cancelFailsNoOther(t *testing.T) {
 		err = run.list(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.True(t, isA[*kalshi.UnauthorizedError](err))
-		assert.ErrorContains(t, err, "; waiting for the key source: context deadline exceeded")
+		assert.ErrorContains(t, err, "; the key source failed: context deadline exceeded")
 		assert.Equal(t, 2300*time.Millisecond, time.Since(began), "at once")
 		require.NoError(t, <-second)
 		assert.Equal(t, 6*time.Second, time.Since(began))
