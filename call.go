@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,7 +28,11 @@ type call struct {
 }
 
 func (c *Client) newCall(op operation) *call {
-	return &call{client: c, operation: op, auth: authenticator{signer: c.signer, reporter: c.reporter}}
+	return &call{
+		client: c, operation: op,
+		auth:  authenticator{signer: c.signer, reporter: c.reporter},
+		state: retryState{maxRetries: c.maxRetries, jitter: c.jitter, remaining: math.MaxInt64},
+	}
 }
 
 // run makes one attempt after the other, until decide says to stop.
@@ -56,7 +61,11 @@ func (c *call) judge(ctx context.Context, result *attemptResult) decision {
 		result.signAgain, result.err = c.auth.retry401(ctx, e)
 	}
 	c.client.reporter.changes(ctx)
-	return decide(&c.operation, c.state, result, c.client.retryPolicy(ctx))
+	c.state.ended = ctx.Err() != nil
+	if deadline, ok := ctx.Deadline(); ok {
+		c.state.remaining = time.Until(deadline)
+	}
+	return decide(&c.operation, c.state, result)
 }
 
 // pause records an attempt and waits for the next one.

@@ -1,9 +1,8 @@
 package kalshi
 
 import (
-	"context"
-	"math"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -49,18 +48,14 @@ type attemptResult struct {
 	keyID      string        // of the new key, if the response names it in spite of err
 }
 
-// A retryPolicy is what decide may know about the call beside its attempts.
-type retryPolicy struct {
+// A retryState is what decide knows about the call beside its last attempt.
+type retryState struct {
 	maxRetries int
 	jitter     func(ceiling time.Duration) time.Duration // in [0, ceiling)
+	retries    int                                       // that count against the maximum
+	unknown    bool                                      // an earlier attempt may have been processed
 	remaining  time.Duration                             // until the context's deadline
 	ended      bool                                      // the context has ended
-}
-
-// A retryState is what earlier attempts of the call leave behind.
-type retryState struct {
-	retries int  // that count against the maximum
-	unknown bool // an attempt may have been processed
 }
 
 // A decision is what follows an attempt.
@@ -72,22 +67,20 @@ type decision struct {
 }
 
 // decide is the whole retry policy. It is pure.
-func decide(op *operation, state retryState, result *attemptResult, policy retryPolicy) decision {
+func decide(op *operation, state retryState, result *attemptResult) decision {
 	switch {
-	case result.err == nil:
-		return decision{stop: true}
-	case result.signAgain && !op.oneShot && !policy.ended:
+	case result.signAgain && !op.oneShot && !state.ended:
 		return decision{}
 	case op.creates && result.outcome == outcomeUnknown:
 		return decision{stop: true, err: &OutcomeUnknownError{Operation: op.name, KeyName: op.keyName, KeyID: result.keyID, Err: result.err}}
-	case policy.ended, !result.retryable, op.noRetry, state.retries >= policy.maxRetries, result.retryAfter > maxWait:
+	case !result.retryable, state.ended, op.noRetry, state.retries >= state.maxRetries, result.retryAfter > maxWait: // success, too
 		return decision{stop: true, err: result.err}
 	}
-	wait := policy.jitter(min(minBackoff<<min(state.retries, 6), maxBackoff)) // 100 ms · 2⁶ is over 5 s
+	wait := state.jitter(min(minBackoff<<min(state.retries, 6), maxBackoff)) // 100 ms · 2⁶ is over 5 s
 	if result.retryAfter > 0 {
-		wait = max(wait, result.retryAfter+policy.jitter(spread))
+		wait = max(wait, result.retryAfter+state.jitter(spread))
 	}
-	if wait > maxWait || wait >= policy.remaining {
+	if wait > maxWait || wait >= state.remaining {
 		return decision{stop: true, err: result.err}
 	}
 	return decision{wait: wait, counted: true}
@@ -103,24 +96,13 @@ func (r *attemptResult) fail(req *http.Request, resp *http.Response, body []byte
 // classifyStatus says what a status that is not 2xx means. A 499 is a gateway's that saw its client
 // close the connection, 520 to 524 are of one that lost the service's response.
 func classifyStatus(status int) (result outcome, retryable bool) {
-	switch status {
-	case 429:
+	switch {
+	case status == 429:
 		return outcomeRejected, true
-	case 500, 502, 503, 504, 520, 521, 522, 523, 524:
+	case slices.Contains([]int{500, 502, 503, 504, 520, 521, 522, 523, 524}, status):
 		return outcomeUnknown, true
-	case 302, 303, 408, 499:
-		return outcomeUnknown, false
-	}
-	if status >= 500 {
+	case status > 500, slices.Contains([]int{302, 303, 408, 499}, status):
 		return outcomeUnknown, false
 	}
 	return outcomeRejected, false
-}
-
-func (c *Client) retryPolicy(ctx context.Context) retryPolicy {
-	policy := retryPolicy{maxRetries: c.maxRetries, jitter: c.jitter, remaining: math.MaxInt64, ended: ctx.Err() != nil}
-	if deadline, ok := ctx.Deadline(); ok {
-		policy.remaining = time.Until(deadline)
-	}
-	return policy
 }

@@ -30,12 +30,12 @@ func TestDecide(t *testing.T) {
 	}
 	resignable := result(outcomeRejected, false)
 	resignable.signAgain = true
-	goesOn, none := retryPolicy{maxRetries: 2}, retryPolicy{maxRetries: 0}
-	ended := retryPolicy{maxRetries: 2, ended: true}
+	goesOn, none := retryState{maxRetries: 2}, retryState{maxRetries: 0}
+	ended := retryState{maxRetries: 2, ended: true}
 	tests := []struct {
 		happened            string
 		result              attemptResult
-		policy              retryPolicy
+		state               retryState
 		retries             int
 		list, create, order string // what follows
 	}{
@@ -64,7 +64,7 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.happened, func(t *testing.T) {
 			t.Parallel()
-			tt.policy.jitter, tt.policy.remaining = fullJitter, math.MaxInt64
+			tt.state.jitter, tt.state.remaining, tt.state.retries = fullJitter, math.MaxInt64, tt.retries
 			decisions := map[string]decision{
 				"success": {stop: true},
 				fails:     {stop: true, err: failure},
@@ -73,7 +73,7 @@ func TestDecide(t *testing.T) {
 				retry:     {wait: minBackoff << tt.retries, counted: true},
 			}
 			decided := func(op operation) decision {
-				return decide(&op, retryState{retries: tt.retries}, &tt.result, tt.policy)
+				return decide(&op, tt.state, &tt.result)
 			}
 			assert.Equal(t, decisions[tt.list], decided(list), "list, delete, GET of the caller's own")
 			assert.Equal(t, decisions[tt.create], decided(create), "create")
@@ -112,12 +112,12 @@ func TestDecide_wait(t *testing.T) {
 	}
 	for _, tt := range tests {
 		result := attemptResult{err: errConnectionLost, outcome: outcomeRejected, retryable: true, retryAfter: tt.retryAfter}
-		policy := retryPolicy{maxRetries: math.MaxInt, jitter: fullJitter, remaining: tt.remaining}
+		state := retryState{maxRetries: math.MaxInt, jitter: fullJitter, retries: tt.retries, remaining: tt.remaining}
 		want := decision{wait: tt.want, counted: true}
 		if tt.want == 0 {
 			want = decision{stop: true, err: errConnectionLost}
 		}
-		assert.Equal(t, want, decide(&operation{}, retryState{retries: tt.retries}, &result, policy), tt.name)
+		assert.Equal(t, want, decide(&operation{}, state, &result), tt.name)
 	}
 }
 
