@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
@@ -203,7 +202,7 @@ func checkDeletable(apiKeyID string) error {
 		return invalid(field, "is empty or a dot segment, which would reach another path: GetAPIKeys lists the IDs")
 	case isKeyText(apiKeyID):
 		return invalid(field, "is a private key: give the ID that belongs to it")
-	case !utf8.ValidString(apiKeyID) || strings.ContainsFunc(apiKeyID, unicode.IsControl):
+	case strings.ContainsFunc(apiKeyID, unicode.IsControl):
 		return invalid(field, "has control characters: copy it again")
 	}
 	return nil
@@ -214,8 +213,6 @@ func (r *GenerateAPIKeyRequest) validate() error {
 	switch {
 	case r.Name == "":
 		return invalid("Name", "is empty: name the key after its user, such as \"bot\"")
-	case !utf8.ValidString(r.Name):
-		return invalid("Name", "is not valid UTF-8: use plain text")
 	case r.Scopes != nil && len(r.Scopes) == 0:
 		return invalid("Scopes", "is an empty list: name at least one scope, or use nil for full access")
 	case r.Subaccount != nil && *r.Subaccount < 0:

@@ -7,15 +7,10 @@ import (
 )
 
 // A clock is the local clock plus an offset, which is learned from refused timestamps and doubted
-// when it does not help. A nil clock has the offset 0.
+// when it does not help.
 type clock struct{ nanoseconds atomic.Int64 }
 
-func (c *clock) offset() time.Duration {
-	if c == nil {
-		return 0
-	}
-	return time.Duration(c.nanoseconds.Load())
-}
+func (c *clock) offset() time.Duration { return time.Duration(c.nanoseconds.Load()) }
 
 // learn sets the offset to what the 401 for a timestamp made with that offset teaches. It reports
 // whether a new timestamp may be accepted: one that is more than the tolerance away, unless this was

@@ -29,8 +29,8 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	return NewClient(signer, append(slices.Clip(opts), func(c *Client) error {
-		if keyID := env(envKeyID); keyID != "" && keyID != signer.KeyID() {
-			c.reporter.environment(safeID(keyID), signer.KeyID())
+		if keyID := env(envKeyID); keyID != "" && keyID != signer.KeyID() && c.reporter != nil {
+			c.reporter.log.Warn("kalshi: environment", logID("ignored", keyID), logID("key_id", signer.KeyID()))
 		}
 		if rawURL := env(envBaseURL); rawURL != "" && c.baseURL == nil { // no option has set it
 			return c.setBaseURL(envBaseURL, rawURL)
@@ -86,16 +86,13 @@ func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'"
 
 // notSet returns an error for the first variable, or for one whose value is under another name.
 func notSet(hint string, names ...string) error {
-	otherNames := map[string][]string{ // that other programs use
-		envKeyID:          {"KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"},
-		envPrivateKey:     {envPrivateKey + "_B64", envPrivateKey + "_BASE64", envPrivateKey + "_PEM"},
-		envPrivateKeyPath: {envPrivateKey + "_FILE"},
-	}
-	for _, name := range names {
-		for _, other := range otherNames[name] {
-			if env(other) != "" {
-				return invalid(name, "is not set, but %s is: rename it to %s", other, name)
-			}
+	for _, other := range [][2]string{
+		{"KALSHI_API_KEY", envKeyID}, {"KALSHI_KEY_ID", envKeyID}, {"KALSHI_ACCESS_KEY", envKeyID},
+		{envPrivateKey + "_B64", envPrivateKey}, {envPrivateKey + "_BASE64", envPrivateKey}, {envPrivateKey + "_PEM", envPrivateKey},
+		{envPrivateKey + "_FILE", envPrivateKeyPath},
+	} {
+		if slices.Contains(names, other[1]) && env(other[0]) != "" {
+			return invalid(other[1], "is not set, but %s is: rename it to %s", other[0], other[1])
 		}
 	}
 	return invalid(names[0], "is not set: %s", hint)

@@ -79,12 +79,6 @@ func (r *reporter) rotation(ctx context.Context, stage, oldKeyID, newKeyID strin
 	r.log.LogAttrs(ctx, level, "kalshi: rotation", attrs...)
 }
 
-func (r *reporter) environment(ignored, keyID string) {
-	if r != nil {
-		r.log.LogAttrs(context.Background(), slog.LevelWarn, "kalshi: environment", slog.String("ignored", ignored), logID("key_id", keyID))
-	}
-}
-
 // changes logs how the signer's clock and key differ from what was logged last. A call does not wait
 // for another one that logs: what it missed is logged at a later attempt.
 func (r *reporter) changes(ctx context.Context) {

@@ -269,8 +269,6 @@ func checkPublicKeyPEM(text string) error {
 	withoutBlanks := func(s string) string { return strings.Join(strings.Fields(s), "") }
 	block, _ := pem.Decode([]byte(text))
 	switch {
-	case text == "":
-		return invalid(field, "is empty: %s", hint)
 	case strings.Contains(text, redact.PrivateKeyMark):
 		return invalid(field, "is a private key, which must never be sent: %s from its public half", hint)
 	case block == nil || withoutBlanks(text) != withoutBlanks(pemText("PUBLIC KEY", block.Bytes)):

@@ -17,9 +17,6 @@ type PrivateKeyPEM struct {
 }
 
 func newPrivateKeyPEM(text string) PrivateKeyPEM {
-	if text == "" {
-		return PrivateKeyPEM{}
-	}
 	return PrivateKeyPEM{new(func() string { return text })}
 }
 

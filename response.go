@@ -225,7 +225,7 @@ func (r *GenerateAPIKeyResponse) decode(body []byte) error {
 	switch {
 	case r.ID == "":
 		return cmp.Or(err, errMissing("api_key_id"))
-	case r.PrivateKey.reveal == nil:
+	case r.PrivateKey.Reveal() == "":
 		return cmp.Or(err, errMissing("private_key"))
 	case r.KeyType == "": // it is optional; the key itself says
 		key, _ := r.PrivateKey.Parse()

@@ -59,11 +59,7 @@ func CheckResponse(resp *http.Response) error {
 type signingTransport struct{ client *Client }
 
 // CloseIdleConnections closes those of the transport below.
-func (t *signingTransport) CloseIdleConnections() {
-	if _, loop := t.client.httpClient.Transport.(*signingTransport); !loop {
-		t.client.httpClient.CloseIdleConnections()
-	}
-}
+func (t *signingTransport) CloseIdleConnections() { t.client.httpClient.CloseIdleConnections() }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -84,9 +80,7 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 			}
 			return resp, nil
 		case resp != nil:
-			if resp.ContentLength <= maxErrorBody {
-				_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength) // so that the connection can be reused
-			}
+			_ = readErrorBody(resp) // so that the connection can be reused
 			_ = resp.Body.Close()
 		}
 		err := call.pause(req.Context(), &result, next)
