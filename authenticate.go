@@ -22,22 +22,12 @@ type authenticator struct {
 	refused      []*credential // that this call does not try again
 }
 
-// sign signs one attempt.
-func (a *authenticator) sign(req *http.Request) (err error) {
-	a.used, a.offset, err = a.signer.setHeaders(req.Header, req.Method, req.URL.RequestURI())
-	return err
-}
-
 // retry401 takes over the service's clock after an expired timestamp, and the source's key after a
-// refused one. It reports whether another signature may be accepted, and returns the error of the
-// call if not.
+// refused one. It reports whether another signature may be accepted, and returns the call's error.
 func (a *authenticator) retry401(ctx context.Context, e *UnauthorizedError) (retry bool, err error) {
 	if e.Code == codeTimestampExpired {
-		if a.clockRetries == 2 {
-			return false, e
-		}
 		a.clockRetries++
-		return a.signer.clock.learn(e, a.offset, a.clockRetries > 1), e
+		return a.clockRetries <= 2 && a.signer.clock.learn(e, a.offset, a.clockRetries > 1), e
 	}
 	a.refused = append(a.refused, a.used)
 	switch {
@@ -65,8 +55,8 @@ func (a *authenticator) hasNewKey() bool {
 // Recover is for requests that are signed by hand, such as the dial of a WebSocket library that
 // takes a header. It learns from a 401 what the client's own calls learn: the service's clock, or
 // another key from the signer's source, for which it waits until ctx ends. It reports whether to
-// sign and send again: once or twice, and not in a loop. It reads the headers of resp.Request, and
-// leaves the body readable. For any other response, and for nil, it is false.
+// sign and send again: once or twice, and not in a loop. It is false for any other response, and nil.
+// It reads the headers of resp.Request, and leaves the body readable.
 func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
 	received := time.Now()
 	cred := s.credential()

@@ -83,14 +83,11 @@ func (c *call) pause(ctx context.Context, result *attemptResult, next decision) 
 }
 
 // begin signs an attempt, unless its context has ended.
-func (c *call) begin(req *http.Request) error {
+func (c *call) begin(req *http.Request) (err error) {
 	c.last = attemptEvent{req.Method, req.URL.EscapedPath(), c.last.number + 1}
-	err := ended(req.Context())
-	if err == nil && !c.signed {
-		err = c.auth.sign(req)
-	}
-	if err == nil {
-		c.client.reporter.changes(req.Context())
+	c.client.reporter.changes(req.Context())
+	if err = ended(req.Context()); err == nil && !c.signed {
+		c.auth.used, c.auth.offset, err = c.client.signer.setHeaders(req.Header, req.Method, req.URL.RequestURI())
 	}
 	return err
 }
@@ -129,7 +126,10 @@ func (c *call) read(result *attemptResult, req *http.Request, resp *http.Respons
 		result.keyID = c.createdID(body)
 		return
 	}
-	body, err := readBody(resp, maxBody)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if len(body) > maxBody {
+		body, err = body[:maxBody], fmt.Errorf("it is longer than %d MiB", maxBody>>20)
+	}
 	body = bytes.TrimRight(bytes.TrimPrefix(body, []byte("\ufeff")), "\x00")
 	if err == nil || json.Valid(body) {
 		err = c.decode(body)

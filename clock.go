@@ -13,9 +13,8 @@ type clock struct{ nanoseconds atomic.Int64 }
 func (c *clock) offset() time.Duration { return time.Duration(c.nanoseconds.Load()) }
 
 // learn sets the offset to what the 401 for a timestamp made with that offset teaches. It reports
-// whether a new timestamp may be accepted: one that is more than the tolerance away, unless this was
-// the second try, or one without an offset that did not help. So a wrong Date header, set by a proxy
-// or frozen in a cache, does not stop the client for ever.
+// whether a new timestamp may be accepted: one that is more than the tolerance away, the first time,
+// or else one without the offset that did not help. So a wrong Date does not stop a client for ever.
 func (c *clock) learn(e *UnauthorizedError, offset time.Duration, again bool) (retry bool) {
 	taught := offset
 	if e.dated && e.ClockSkew.Abs() <= maxSkew {
@@ -44,6 +43,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return withContext(ctx, context.Cause(ctx))
+		return ended(ctx)
 	}
 }

@@ -277,7 +277,7 @@ func redactHTTPError(err error) error {
 // withContext adds to err the error of a context that has ended, so that errors.Is finds it
 // whatever a transport or a cancel cause made of it.
 func withContext(ctx context.Context, err error) error {
-	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
+	if ctxErr := ctx.Err(); err != nil && ctxErr != nil && !errors.Is(err, ctxErr) {
 		return fmt.Errorf("%w: %w", ctxErr, err)
 	}
 	return err

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -17,15 +15,14 @@ import (
 
 const maxKeyFileSize = 1 << 20 // 1 MiB
 
-// A KeyFile is the path of a file with one API key: the line KALSHI_API_KEY_ID=<id>, and below it
-// the private key as PEM text, so that a single rename replaces both. Programs that read PEM files
-// ignore the line. A KeyFile is a [Store], and [KeyFile.Load] is a [KeySource]. Let only one process
-// rotate the key in a file; any number can load it.
+// A KeyFile is the path of a file with one API key: the line KALSHI_API_KEY_ID=<id>, which programs
+// that read PEM files ignore, and below it the private key as PEM text. It is a [Store], and
+// [KeyFile.Load] is a [KeySource]. Let only one process rotate the key in a file; any number can load it.
 type KeyFile string
 
-// Load reads the key from the file. It follows symbolic links and ignores the context. If the file
-// cannot be read, the error wraps an [*fs.PathError]. If it is over 1 MiB, or lacks the ID or a key
-// that [ParsePrivateKey] accepts, the error is a [*ValidationError].
+// Load reads the key from the file, following symbolic links. If the file cannot be read, the error
+// wraps an [*fs.PathError]. If it is over 1 MiB, or lacks the ID or a key that [ParsePrivateKey]
+// accepts, the error is a [*ValidationError]. The context is ignored.
 func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 	keyID, key, err := loadKeyFile("key file", string(f))
 	return withKeyID("key file "+string(f), keyID, key, err)
@@ -34,11 +31,9 @@ func (f KeyFile) Load(_ context.Context) (Credentials, error) {
 // Save makes or replaces the file in one step. The new file has the old one's owner, group, mode
 // and, on Linux, access ACL, or else Save fails. If there is no old file, only the owner may read the
 // new one; on Windows the folder decides. A symbolic link is replaced by a file with the rights of
-// its target. Save ignores the context, because a key that is not saved may be lost.
-//
-// After an error the old file is as it was and no other stays; if the process is killed, a file
-// NAME.*.tmp with the new key may. If the system refuses, as for a file that is mounted by itself,
-// the error wraps an [*fs.PathError]; for a key that is not in memory it is a [*ValidationError].
+// its target. Save ignores the context, because a key that is not saved may be lost. After an error,
+// which wraps an [*fs.PathError] if the system refuses, the old file is as it was and no other stays.
+// If the process is killed, a file NAME.*.tmp with the new key may stay.
 func (f KeyFile) Save(_ context.Context, c Credentials) error {
 	text, err := c.Text()
 	if err = cmp.Or(checkPath("key file", string(f)), err); err != nil {
@@ -48,7 +43,6 @@ func (f KeyFile) Save(_ context.Context, c Credentials) error {
 }
 
 // Check reports whether Save would work: it makes a temporary file as Save would, and removes it.
-// [Client.RotateAPIKey] asks it before it creates a key.
 func (f KeyFile) Check(_ context.Context) error {
 	if err := checkPath("key file", string(f)); err != nil {
 		return err
@@ -56,8 +50,7 @@ func (f KeyFile) Check(_ context.Context) error {
 	return pathError("check the key file", string(f), atomicfile.Check(string(f), make([]byte, 7<<10))) // as long as a key can be
 }
 
-// LoadPrivateKey reads the private key from a PEM file or a [KeyFile]. Errors are those of
-// [KeyFile.Load].
+// LoadPrivateKey reads the private key from a PEM file or a [KeyFile], with the errors of [KeyFile.Load].
 func LoadPrivateKey(path string) (crypto.Signer, error) {
 	_, key, err := loadKeyFile("private key file", path)
 	return key, err
@@ -94,7 +87,6 @@ func pathError(what, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	isFolder := func(path string) bool { info, err := os.Stat(path); return err == nil && info.IsDir() }
 	missing := errors.Is(err, fs.ErrNotExist)
 	refused, ok := errors.AsType[*fs.PathError](err)
 	refusedNew := ok && refused.Path != path && errors.Is(err, fs.ErrPermission) // of the file beside it
@@ -103,9 +95,8 @@ func pathError(what, path string, err error) error {
 		hint  string
 	}{
 		{errors.Is(err, fs.ErrExist), "name a new file; existing ones are never overwritten"},
-		{isFolder(path), "name a file in this folder"},
 		{missing && strings.HasPrefix(path, "~/"), "only a shell expands ~: write the full path"},
-		{missing && !isFolder(filepath.Dir(path)), "make its folder first, or correct the path"},
+		{missing, "correct the path, or make its folder first"},
 		{errors.Is(err, syscall.EROFS), "mount its folder so that it can be written to"},
 		{errors.Is(err, syscall.EBUSY), "a file that is mounted by itself cannot be replaced: mount its folder"},
 		{refusedNew, "run it as the file's owner, or as root, with a folder that can be written to"},

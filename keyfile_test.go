@@ -123,9 +123,9 @@ func TestKeyFile_badPath(t *testing.T) {
 	for path, want := range map[string]string{
 		"":                                "is empty",
 		text:                              "is the text of a key",
-		dir:                               ": name a file in this folder",
-		filepath.Join(dir, "none", "key"): ": make its folder first, or correct the path",
-		filepath.Join(file, "key"):        "", // the system's own error
+		dir:                               "", // the system's own error
+		filepath.Join(dir, "none", "key"): ": correct the path, or make its folder first",
+		filepath.Join(file, "key"):        "",
 		"~/none/key":                      ": only a shell expands ~: write the full path",
 	} {
 		f := KeyFile(path)

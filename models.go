@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// A Scope is a right that an API key carries. The service adds scopes over time: lists and requests
-// may contain any text.
+// A Scope is a right that an API key carries. The service adds scopes over time: any text may be one.
 type Scope string
 
 // The scopes documented in October 2026. [ScopeRead] and [ScopeWrite] are parents: they include
@@ -26,8 +25,7 @@ const (
 // A KeyType is the algorithm of a key pair.
 type KeyType string
 
-// The documented key types. Kalshi recommends Ed25519, available since September 2026. It signs
-// about 40 times faster than RSA.
+// The documented key types. Kalshi recommends Ed25519, which signs about 40 times faster than RSA.
 const (
 	KeyTypeRSA     KeyType = "rsa"     // RSA-PSS with SHA-256; the service generates 2048 bits
 	KeyTypeEd25519 KeyType = "ed25519" // Ed25519 (RFC 8032)
@@ -64,8 +62,8 @@ type GetAPIKeysResponse struct {
 }
 
 // RegionExpiration returns when the account's location attestation ends, or false if there is none.
-// After that the service rejects orders in Sports, Elections and Entertainment with a 403, until the
-// attestation is renewed in the app or on the website (documented).
+// From then on the service rejects orders in Sports, Elections and Entertainment with a 403, until it
+// is renewed in the app or on the website (documented).
 func (r *GetAPIKeysResponse) RegionExpiration() (t time.Time, ok bool) {
 	if r == nil || r.RegionExpirationTS == nil {
 		return time.Time{}, false
@@ -80,11 +78,10 @@ func (r *GetAPIKeysResponse) find(id string) *APIKey {
 	return nil
 }
 
-// CreateAPIKeyRequest registers a public key. See [Client.CreateAPIKey].
-//
-// Nil Scopes grant full access (documented). An empty non-nil list is rejected: the service would
-// read it as "no list" and grant full access. FCMSubtraderID is for FCM members only, excludes
-// Subaccount, and every REST endpoint rejects a key that is bound to a subtrader (documented).
+// CreateAPIKeyRequest is the request of [Client.CreateAPIKey]. Nil Scopes grant full access
+// (documented); an empty non-nil list is rejected, because the service would read it as nil.
+// FCMSubtraderID is for FCM members only, excludes Subaccount, and makes a key that every REST endpoint
+// rejects (documented).
 type CreateAPIKeyRequest struct {
 	Name           string  `json:"name"`                      // required
 	PublicKey      string  `json:"public_key"`                // required: RSA or Ed25519, as [MarshalPublicKey] returns it
@@ -99,7 +96,7 @@ type CreateAPIKeyResponse struct {
 	Warning string `json:"warning,omitzero"` // comes with FCM-bound keys; the key is valid even so
 }
 
-// GenerateAPIKeyRequest asks the service to generate a key pair. See [Client.GenerateAPIKey].
+// GenerateAPIKeyRequest is the request of [Client.GenerateAPIKey].
 type GenerateAPIKeyRequest struct {
 	Name           string  `json:"name"`                      // required
 	KeyType        KeyType `json:"key_type,omitzero"`         // if empty, the service generates an RSA key (documented)

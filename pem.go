@@ -27,11 +27,10 @@ const (
 )
 
 // ParsePrivateKey parses an RSA (2048 to 8192 bits) or Ed25519 private key in PEM form, PKCS#1 or
-// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: the
-// escapes of JSON, CRLF, a byte-order mark, UTF-16, quotes, a single line with or without blanks,
-// indentation, text around the block, and base64 of it all, once or twice. Any other input is a
-// [*ValidationError], which says how to fix it and never quotes the input. The result is an
-// [*rsa.PrivateKey] or [ed25519.PrivateKey], which show their secrets when printed.
+// PKCS#8. It tolerates what environment variables, editors and secret stores do to PEM text: escapes,
+// CRLF, a byte-order mark, UTF-16, quotes, a single line, indentation, text around the block, and
+// base64 of it all, once or twice. Any other input is a [*ValidationError], which never quotes it. The
+// result is an [*rsa.PrivateKey] or [ed25519.PrivateKey], which show their secrets when printed.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	return parsePrivateKey("private key", pemData)
 }
@@ -51,8 +50,7 @@ func pemText(label string, der []byte) string {
 }
 
 // MarshalPrivateKey encodes an [*rsa.PrivateKey] or [ed25519.PrivateKey] as PEM "PRIVATE KEY"
-// (PKCS#8). For a key that is not in memory, such as one in a KMS or an HSM, it returns a
-// [*ValidationError].
+// (PKCS#8). For any other, such as one in a KMS or an HSM, it returns a [*ValidationError].
 func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 	if _, err := checkSigner("private key", key); err != nil {
 		return PrivateKeyPEM{}, err
@@ -84,18 +82,15 @@ func parsePrivateKey(field string, data []byte) (crypto.Signer, error) {
 	case len(der) > maxDER: // parsing takes quadratic time, and the service may have sent the key
 		return nil, invalid(field, "is too long: RSA may have at most %d bits: %s", maxRSABits, hintGenerate)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
-	if rsaKey, rsaErr := x509.ParsePKCS1PrivateKey(der); rsaErr == nil { // labels are often wrong
-		key, err = rsaKey, nil
-	}
-	if err != nil {
-		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
+	key, _ := x509.ParsePKCS8PrivateKey(der)
+	if rsaKey, err := x509.ParsePKCS1PrivateKey(der); err == nil { // labels are often wrong
+		key = rsaKey
 	}
 	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, invalid(field, "is for key exchange, not for signing: %s", hintGenerate)
+	if !ok { // not parsed, or for key exchange
+		return nil, invalid(field, "is cut off, damaged, or for neither RSA nor Ed25519: copy %s, or %s", hintWhole, hintGenerate)
 	}
-	if _, err = keyTypeOf(field, signer.Public()); err != nil {
+	if _, err := keyTypeOf(field, signer.Public()); err != nil {
 		return nil, err
 	}
 	return signer, nil

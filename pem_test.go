@@ -195,7 +195,7 @@ func rejects(t testing.TB) []reject {
 		{"RSASSA-PSS only", encodePEM("PRIVATE KEY", pssOnly), "RSASSA-PSS, which Kalshi does not accept: make a plain RSA key"},
 		{"RSA 1024", encodePEM("PRIVATE KEY", pkcs8(t, newSmallRSAKey(t))), "has 1024 bits, and RSA needs at least 2048"},
 		{"longer than any key", encodePEM("PRIVATE KEY", long), "is too long: RSA may have at most 8192 bits"},
-		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), "key exchange, not for signing: make one with `openssl genpkey -algorithm ed25519`"},
+		{"X25519", encodePEM("PRIVATE KEY", pkcs8(t, xKey)), "for neither RSA nor Ed25519"},
 		{"two private keys", edText + edText, two},
 		{"a plain and an encrypted key", edText + encrypted, two},
 		{"DER", string(edDER), saysDER},

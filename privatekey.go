@@ -28,8 +28,7 @@ func (k PrivateKeyPEM) Reveal() string {
 	return (*k.reveal)()
 }
 
-// UnmarshalText stores a copy of text, so that JSON and similar formats decode into a
-// PrivateKeyPEM. It never fails: use [PrivateKeyPEM.Parse] to check that the text is a key.
+// UnmarshalText stores a copy of text, whatever it is, so that JSON decodes into a PrivateKeyPEM.
 func (k *PrivateKeyPEM) UnmarshalText(text []byte) error {
 	*k = newPrivateKeyPEM(string(text))
 	return nil

@@ -127,23 +127,12 @@ const (
 	maxErrorBody = 64 << 10 // bytes of any other response
 )
 
-var errTooLong = fmt.Errorf("it is longer than %d MiB", maxBody>>20)
-
-// readBody reads a body to its end, or to the limit: then it returns what it has and errTooLong.
-func readBody(resp *http.Response, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if int64(len(body)) > limit {
-		return body[:limit], errTooLong
-	}
-	return body, err
-}
-
 // readErrorBody reads what there is of the body of an error. That of a 101 is the connection.
 func readErrorBody(resp *http.Response) []byte {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.Body == nil {
 		return nil
 	}
-	body, _ := readBody(resp, maxErrorBody)
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	return body
 }
 

@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -110,26 +109,6 @@ func TestRetryAfter(t *testing.T) {
 		resp := &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {tt.value}, "Date": {tt.date}}}
 		err := statusError(nil, resp, nil, received)
 		assert.Equal(t, &RateLimitError{APIError{StatusCode: 429}, tt.want}, err, tt.name)
-	}
-}
-
-func TestReadBody(t *testing.T) {
-	t.Parallel()
-	const limit = 1000
-	for _, tt := range []struct {
-		size, want int
-		end, err   error // of the body, and of reading it
-	}{
-		{0, 0, io.EOF, nil},
-		{limit, limit, io.EOF, nil},
-		{limit + 1, limit, io.EOF, errTooLong},
-		{600, 600, errConnectionLost, errConnectionLost},
-	} {
-		data := bytes.Repeat([]byte("x"), tt.size)
-		body := io.MultiReader(bytes.NewReader(data), iotest.ErrReader(tt.end))
-		got, err := readBody(&http.Response{Body: io.NopCloser(body)}, limit)
-		assert.Equal(t, data[:tt.want], got)
-		assert.Equal(t, tt.err, err)
 	}
 }
 

@@ -90,9 +90,4 @@ func (t *connTrace) unsent() bool { return t.seen.Load()&(connAsked|connGot) == 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
 
 // ended returns the error of a context that has ended, or nil.
-func ended(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	return withContext(ctx, context.Cause(ctx))
-}
+func ended(ctx context.Context) error { return withContext(ctx, context.Cause(ctx)) }

@@ -46,13 +46,12 @@ func CheckResponse(resp *http.Response) error {
 	if resp.StatusCode/100 == 2 {
 		return nil
 	}
-	received := time.Now()
 	if req := resp.Request; req != nil {
 		if err, ok := req.Context().Value(resp).(error); ok {
 			return err // as HTTPClient saw it
 		}
 	}
-	return statusError(resp.Request, resp, readErrorBody(resp), received)
+	return statusError(resp.Request, resp, readErrorBody(resp), time.Now())
 }
 
 // A signingTransport is the transport of HTTPClient.
