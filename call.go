@@ -117,8 +117,8 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	return result
 }
 
-// read decodes a 2xx and classifies any other status. Complete JSON is accepted even if the transfer
-// then failed: a private key must not be lost.
+// read decodes a 2xx and classifies any other status. JSON that is complete may hold a private key: it
+// is accepted even if the transfer then failed.
 func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response, received time.Time) {
 	if resp.StatusCode/100 != 2 {
 		body := readErrorBody(resp) // as far as it goes: the status is enough
@@ -144,8 +144,7 @@ func (c *call) read(result *attemptResult, req *http.Request, resp *http.Respons
 // newKeyID finds the ID in the response of a create, which may be cut off.
 var newKeyID = regexp.MustCompile(`(?:^\s*{|,)\s*"api_key_id"\s*:\s*"([^"\\]+)"`)
 
-// notSent is the error of an attempt that was not sent: a *NotSentError if the request has a body and
-// no earlier attempt may have been processed.
+// notSent is a *NotSentError if the request has a body and no earlier attempt may have been processed.
 func (c *call) notSent(req *http.Request, err error) error {
 	if c.state.unknown || !hasBody(req) {
 		return err
@@ -165,8 +164,7 @@ func (c *call) createdID(body []byte) string {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// newRequest builds the request without its signature. It has no GetBody, with which net/http could
-// send it again.
+// newRequest builds the unsigned request, without GetBody, with which net/http could send it again.
 func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody) {
 	req, _ := http.NewRequestWithContext(ctx, c.method, c.client.base+c.path, nil) // its parts are valid
 	req.URL.RawQuery = c.query
@@ -181,8 +179,7 @@ func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody) {
 	return req, body
 }
 
-// callError is the error of a call that got no response. It keeps the standard library's errors and
-// leaves out what their texts repeat.
+// callError is the error of a call without a response: the standard library's, without repetitions.
 func callError(req *http.Request, err error) error {
 	text := innerMessage(err)
 	if inner, ok := errors.AsType[*url.Error](err); ok {

@@ -300,7 +300,7 @@ func errorText(n int, format string, args ...any) string {
 }
 
 func safeID(id string) string     { return redact.Text(id, maxID) } // or the name of a key
-func safePath(path string) string { return redact.Truncate(path, maxPath) }
+func safePath(path string) string { return redact.Text(path, maxPath) }
 
 // The longest texts in errors, in characters.
 const (

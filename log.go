@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // A reporter logs what one client does: see [WithLogger]. A nil one logs nothing.
@@ -28,7 +26,7 @@ type attemptEvent struct {
 }
 
 func (e attemptEvent) attrs(more ...slog.Attr) []slog.Attr {
-	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", redact.Text(e.path, maxPath)), slog.Int("attempt", e.number)}
+	attrs := []slog.Attr{slog.String("method", e.method), slog.String("path", safePath(e.path)), slog.Int("attempt", e.number)}
 	return append(attrs, more...)
 }
 
@@ -99,8 +97,8 @@ func (r *reporter) changes(ctx context.Context) {
 	}
 }
 
-// sourceFailed logs that the source did not help: the first time of a kind at once, the same again at
-// most once a minute, since a dead key can be refused all night.
+// sourceFailed logs that the source did not help: each kind of failure at most once a minute, since a
+// dead key can be refused all night.
 func (r *reporter) sourceFailed(ctx context.Context, keyID, text string) {
 	if r == nil || ctx.Err() != nil || !r.mu.TryLock() {
 		return

@@ -108,8 +108,7 @@ var (
 	ascii = strings.NewReplacer("\xff\xfe", "", "\xfe\xff", "", "\ufeff", "", "\x00", "", "\r", "\n")
 )
 
-// plainText undoes what editors, shells and secret stores do to a text with a key: UTF-16, escapes,
-// and base64 of it all or of the key, once or twice.
+// plainText undoes UTF-16, escapes, and base64 of a text or of the key in it, once or twice.
 func plainText(data []byte) string {
 	text := unescape(data)
 	for range 2 {
@@ -257,8 +256,7 @@ func samePublicKey(a, b crypto.Signer) bool {
 	return ok && public.Equal(b.Public())
 }
 
-// checkPublicKeyPEM accepts only a single PEM block with a public key that the service accepts, and
-// above all no private key, which must never be sent.
+// checkPublicKeyPEM accepts a single PEM block with a public key, and above all no private key.
 func checkPublicKeyPEM(text string) error {
 	const field, hint = "PublicKey", "make it with MarshalPublicKey"
 	withoutBlanks := func(s string) string { return strings.Join(strings.Fields(s), "") }

@@ -152,8 +152,7 @@ var errNotJSON = errors.New("it is not the JSON object that was expected, or is 
 
 func errMissing(field string) error { return errors.New("it lacks " + field) }
 
-// decodeNothing decodes the body of a delete, which is blank or JSON without an error in it; a page
-// comes from a proxy, which may not have passed the request on.
+// decodeNothing decodes the body of a delete: blank, or JSON without an error. A page is a proxy's.
 func decodeNothing(body []byte) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil

@@ -50,8 +50,8 @@ func (r *rotation) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// stage runs a stage that the caller's context no longer cancels. A panic of a Store or a transport
-// becomes an error, so that the key is not lost, without its value, which may be the key.
+// stage runs what the caller's context no longer cancels. A panic becomes an error, so that the key is
+// not lost, without its value, which may be the key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()
@@ -163,8 +163,7 @@ func (r *rotation) create(ctx context.Context) (err error) {
 	return err
 }
 
-// lookUp looks for the key that a create of unknown outcome may have made. It deletes nothing: another
-// key of that name may be somebody else's.
+// lookUp looks for the key that a create may have made. It deletes none: it may be somebody else's.
 func (r *rotation) lookUp(ctx context.Context, err error) error {
 	unknown, ok := errors.AsType[*OutcomeUnknownError](err)
 	if !ok {
@@ -236,8 +235,7 @@ func patiently(ctx context.Context, try func() (again bool, err error)) error {
 	}
 }
 
-// provesKey reports whether an error shows that the key's signature was accepted: it is the
-// service's and about rights, not about the key, the clock or headers that were lost on the way.
+// provesKey reports whether an error is about rights, which shows that the signature was accepted.
 func provesKey(err error) bool {
 	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
 		return forbidden.Code != "" || strings.Contains(forbidden.Message, "sub-account")
@@ -273,16 +271,14 @@ func (r *rotation) deleteOld(ctx context.Context) error {
 	if err := sleep(ctx, r.req.Grace); err != nil && r.req.Grace > 0 {
 		return fmt.Errorf("the grace was cut short: %w", err)
 	}
-	newUnknown := func(err error) bool {
-		_, ok := errors.AsType[*UnauthorizedError](err)
-		return ok && !r.admin()
-	}
 	err := r.stage(ctx, func(ctx context.Context) error {
-		err := patiently(ctx, func() (bool, error) {
-			err := r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
-			return newUnknown(err), err
+		var refused bool
+		err := patiently(ctx, func() (again bool, err error) {
+			err = r.by(r.new).DeleteAPIKey(ctx, r.old.keyID)
+			_, refused = errors.AsType[*UnauthorizedError](err)
+			return refused, err
 		})
-		if newUnknown(err) {
+		if refused {
 			err = r.by(r.old).DeleteAPIKey(ctx, r.old.keyID)
 		}
 		return err

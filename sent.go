@@ -19,9 +19,8 @@ const (
 	headerTimestamp = "Kalshi-Access-Timestamp"
 )
 
-// A sealedBody is the body of a create. It knows whether any of it was read, so that nothing is
-// known to be sent, whatever the transport does. It costs a packet: net/http sends the head of a
-// request apart from a body that is not one of its in-memory types.
+// A sealedBody is the body of a create. It knows whether any of it was read, whatever the transport
+// does. It costs a packet: net/http sends the head of a request apart from a body of unknown type.
 type sealedBody struct {
 	content *bytes.Reader
 	first   sync.Once // of Read and seal

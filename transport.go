@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/seed251d1451/kalshi-go/internal/redact"
 )
 
 // HTTPClient returns an HTTP client for the API's other endpoints: requests written by hand,
@@ -163,7 +161,7 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has a URL whose path does not begin with a slash: a proxy could send it elsewhere")
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
-		to := redact.Text(origin(u.Scheme, u.Host), maxPath)
+		to := safePath(origin(u.Scheme, u.Host))
 		return invalid("request", "goes to %s, but this client signs for %s only: put Client.BaseURL before the path, or use another http.Client", to, strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {

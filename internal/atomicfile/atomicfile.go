@@ -27,9 +27,8 @@ func Read(path string, n int64) (data []byte, err error) {
 	return data, err
 }
 
-// Replace writes data to a new file beside path and renames it to path. The new file has the rights
-// of the old one, or of the target of a symbolic link. If Replace fails, the old file is as it was
-// and no other one stays.
+// Replace writes data to a new file with the rights of the old one, or of the target of a symbolic
+// link, and renames it to path. If that fails, the old file is as it was and no other one stays.
 func Replace(path string, data []byte) error {
 	return withNew(path, data, func(name string) error {
 		err := os.Rename(name, path)
@@ -74,8 +73,7 @@ func withNew(path string, data []byte, move func(name string) error) error {
 	return nil
 }
 
-// isMountPoint reports whether something is mounted at path itself, as far as Linux tells. Nothing
-// can be renamed to such a path.
+// isMountPoint reports whether something is mounted at path, where nothing can be renamed to (Linux).
 func isMountPoint(path string) bool {
 	dir, _ := filepath.Abs(filepath.Dir(path))
 	dir, _ = filepath.EvalSymlinks(dir)

@@ -11,8 +11,7 @@ import (
 // takeRights does nothing: a new file gets its rights from the folder.
 func takeRights(*os.File, string, fs.FileInfo) error { return nil }
 
-// retry repeats op for up to 2 s while another process is in its way, such as a virus scanner, or
-// one that loads the file while it is replaced.
+// retry repeats op for up to 2 s while another process, such as a virus scanner, has the file open.
 func retry(op func() error) error {
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		err := op()

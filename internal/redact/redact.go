@@ -1,5 +1,4 @@
-// Package redact makes text from outside safe for an error: without private keys, and short enough
-// for one line.
+// Package redact makes text from outside safe for an error: one line, without private keys.
 package redact
 
 import (
@@ -45,9 +44,8 @@ func LooksLikeKey(s string) bool {
 		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return len(w) >= 32 && isRandom(w, 24) })
 }
 
-// isRandom reports whether a word, or a name in a path, has n characters of base64, where upper
-// case, lower case and digits alternate more often than in names, or is longer in hexadecimal than
-// a digest.
+// isRandom reports whether a word, or a name in a path, has n characters of base64, in which cases and
+// digits alternate more often than in names, or is longer in hexadecimal than a digest.
 func isRandom(w string, n int) bool {
 	return longHex.MatchString(w) || slices.ContainsFunc(strings.Split(w, "/"), func(name string) bool {
 		return len(name) >= n && len(name) < 3*len(piece.FindAllString(name, -1)) &&
