@@ -16,8 +16,6 @@ import (
 
 const (
 	pathAPIKeys  = "/api_keys"
-	pathGenerate = "/api_keys/generate"
-
 	stageTimeout = 60 * time.Second // of each stage after the new key was made; two attempts at least
 )
 
@@ -52,10 +50,8 @@ type GetAPIKeysOption struct{ subtrader string }
 func ForSubtrader(fcmSubtraderID string) GetAPIKeysOption { return GetAPIKeysOption{fcmSubtraderID} }
 
 // CreateAPIKey registers a public key whose private half stays with the caller: POST /api_keys. It is
-// documented for the Premier and Market Maker usage levels; others get a [*ForbiddenError].
-//
-// If the key may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: check
-// for this first. Also documented: [*BadRequestError], [*UnauthorizedError] and [*ConflictError].
+// documented for the Premier and Market Maker usage levels; others get a [*ForbiddenError]. If the key
+// may exist but no usable response arrived, the error is an [*OutcomeUnknownError]: check for it first.
 func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*CreateAPIKeyResponse, error) {
 	out := new(CreateAPIKeyResponse)
 	err := c.createKey(ctx, operation{name: "CreateAPIKey", path: pathAPIKeys, keyName: req.Name}, &req, out.decode, &out.ID)
@@ -70,12 +66,11 @@ func (c *Client) CreateAPIKey(ctx context.Context, req CreateAPIKeyRequest) (*Cr
 }
 
 // GenerateAPIKey has the service make a key pair: POST /api_keys/generate. The private key is returned
-// only once: to save it to disk before returning, use [Client.GenerateAPIKeyToFile]. Errors are those
-// of [Client.CreateAPIKey]. After an [*OutcomeUnknownError] the private key is lost: delete the key.
+// only once: to save it to disk before returning, use [Client.GenerateAPIKeyToFile]. After an
+// [*OutcomeUnknownError], for which to check first, it is lost: delete the key.
 func (c *Client) GenerateAPIKey(ctx context.Context, req GenerateAPIKeyRequest) (*GenerateAPIKeyResponse, error) {
 	out := new(GenerateAPIKeyResponse)
-	// Closed, since net/http would log what a broken proxy sends behind the response: perhaps a key.
-	op := operation{name: "GenerateAPIKey", path: pathGenerate, keyName: req.Name, close: true}
+	op := operation{name: "GenerateAPIKey", path: pathAPIKeys + "/generate", keyName: req.Name}
 	if err := c.createKey(ctx, op, &req, out.decode, &out.ID); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,9 +62,9 @@ func NewSignerFromPEM(keyID string, pemData []byte) (*Signer, error) {
 	return NewSigner(keyID, key)
 }
 
-// NewSignerFromSource returns a signer with the key that the source returns now. When the service no
-// longer accepts that key, clients query the source again, at most once a second, and continue with
-// the new one: a bot follows another process's rotation with no failed call.
+// NewSignerFromSource returns a signer with the key that the source returns now. When the service
+// refuses that key, clients query the source again, at most once a second, and continue with the new
+// one: a bot follows another process's rotation with no failed call.
 func NewSignerFromSource(ctx context.Context, load KeySource) (*Signer, error) {
 	if load == nil {
 		return nil, invalid("key source", "is nil: give one such as KeyFile(path).Load")
@@ -130,8 +129,8 @@ func (s *Signer) KeyType() KeyType { return s.credential().keyType }
 // Fingerprint returns the fingerprint of the key that signs now, as [Credentials.Fingerprint].
 func (s *Signer) Fingerprint() string { return s.credential().fingerprint() }
 
-// ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp:
-// 0 if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
+// ClockOffset returns the service's clock minus the local one, as learned from a refused timestamp: 0
+// if no correction is needed, and otherwise from 5 seconds to 24 hours, in either direction.
 func (s *Signer) ClockOffset() time.Duration { return s.clock.offset() }
 
 // SignRequest sets the three headers that sign req: its method (empty is GET) and its URL's path,
@@ -214,14 +213,10 @@ func (s *Signer) credential() *credential {
 	return s.cred.Load()
 }
 
-func (s *Signer) String() string {
-	return fmt.Sprintf("kalshi.Signer{KeyID: %q, KeyType: %q}", s.KeyID(), s.KeyType())
-}
+func (s *Signer) String() string { return "kalshi.Signer" + s.credential().String() }
 
 // LogValue logs the key ID and type.
-func (s *Signer) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("key_id", s.KeyID()), slog.String("key_type", string(s.KeyType())))
-}
+func (s *Signer) LogValue() slog.Value { return s.credential().LogValue() }
 
 // sign returns the base64 signature of the text.
 func (c *credential) sign(text []byte) (string, error) {
@@ -229,9 +224,6 @@ func (c *credential) sign(text []byte) (string, error) {
 		return "", errNoKey
 	}
 	signature, err := crypto.SignMessage(c.key, rand.Reader, text, c.opts)
-	if err == nil && len(signature) == 0 {
-		err = errors.New("it returned an empty signature: look at the KMS or HSM that holds it")
-	}
 	if err != nil { // of a key manager, whose text can hold anything
 		return "", reword(fmt.Sprintf("the key %s could not sign: %s", safeID(c.keyID), innerMessage(err)), err)
 	}

@@ -58,12 +58,11 @@ func (a *authenticator) hasNewKey() bool {
 // sign and send again: once or twice, and not in a loop. It is false for any other response, and nil.
 // It reads the headers of resp.Request, and leaves the body readable.
 func (s *Signer) Recover(ctx context.Context, resp *http.Response) bool {
-	received := time.Now()
 	cred := s.credential()
-	if cred.key == nil || ctx == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
+	if cred.key == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized || resp.Request == nil {
 		return false
 	}
-	e := newUnauthorizedError(resp.Request, resp, peekBody(resp), received)
+	e := newUnauthorizedError(resp.Request, resp, peekBody(resp), time.Now())
 	switch {
 	case e.timestamp.UnixMilli() == 0: // it was not signed
 		return false

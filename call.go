@@ -169,7 +169,7 @@ func (c *call) newRequest(ctx context.Context) (*http.Request, *sealedBody) {
 	req, _ := http.NewRequestWithContext(ctx, c.method, c.client.base+c.path, nil) // its parts are valid
 	req.URL.RawQuery = c.query
 	maps.Copy(req.Header, c.client.header)
-	req.Close = c.close
+	req.Close = c.creates // net/http would log what a broken proxy sends behind the response: perhaps a key
 	if c.body == nil {
 		return req, nil
 	}

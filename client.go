@@ -37,8 +37,7 @@ type Client struct {
 	reporter   *reporter                                 // nil without WithLogger
 }
 
-// NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
-// otherwise. A nil signer and a bad option are a [*ValidationError].
+// NewClient returns a client that signs with signer, for production unless [WithBaseURL] differs.
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	if signer.credential().key == nil {
 		return nil, errNoKey
@@ -106,12 +105,12 @@ var wrongHosts = map[string]string{
 }
 
 func (c *Client) String() string {
-	return fmt.Sprintf("kalshi.Client{BaseURL: %q, Signer: %v}", c.BaseURL(), c.Signer())
+	return fmt.Sprintf("kalshi.Client{BaseURL: %q, Signer: %v}", c.base, c.signer)
 }
 
 // LogValue logs the base URL, key ID and type.
 func (c *Client) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("base_url", c.BaseURL()), slog.Any("signer", c.Signer()))
+	return slog.GroupValue(slog.String("base_url", c.base), slog.Any("signer", c.signer))
 }
 
 // An Option configures a [Client].
@@ -205,7 +204,7 @@ func WithMaxRetries(n int) Option {
 
 // WithLogger has the client log what it does beyond sending, so that an operator sees what was
 // repaired and can fix the cause. Messages and attributes are stable, durations are [slog.Duration],
-// no text shows a key, and the context is the call's. Without a logger nothing is logged.
+// no text shows a key, and the context is the call's.
 //
 //	Debug  kalshi: attempt          method, path (no query), attempt (from 1), duration, key_id, status or error
 //	Info   kalshi: retry            method, path, attempt (the one that failed), wait (0 if it is only signed again), error

@@ -107,14 +107,10 @@ func (c Credentials) Text() (PrivateKeyPEM, error) {
 	return newPrivateKeyPEM(envKeyID + "=" + cred.keyID + "\n" + key.Reveal()), nil
 }
 
-func (c Credentials) String() string {
-	return fmt.Sprintf("kalshi.Credentials{KeyID: %q, KeyType: %q}", c.KeyID(), c.KeyType())
-}
+func (c Credentials) String() string { return "kalshi.Credentials" + c.value().String() }
 
 // LogValue logs the key ID and type.
-func (c Credentials) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("key_id", c.KeyID()), slog.String("key_type", string(c.KeyType())))
-}
+func (c Credentials) LogValue() slog.Value { return c.value().LogValue() }
 
 var errEncodedCredentials = errors.New("kalshi: refusing to encode credentials: call Text and store it safely")
 
@@ -153,6 +149,14 @@ func (c *credential) public() Credentials {
 // same reports whether both are the same key: equal ID and public key.
 func (c *credential) same(other *credential) bool {
 	return c == other || c.keyID == other.keyID && samePublicKey(c.key, other.key)
+}
+
+func (c *credential) String() string {
+	return fmt.Sprintf("{KeyID: %q, KeyType: %q}", c.keyID, c.keyType)
+}
+
+func (c *credential) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key_id", c.keyID), slog.String("key_type", string(c.keyType)))
 }
 
 func (c *credential) fingerprint() string {

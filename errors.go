@@ -88,13 +88,10 @@ type ForbiddenError struct{ APIError }
 type NotFoundError struct{ APIError }
 
 func (e *NotFoundError) Error() string {
-	switch {
-	case e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage():
+	if e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage() {
 		return e.APIError.Error()
-	case strings.HasPrefix(e.Path, "/trade-api/v2/"):
-		return e.textWith("not in the service's form: check the base URL's host")
 	}
-	return e.textWith("check the base URL: it must end in /trade-api/v2")
+	return e.textWith("not in the service's form: check the base URL, such as " + DemoBaseURL)
 }
 
 // A ConflictError is a 409: documented for a subtrader that is not visible yet. Try again later.

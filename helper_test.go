@@ -450,9 +450,8 @@ func generatedKey(t testing.TB) *GenerateAPIKeyResponse {
 
 // A remoteKey hides a key as a KMS does, keeps what it was asked to sign and fails on demand.
 type remoteKey struct {
-	key   crypto.Signer
-	err   error
-	empty bool
+	key crypto.Signer
+	err error
 
 	mu     sync.Mutex
 	signed []byte
@@ -465,11 +464,8 @@ func (k *remoteKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.signed, k.opts = digest, opts
-	switch {
-	case k.err != nil:
+	if k.err != nil {
 		return nil, k.err
-	case k.empty:
-		return []byte{}, nil
 	}
 	return k.key.Sign(random, digest, opts)
 }

@@ -66,7 +66,6 @@ func (r *reporter) rotation(ctx context.Context, stage, oldKeyID, newKeyID strin
 	if r == nil {
 		return
 	}
-	r.changes(ctx)
 	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("stage", stage), logID("old_key_id", oldKeyID)}
 	if newKeyID != "" {
 		attrs = append(attrs, logID("new_key_id", newKeyID))

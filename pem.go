@@ -177,8 +177,7 @@ func otherForm(text string) string {
 		{"ENCRYPTED", "is encrypted: decrypt it with `openssl pkey -in key.pem -out plain.pem`"},
 		{"PRIVATEKEY-----", "is cut off or damaged: copy " + hintWhole},
 		{"PUBLICKEY-----", reasonPublic},
-		{"ssh-rsaAAAA", reasonPublic},
-		{"ssh-ed25519AAAA", reasonPublic},
+		{"3NzaC1", reasonPublic}, // of OpenSSH
 		{"CERTIFICATE-----", "is a certificate: use the private key"},
 		{"PuTTY-User-Key-File", "is in PuTTY's own format: " + hintGenerate},
 		{"kty:", "is a JWK: convert it to PEM, or " + hintGenerate},

@@ -188,7 +188,7 @@ func rejects(t testing.TB) []reject {
 		{"encrypted in the old form", legacy, decrypt},
 		{"OpenSSH", encodePEM("OPENSSH PRIVATE KEY", edDER), "OpenSSH's own format: make an Ed25519 key with `openssl genpkey"},
 		{"public key", encodePEM("PUBLIC KEY", public), saysPublic},
-		{"OpenSSH public key", "ssh-ed25519 AAAA" + encodeBase64(string(public)) + " me@host\n", saysPublic},
+		{"OpenSSH public key", "ssh-ed25519 " + encodeBase64("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00 "+string(public)) + " me@host\n", saysPublic},
 		{"certificate", encodePEM("CERTIFICATE", public), "is a certificate: use the private key"},
 		{"EC in SEC1, on whatever curve", encodePEM("EC PRIVATE KEY", edDER), saysEC},
 		{"EC in PKCS#8", encodePEM("PRIVATE KEY", pkcs8(t, newECKey(t))), saysEC},

@@ -66,7 +66,7 @@ func newUnauthorizedError(req *http.Request, resp *http.Response, body []byte, r
 // parse understands the error bodies that were observed: {"error":{code,message,details}},
 // {code,message,details}, {"msg":…}, {"error":"…"}, and text or HTML from gateways.
 func (e *APIError) parse() {
-	type fields struct{ Code, Message, Details, Msg lenientString }
+	type fields struct{ Code, Message, Details, Msg any }
 	var flat struct {
 		fields
 		Error json.RawMessage
@@ -79,22 +79,12 @@ func (e *APIError) parse() {
 	}
 	var nested fields
 	if json.Unmarshal(flat.Error, &nested) != nil {
-		_ = json.Unmarshal(flat.Error, &nested.Message) // lenientString takes anything
+		_ = json.Unmarshal(flat.Error, &nested.Message)
 	}
-	first := func(texts ...lenientString) string { return redact.Text(string(cmp.Or(texts...)), maxText) }
+	first := func(values ...any) string { return redact.Text(fmt.Sprint(cmp.Or(append(values, "")...)), maxText) }
 	e.Code = first(nested.Code, flat.Code)
 	e.Message = first(nested.Message, flat.Message, flat.Msg, nested.Msg)
 	e.Details = first(nested.Details, flat.Details)
-}
-
-// A lenientString is a JSON string, or the raw text of any other JSON value.
-type lenientString string
-
-func (t *lenientString) UnmarshalJSON(data []byte) error {
-	if json.Unmarshal(data, (*string)(t)) != nil {
-		*t = lenientString(data)
-	}
-	return nil
 }
 
 // clockSkew returns the service's clock minus the local one at receipt.
@@ -167,14 +157,10 @@ func decodeNothing(body []byte) error {
 	return nil
 }
 
-// maxUnchecked is how long a list may be, in bytes, to be decoded before its IDs are checked: a
-// long one of empty objects would take hundreds of megabytes.
-const maxUnchecked = 64 << 10
-
 var errNoKeys = errMissing("api_keys, or the api_key_id of one")
 
 func (r *GetAPIKeysResponse) decode(body []byte) error {
-	if len(body) > maxUnchecked {
+	if len(body) > 64<<10 { // as a list of empty objects, it could take hundreds of megabytes
 		type idOnly struct {
 			ID string `json:"api_key_id"`
 		}

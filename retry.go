@@ -20,7 +20,6 @@ type operation struct {
 	path   string // below the base URL, escaped
 	query  string // encoded
 	body   []byte
-	close  bool // the connection, after the response
 
 	creates bool   // a key: retried only if it was certainly not processed
 	keyName string // of the key that is created

@@ -44,10 +44,9 @@ type RotateAPIKeyResponse struct {
 // that a key which works once works everywhere, which is not documented. A crash at any point leaves
 // a working key in the Store: the old one until Save has finished, both after it.
 //
-// Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that is not listed,
-// has no scopes or is bound to an FCM subtrader is refused before anything is made. Once the new key
-// is made, each stage has 60 seconds, and cancelling ctx only ends the wait for Grace, and with it
-// leaves the old key alive.
+// Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that has no scopes or
+// is bound to an FCM subtrader is refused. Once the new key is made, each stage has 60 seconds, and
+// cancelling ctx only ends the wait for Grace, which leaves the old key alive.
 //
 // A key that rotates itself needs read and write and no restriction to a sub-account; any other is
 // rotated by an admin key's client, with the request's Signer. Let one process rotate a key, and the
@@ -66,11 +65,8 @@ func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*Ro
 		stage RotationStage
 		run   func(context.Context) error
 	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}, {StageDelete, r.deleteOld}} {
-		if step.stage == StageDelete {
-			r.switchKey()
-			if req.KeepOld {
-				break
-			}
+		if step.stage == StageDelete && req.KeepOld {
+			break
 		}
 		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
 			return nil, err
@@ -105,9 +101,9 @@ func (r *RotateAPIKeyRequest) validate(own *Signer) error {
 }
 
 // A Store saves the new key of a rotation: in a file ([KeyFile]) or a secret manager. Save must return
-// once the key is safe: its context ends after 60 seconds, and not when the caller's does. It must not
-// damage the only copy of the old key if it fails half-way. If a Store has the method
-// Check(context.Context) error, too, that reports before a key is made whether Save would work.
+// once the key is safe: its context ends after 60 seconds, not when the caller's does. If it fails
+// half-way, the old key must still be there. If a Store also has the method
+// Check(context.Context) error, that reports before a key is made whether Save would work.
 type Store interface {
 	Save(ctx context.Context, c Credentials) error
 }

@@ -251,18 +251,18 @@ func sameRights(a, b *APIKey) bool {
 	return reflect.DeepEqual(rights(a), rights(b))
 }
 
-// save has the store save the key.
+// save has the store save the key, and then switches the signer to it.
 func (r *rotation) save(ctx context.Context) error {
-	return r.stage(ctx, func(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) })
-}
-
-// switchKey has the signer sign with the new key, which the store has now.
-func (r *rotation) switchKey() {
+	err := r.stage(ctx, func(ctx context.Context) error { return r.req.Store.Save(ctx, r.new.public()) })
+	if err != nil {
+		return err
+	}
 	r.privateKey = PrivateKeyPEM{}
 	if !r.req.KeepOld {
 		r.signer.deleted.Store(r.old.keyID, nil)
 	}
 	r.signer.cred.Store(r.new)
+	return nil
 }
 
 // deleteOld deletes the old key when its grace is over. A 401 may come from a place where the new key

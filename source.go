@@ -9,9 +9,8 @@ import (
 )
 
 // A KeySource returns the API key to sign with now: from a key file ([KeyFile.Load]) or a secret
-// manager. Its context ends after 30 seconds, which it must honor, and belongs to no single call,
-// since many may wait for the result. It is never called again before it has returned. It must not
-// make calls that are signed by the signer it serves.
+// manager. Its context, which is no caller's, ends after 30 seconds, which it must honor. It is never
+// called again before it has returned. It must not make calls that are signed by the signer it serves.
 type KeySource func(ctx context.Context) (Credentials, error)
 
 const (
@@ -64,8 +63,7 @@ func (s *source) refresh(ctx context.Context, refused *credential) error {
 	return query.err
 }
 
-// run calls the KeySource. No caller's context ends it, so that none can cancel it for the others. A
-// panic becomes an error, whose value is not shown, since it may hold a key.
+// run calls the KeySource. A panic becomes an error without its value, which may hold a key.
 func (s *source) run(q *sourceQuery, held *credential) {
 	defer close(q.done)
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), s, true), sourceTimeout)
