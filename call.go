@@ -117,8 +117,7 @@ func (c *call) send(ctx context.Context) (result attemptResult) {
 	return result
 }
 
-// read decodes a 2xx and classifies any other status. JSON that is complete may hold a private key: it
-// is accepted even if the transfer then failed.
+// read decodes a 2xx, even if the transfer failed behind complete JSON, and classifies the others.
 func (c *call) read(result *attemptResult, req *http.Request, resp *http.Response, received time.Time) {
 	if resp.StatusCode/100 != 2 {
 		body := readErrorBody(resp) // as far as it goes: the status is enough
@@ -152,8 +151,7 @@ func (c *call) notSent(req *http.Request, err error) error {
 	return &NotSentError{err}
 }
 
-// createdID returns the ID that the response to a failed create gives the new key, if any. It is
-// neither the signing key's, which a caller might delete then, nor a private key.
+// createdID returns the new key's ID in the response to a failed create, but not the signing key's.
 func (c *call) createdID(body []byte) string {
 	found := newKeyID.FindSubmatch(body)
 	if !c.creates || found == nil || string(found[1]) == c.auth.used.keyID || isKeyText(string(found[1])) {

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// A clock is the local clock plus an offset, which is learned from refused timestamps and doubted
-// when it does not help.
+// A clock is the local clock plus an offset, which is learned from refused timestamps, and doubted.
 type clock struct{ nanoseconds atomic.Int64 }
 
 func (c *clock) offset() time.Duration { return time.Duration(c.nanoseconds.Load()) }

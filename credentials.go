@@ -62,8 +62,7 @@ func withKeyID(field, keyID string, key crypto.Signer, err error) (Credentials, 
 	return NewCredentials(keyID, key)
 }
 
-// keyIDText finds the ID in a line of a key file or a member of a JSON object. The text may have
-// lost its line ends.
+// keyIDText finds the ID in a key file or a JSON object, even if the text has lost its line ends.
 var keyIDText = regexp.MustCompile(`(?m)(?:^|[{,-])[ \t"'{,]*(?:export[ \t]+)?` + envKeyID +
 	`["']?[ \t]*[=:][ \t]*["']?(.*?)(?:["']|-----|[ \t](?:export[ \t]+)?` + envPrivateKey + `\b|$)`)
 

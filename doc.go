@@ -10,8 +10,8 @@
 //
 // A [Client] has a method for each of the four calls that manage API keys, and a few that combine
 // them. [Client.HTTPClient] is an [*http.Client] for all other endpoints: orders, positions, a
-// generated client, a WebSocket dial. A [Signer] holds the key that both sign with. Clients and
-// Signers are safe for concurrent use and meant to be shared.
+// generated client, a WebSocket dial. A [Signer] holds the key that both sign with. Both are safe for
+// concurrent use.
 //
 // # Errors
 //

@@ -60,10 +60,9 @@ func signerFromEnv() (*Signer, error) {
 		named, key, err = parseKeyText(envPrivateKey, []byte(text))
 	case path != "":
 		named, key, err = loadKeyFile(envPrivateKeyPath, path)
-	case keyID != "":
-		err = notSet("set it to the private key's text, or "+envPrivateKeyPath+" to its file", envPrivateKey, envPrivateKeyPath)
 	default:
-		err = notSet("set it to the API key's ID, or "+envPrivateKeyPath+" to a key file that names it", envKeyID, envPrivateKey, envPrivateKeyPath)
+		const hint = "set it to the private key's text, or " + envPrivateKeyPath + " to its file, and " + envKeyID + " unless the ID is in there"
+		err = notSet(hint, envPrivateKey, envPrivateKeyPath, envKeyID)
 	}
 	switch {
 	case err != nil:
@@ -84,14 +83,14 @@ func signerFromEnv() (*Signer, error) {
 // env returns a variable without the blanks and quotes around it, which Docker's env files keep.
 func env(name string) string { return strings.Trim(os.Getenv(name), " \t\r\n\"'") }
 
-// notSet returns an error for the first variable, or for one whose value is under another name.
+// notSet returns an error for the first variable, or for one that is set under another name.
 func notSet(hint string, names ...string) error {
 	for _, other := range [][2]string{
 		{"KALSHI_API_KEY", envKeyID}, {"KALSHI_KEY_ID", envKeyID}, {"KALSHI_ACCESS_KEY", envKeyID},
 		{envPrivateKey + "_B64", envPrivateKey}, {envPrivateKey + "_BASE64", envPrivateKey}, {envPrivateKey + "_PEM", envPrivateKey},
 		{envPrivateKey + "_FILE", envPrivateKeyPath},
 	} {
-		if slices.Contains(names, other[1]) && env(other[0]) != "" {
+		if slices.Contains(names, other[1]) && env(other[1]) == "" && env(other[0]) != "" {
 			return invalid(other[1], "is not set, but %s is: rename it to %s", other[0], other[1])
 		}
 	}

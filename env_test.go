@@ -91,7 +91,7 @@ func TestNewClientFromEnv_rejects(t *testing.T) { // not parallel: it sets the e
 		env  environ
 		want string
 	}{
-		{"nothing set", environ{}, envKeyID + " is not set: "},
+		{"nothing set", environ{}, envPrivateKey + " is not set: set it to the private key's text, or KALSHI_PRIVATE_KEY_PATH to its file, and KALSHI_API_KEY_ID unless"},
 		{"blank key ID", environ{envKeyID: ` "" `, envPrivateKey: text}, envKeyID + " is not set: "},
 		{"a placeholder", environ{envKeyID: "<id>", envPrivateKey: text}, envKeyID + " has one of the characters"},
 		{"the key in its place", environ{envKeyID: encoded, envPrivateKeyPath: plain}, envKeyID + " is a private key"},

@@ -103,8 +103,7 @@ type RateLimitError struct {
 	RetryAfter time.Duration // what the service asks to wait; 0 if it does not say, as usual (documented)
 }
 
-// A ServerError is a 500–599. From a request that creates a key it is returned within an
-// [*OutcomeUnknownError]: check for that first.
+// A ServerError is a 500–599. That of a create comes within an [*OutcomeUnknownError].
 type ServerError struct{ APIError }
 
 const (
@@ -271,8 +270,7 @@ func redactHTTPError(err error) error {
 	return err
 }
 
-// withContext adds to err the error of a context that has ended, so that errors.Is finds it
-// whatever a transport or a cancel cause made of it.
+// withContext adds to err the error of a context that has ended, so that errors.Is finds it.
 func withContext(ctx context.Context, err error) error {
 	if ctxErr := ctx.Err(); err != nil && ctxErr != nil && !errors.Is(err, ctxErr) {
 		return fmt.Errorf("%w: %w", ctxErr, err)

@@ -63,9 +63,7 @@ func MarshalPrivateKey(key crypto.Signer) (PrivateKeyPEM, error) {
 }
 
 // Parse parses the text with [ParsePrivateKey].
-func (k PrivateKeyPEM) Parse() (crypto.Signer, error) {
-	return ParsePrivateKey([]byte(k.Reveal()))
-}
+func (k PrivateKeyPEM) Parse() (crypto.Signer, error) { return ParsePrivateKey([]byte(k.Reveal())) }
 
 // isKeyText reports whether what should be a file name or a key ID is a private key or a part of one.
 func isKeyText(name string) bool {

@@ -97,8 +97,7 @@ func clockSkew(h http.Header, received time.Time) (skew time.Duration, ok bool) 
 	return date.Add(time.Duration(age) * time.Second).Sub(received), true
 }
 
-// retryAfter returns how long a Retry-After header asks to wait: seconds, or a date, which is
-// measured against the server's own clock where that is known. Nonsense is 0.
+// retryAfter returns how long a Retry-After asks to wait: a date is measured by the server's clock.
 func retryAfter(h http.Header, received time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {

@@ -50,8 +50,7 @@ func (r *rotation) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// stage runs what the caller's context no longer cancels. A panic becomes an error, so that the key is
-// not lost, without its value, which may be the key.
+// stage runs what no caller cancels. A panic becomes an error without its value, which may be a key.
 func (r *rotation) stage(ctx context.Context, run func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stageTimeout)
 	defer cancel()

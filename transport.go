@@ -161,8 +161,8 @@ func (t *signingTransport) validate(req *http.Request) error {
 		return invalid("request", "has a URL whose path does not begin with a slash: a proxy could send it elsewhere")
 	}
 	if base := t.client.baseURL; (u.Scheme != base.Scheme || u.Host != base.Host) && !slices.Contains(allowed, origin(u.Scheme, u.Host)) {
-		to := safePath(origin(u.Scheme, u.Host))
-		return invalid("request", "goes to %s, but this client signs for %s only: put Client.BaseURL before the path, or use another http.Client", to, strings.Join(allowed, ", "))
+		return invalid("request", "goes to %s, but this client signs for %s only: put Client.BaseURL before the path, or use another http.Client",
+			safePath(origin(u.Scheme, u.Host)), strings.Join(allowed, ", "))
 	}
 	if req.Host != "" && req.Host != u.Host && origin(u.Scheme, req.Host) != origin(u.Scheme, u.Host) {
 		return invalid("request", "has a Host that differs from its URL's: leave Request.Host empty")

@@ -37,8 +37,7 @@ func HoldsKey(s string) bool {
 	return pemLabel.MatchString(s) || slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(s, mark) })
 }
 
-// LooksLikeKey reports whether a text that should be a name is a private key, or a part of one that
-// is long enough to be told from words.
+// LooksLikeKey reports whether a name is a private key, or a part of one that words do not look like.
 func LooksLikeKey(s string) bool {
 	return strings.Contains(s, "-----BEGIN") || HoldsKey(s) ||
 		slices.ContainsFunc(word.FindAllString(s, -1), func(w string) bool { return len(w) >= 32 && isRandom(w, 24) })
