@@ -46,17 +46,6 @@ func TestClient_send_request(t *testing.T) {
 	})
 }
 
-func TestClient_send_any2xx(t *testing.T) {
-	t.Parallel()
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		for _, status := range []int{200, 201, 202, 204, 299} {
-			client, mock := newTestClient(t)
-			respondWith(mock, respond(status, call.body+" \n"))
-			assert.NoError(t, call.do(t.Context(), client), status)
-		}
-	})
-}
-
 // A failure carries what was sent and all that the service says; the path is the escaped one and
 // has no query.
 func TestClient_send_failure(t *testing.T) {

@@ -16,11 +16,6 @@ import (
 
 func TestNewClient_rejects(t *testing.T) {
 	t.Parallel()
-	for _, signer := range []*Signer{nil, new(Signer)} {
-		client, err := NewClient(signer)
-		assert.Nil(t, client)
-		assertInvalid(t, err, "kalshi: signer is nil or has no key")
-	}
 	for _, agent := range []string{"bot\r\nX-Evil: 1", "böt"} {
 		_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithUserAgent(agent))
 		assertInvalid(t, err, "kalshi: user agent is empty or has control or non-ASCII characters")

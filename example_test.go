@@ -147,19 +147,6 @@ func onlyMessages(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func ExampleClient_Signer() {
-	// One signer serves the client, a WebSocket dial and whatever else signs.
-	header := must(client.Signer().Headers(http.MethodGet, kalshi.WebSocketPath))
-	fmt.Println(len(header), "headers")
-	// Output: 3 headers
-}
-
-func ExampleClient_BaseURL() {
-	req := must(http.NewRequestWithContext(ctx, http.MethodGet, client.BaseURL()+"/portfolio/balance", nil))
-	fmt.Println(req.URL.Path, client.Signer().SignRequest(req))
-	// Output: /trade-api/v2/portfolio/balance <nil>
-}
-
 // A bot that polls its balance, while the clocks differ and its key is rotated.
 func ExampleClient_HTTPClient() {
 	exchange, client := newExchange()
@@ -326,12 +313,6 @@ func ExampleClient_DeleteAPIKey() {
 	// Output: it was gone before: kalshi: DELETE /trade-api/v2/api_keys/no-such-key: 404 not_found: not found
 }
 
-func ExampleClient_CurrentAPIKey() {
-	key := must(client.CurrentAPIKey(ctx))
-	fmt.Println(key.Name, key.Scopes)
-	// Output: kalshitest [read write]
-}
-
 // A bot's check at start-up: may it do what it is here for?
 func ExampleAPIKey_Missing() {
 	reader := exchange.AddKey(kalshitest.Key{Scopes: []string{"read"}})
@@ -394,34 +375,13 @@ func ExampleNewSigner() {
 	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
 }
 
-func ExampleNewSignerFromPEM() {
-	signer, err := kalshi.NewSignerFromPEM("your-key-id", []byte(exchange.PrivateKey))
-	fmt.Println(signer, err)
-	// Output: kalshi.Signer{KeyID: "your-key-id", KeyType: "ed25519"} <nil>
+// What a start-up log may show of the key.
+func ExampleSigner() {
+	fmt.Println(signer.KeyID() == exchange.KeyID, signer.KeyType(), signer.Fingerprint()[:7], signer.ClockOffset())
+	// Output: true ed25519 SHA256: 0s
 }
 
-func ExampleSigner_KeyID() {
-	fmt.Println(signer.KeyID() == exchange.KeyID)
-	// Output: true
-}
-
-func ExampleSigner_KeyType() {
-	fmt.Println(signer.KeyType())
-	// Output: ed25519
-}
-
-func ExampleSigner_Fingerprint() {
-	fmt.Println(signer.Fingerprint()[:7], len(signer.Fingerprint())) // the same on two machines that hold one key
-	// Output: SHA256: 50
-}
-
-func ExampleSigner_ClockOffset() {
-	fmt.Println(signer.ClockOffset()) // the clocks agree
-	// Output: 0s
-}
-
-// A WebSocket library that takes a header, and returns the response to a dial
-// that failed.
+// A WebSocket library that takes a header, and returns the response to a dial that failed.
 func ExampleSigner_Recover() {
 	exchange, client := newExchange()
 	respond(exchange, "GET "+kalshi.WebSocketPath, http.StatusSwitchingProtocols, "")
@@ -439,12 +399,6 @@ func ExampleSigner_Recover() {
 	}
 	fmt.Println(resp.StatusCode)
 	// Output: 101
-}
-
-func ExampleSigner_Headers() {
-	header := must(signer.Headers(http.MethodGet, kalshi.WebSocketPath)) // for the dial of a WebSocket library
-	fmt.Println(header.Get("KALSHI-ACCESS-KEY") == signer.KeyID())
-	// Output: true
 }
 
 func ExampleSigner_SignText() {
@@ -530,12 +484,6 @@ func ExampleLoadPrivateKey() {
 	// Output: true
 }
 
-func ExampleMarshalPublicKey() {
-	public, _, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	fmt.Println(must(kalshi.MarshalPublicKey(public))[:26])
-	// Output: -----BEGIN PUBLIC KEY-----
-}
-
 func ExampleMarshalPrivateKey() {
 	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
 	text := must(kalshi.MarshalPrivateKey(private))
@@ -548,33 +496,6 @@ func ExampleNewCredentials() {
 	c, err := kalshi.NewCredentials("11111111-2222-4333-8444-555555555555", private)
 	fmt.Println(c, err)
 	// Output: kalshi.Credentials{KeyID: "11111111-2222-4333-8444-555555555555", KeyType: "ed25519"} <nil>
-}
-
-func ExampleCredentials_KeyID() {
-	fmt.Println(creds.KeyID() == exchange.KeyID)
-	// Output: true
-}
-
-func ExampleCredentials_KeyType() {
-	fmt.Println(creds.KeyType())
-	// Output: ed25519
-}
-
-func ExampleCredentials_PrivateKey() {
-	fmt.Printf("%T\n", creds.PrivateKey())
-	// Output: ed25519.PrivateKey
-}
-
-func ExampleCredentials_Fingerprint() {
-	fmt.Println(creds.Fingerprint() == signer.Fingerprint())
-	// Output: true
-}
-
-// For a secret manager; never for a log.
-func ExampleCredentials_Text() {
-	text := must(creds.Text())
-	fmt.Println(text, strings.Fields(text.Reveal())[1:4])
-	// Output: [REDACTED] [-----BEGIN PRIVATE KEY-----]
 }
 
 // A secret manager that holds text is a source and a Store.
@@ -616,13 +537,6 @@ func ExampleKeyFile_Check() {
 	// Output: true
 }
 
-func ExampleGenerateAPIKeyResponse_Credentials() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
-	c := must(key.Credentials()) // for KeyFile.Save, Signer.Replace and the like
-	fmt.Println(c.KeyID() == key.ID)
-	// Output: true
-}
-
 // A key of one's own becomes the new key: the service never sees its private half.
 func ExampleKeyFile_Save() {
 	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
@@ -634,40 +548,12 @@ func ExampleKeyFile_Save() {
 	// Output: true true
 }
 
-// Credentials in a secret manager that holds text.
-func ExampleParseCredentials() {
-	saved := must(newCredentials(exchange.AddKey(kalshitest.Key{})).Text()) // what Save would store
-	loaded, err := kalshi.ParseCredentials([]byte(saved.Reveal()))
-	fmt.Println(loaded.KeyType(), err)
-	// Output: ed25519 <nil>
-}
-
-func ExampleKeyFile_Load() {
-	file := kalshi.KeyFile(newFile())
-	must(client.GenerateAPIKeyToFile(ctx, botKey, string(file)))
-	signer := must(kalshi.NewSignerFromSource(ctx, file.Load)) // reads it again when the key is refused
-	fmt.Println(signer.KeyType())
-	// Output: ed25519
-}
-
-func ExampleGenerateAPIKeyResponse_Signer() {
+func ExampleGenerateAPIKeyResponse() {
 	key := must(client.GenerateAPIKey(ctx, botKey))
-	fmt.Println(must(key.Signer()).KeyID() == key.ID)
-	// Output: true
-}
-
-func ExamplePrivateKeyPEM_Reveal() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
+	c := must(key.Credentials())      // for KeyFile.Save, Signer.Replace and the like
 	secret := key.PrivateKey.Reveal() // for a secret manager; never for a log
-	fmt.Println(secret[:10])
-	// Output: -----BEGIN
-}
-
-func ExamplePrivateKeyPEM_Parse() {
-	key := must(client.GenerateAPIKey(ctx, botKey))
-	private, err := key.PrivateKey.Parse()
-	fmt.Printf("%T %v\n", private, err)
-	// Output: ed25519.PrivateKey <nil>
+	fmt.Println(c.KeyType(), secret[:10])
+	// Output: ed25519 -----BEGIN
 }
 
 func ExamplePrivateKeyPEM_UnmarshalText() {

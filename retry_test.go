@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -244,25 +243,6 @@ func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	respondWith(mock, failed, notFound)
 	_, err := client.GetAPIKeys(t.Context())
 	assert.Equal(t, "NotFound", kindOf(err), "this is for deletes alone")
-}
-
-// A context that ends while there is no connection yet leaves no doubt about a create.
-func TestClient_send_cancelledWhileDialing(t *testing.T) {
-	t.Parallel()
-	cause := errors.New("shutting down")
-	forEachCall(t, func(t *testing.T, call apiCall) {
-		client, exchange := newExchange(t)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		client.httpClient.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			cancel(cause)
-			<-ctx.Done()
-			return nil, errors.New("too late")
-		}
-		err := call.do(ctx, client)
-		assert.Equal(t, "Canceled", kindOf(err))
-		assert.ErrorIs(t, err, cause)
-		assert.Empty(t, exchange.Requests())
-	})
 }
 
 // Once an attempt counts as not sent, a transport that still holds its body can no longer send it.

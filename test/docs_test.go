@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"flag"
 	"go/ast"
-	"go/doc"
 	"go/parser"
 	"go/printer"
 	"go/token"
@@ -45,8 +44,7 @@ func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 	assert.Equal(t, string(want), got.String())
 }
 
-// printAPI prints the exported declarations of a package without comments and
-// bodies, sorted.
+// printAPI prints the exported declarations of a package without comments and bodies, sorted.
 func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	t.Helper()
 	files, fset := parseDir(t, dir, 0)
@@ -120,43 +118,6 @@ func TestDocs_fieldsAreDocumented(t *testing.T) {
 	}
 }
 
-// Every function and method that a user calls has an Example. Those that only
-// the standard library calls, through an interface, need none.
-func TestDocs_APIHasExamples(t *testing.T) {
-	t.Parallel()
-	called := []string{"Error", "Unwrap", "Timeout", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
-
-	for _, dir := range packages {
-		names, err := filepath.Glob(dir + "/*example_test.go")
-		require.NoError(t, err)
-		var sources []*ast.File
-		for _, name := range names {
-			source, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
-			require.NoError(t, err)
-			sources = append(sources, source)
-		}
-		examples := map[string]bool{}
-		for _, example := range doc.Examples(sources...) {
-			examples[example.Name] = true
-			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
-		}
-		files, _ := parseDir(t, dir, 0)
-		for _, file := range files {
-			for _, decl := range file.Decls {
-				f, ok := decl.(*ast.FuncDecl)
-				if !ok || !isExported(f) || f.Recv != nil && slices.Contains(called, f.Name.Name) {
-					continue
-				}
-				name := f.Name.Name
-				if f.Recv != nil {
-					name = receiver(f) + "_" + name
-				}
-				assert.True(t, examples[name], "%s: there is no Example%s", dir, name)
-			}
-		}
-	}
-}
-
 // isExported tells whether a user can call f.
 func isExported(f *ast.FuncDecl) bool {
 	return f.Name.IsExported() && (f.Recv == nil || ast.IsExported(receiver(f)))
@@ -198,8 +159,7 @@ func TestDocs_READMESnippetsStandInExamples(t *testing.T) {
 
 func isProgram(snippet string) bool { return strings.HasPrefix(snippet, "package main") }
 
-// unindent takes the indentation off, since a snippet stands one deeper in a
-// function.
+// unindent takes the indentation off, since a snippet stands one deeper in a function.
 func unindent(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {

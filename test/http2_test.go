@@ -98,11 +98,10 @@ func responseFrames(stream uint32, body string) []byte {
 	return append(frame(1, 4, stream, []byte{h2OK}), frame(0, 1, stream, []byte(body))...)
 }
 
-// What the calls and a bot's requests make of a stream that is reset: the number of
-// requests, each of which was processed, and the kind of the result. net/http sends
-// one with GetBody again by itself, and not every reset proves that it was not
-// processed: a create and an order are sent once. What changes nothing by being
-// repeated is sent again, by net/http or by the client.
+// What the calls and a bot's requests make of a stream that is reset: the number of requests, each
+// of which was processed, and the kind of the result. net/http sends one with GetBody again by
+// itself, and not every reset proves that it was not processed: a create and an order are sent
+// once. What changes nothing by being repeated is sent again, by net/http or by the client.
 func TestHTTP2_resetStreams(t *testing.T) {
 	t.Parallel()
 	const path = "/portfolio/orders"

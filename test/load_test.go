@@ -69,8 +69,7 @@ func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) 
 	return kind
 }
 
-// created and deleted take in the result of a call that makes a key, or deletes one
-// that exists.
+// created and deleted take in the result of a call that makes a key, or deletes one that exists.
 func (l *ledger) created(t testing.TB, name string, err error) {
 	t.Helper()
 	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[l.result(t, err, "Unknown", "NotFound", "NotSent")])
@@ -168,8 +167,7 @@ func chaos(t *testing.T, http2 bool) {
 	told.check(t, x.Keys())
 }
 
-// A bot keeps the key that it signs with in a store, as a program would on its
-// disk.
+// A bot keeps the key that it signs with in a store, as a program would on its disk.
 type bot struct {
 	name   string
 	client *kalshi.Client

@@ -17,8 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Bodies without end, plain and compressed, are given up on before they fill
-// the memory.
+// Bodies without end, plain and compressed, are given up on before they fill the memory.
 func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
 	const limit = 32 << 20 // bytes
@@ -47,8 +46,7 @@ func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures th
 	}
 }
 
-// A list of 2 MiB, the most that is read, costs a bounded amount of memory whatever
-// it is made of.
+// A list of 2 MiB, the most that is read, costs a bounded amount of memory whatever it is made of.
 func TestMemory_largeLists(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
 	const size, limit = 2 << 20, 128 << 20 // bytes

@@ -121,43 +121,6 @@ func TestSchema_problemsAreFound(t *testing.T) {
 	assert.Empty(t, schema.Problems(list, []byte(null)))
 }
 
-// Every request for a key is in the schema, and can have every field.
-func TestSchema_requests(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		x.Inject(kalshitest.Fault{Status: 201, Body: `{"api_key_id":"new","private_key":"text"}`, Times: always})
-		client, primary, last := x.client(t), 0, 63
-		seen := map[string]map[string]any{"GenerateApiKeyRequest": {}, "CreateApiKeyRequest": {}}
-		for _, r := range []kalshi.GenerateAPIKeyRequest{
-			{Name: "bot"},
-			{Name: "bot", Subaccount: &primary, KeyType: kalshi.KeyTypeRSA, Scopes: []kalshi.Scope{
-				kalshi.ScopeRead, kalshi.ScopeWrite, kalshi.ScopeReadBlockTradeAccept, kalshi.ScopeReadPortfolioBalance, kalshi.ScopeWriteTrade,
-				kalshi.ScopeWriteTransfer, kalshi.ScopeWriteFCMRisk, kalshi.ScopeWriteBlockTradeAccept,
-			}},
-			{Name: "bot", Subaccount: &last, KeyType: kalshi.KeyTypeEd25519},
-			{Name: "bot", FCMSubtraderID: "user1_desk2"},
-		} {
-			_, err := client.GenerateAPIKey(t.Context(), r)
-			require.NoError(t, err)
-			_, err = client.CreateAPIKey(t.Context(), kalshi.CreateAPIKeyRequest{
-				Name: r.Name, PublicKey: publicKey(), Scopes: r.Scopes, Subaccount: r.Subaccount, FCMSubtraderID: r.FCMSubtraderID,
-			})
-			require.NoError(t, err)
-		}
-		for i, sent := range x.Requests() {
-			object := []string{"GenerateApiKeyRequest", "CreateApiKeyRequest"}[i%2]
-			assert.Empty(t, schema.Problems(object, sent.Body), "%s", sent.Body)
-			all := seen[object]
-			require.NoError(t, json.Unmarshal(sent.Body, &all)) // which adds to what is there
-		}
-		for object := range seen {
-			for _, field := range schema.Objects[object] {
-				assert.Contains(t, seen[object], field.Name, "never sent")
-			}
-		}
-	})
-}
-
 // schemaSample makes an object with all of its fields.
 func schemaSample(object string) map[string]any {
 	sample := map[string]any{}
