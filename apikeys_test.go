@@ -136,8 +136,7 @@ func TestClient_GenerateAPIKeyToFile_noKey(t *testing.T) {
 	}
 }
 
-// A create response with the ID of the signing key names no new key. A caller that deleted that ID
-// would lock itself out.
+// A create response with the signing key's own ID names no new key: to delete it would lock out.
 func TestClient_createKey_ownID(t *testing.T) {
 	t.Parallel()
 	const id = `{"api_key_id":"` + testKeyID + `"`

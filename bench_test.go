@@ -28,8 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A baseline makes the same calls by hand, as a careful engineer would for one
-// program: no retries, limits or typed errors.
+// A baseline makes the same calls by hand, for one program: no retries, limits or typed errors.
 type baseline struct {
 	hc      *http.Client
 	baseURL string
@@ -98,8 +97,7 @@ type benchCase struct {
 	sdk, baseline func() error
 }
 
-// benchCases pairs the calls of apiCalls, calls to other endpoints through HTTPClient, and signing
-// alone, with the same by hand.
+// benchCases pairs the four calls, HTTPClient's, and signing alone with the same by hand.
 func benchCases(client *Client, f *baseline) (cases []benchCase) {
 	ctx := context.Background()
 	byHand := map[string]func(method, path string) error{
@@ -178,8 +176,7 @@ func newBenchPair(tb testing.TB, hc *http.Client, baseURL string, key crypto.Sig
 	return client, &baseline{hc, baseURL, testKeyID, key}
 }
 
-// comparePairs runs both sides in turn, call by call, and reports the median of the pairs' ratios:
-// drifts of the machine meet both sides alike.
+// comparePairs runs both sides in turn, and reports the median of the pairs' ratios.
 func comparePairs(b *testing.B, sdk, baseline func() error) {
 	timed := func(f func() error) float64 {
 		start := time.Now()

@@ -46,8 +46,7 @@ func TestClient_send_request(t *testing.T) {
 	})
 }
 
-// A failure carries what was sent and all that the service says; the path is the escaped one and
-// has no query.
+// A failure carries what was sent, the path escaped and without a query, and what the service says.
 func TestClient_send_failure(t *testing.T) {
 	t.Parallel()
 	body := nestedBody("c", "m", "d")
@@ -64,8 +63,7 @@ func TestClient_send_failure(t *testing.T) {
 	assert.EqualError(t, client.DeleteAPIKey(t.Context(), "a/b"), "kalshi: DELETE /some/base/v2/api_keys/a%2Fb: 403 Forbidden")
 }
 
-// A transport that has read the body of a create may have sent it, whatever its error says, so the
-// create is not retried.
+// A create whose body the transport has read is not retried, whatever the error says.
 func TestCallError(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("connection\nrefused: %w", syscall.ECONNREFUSED)}
@@ -82,8 +80,7 @@ func TestCallError(t *testing.T) {
 	})
 }
 
-// The error of a context that has ended is found whatever a transport makes of it, with its cause,
-// and whether it ended before the call or during it.
+// The error of a context that ended, before or during the call, is found with its cause.
 func TestCallError_context(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("the bot stops")
@@ -109,8 +106,7 @@ func TestCallError_context(t *testing.T) {
 	})
 }
 
-// A user who reads why the outcome of a create is unknown need not be alarmed when the server just
-// closed a connection that had been idle.
+// That the server just closed an idle connection need not alarm who reads the error.
 func TestCallError_connectionClosed(t *testing.T) {
 	t.Parallel()
 	for cause, closed := range map[error]bool{
@@ -130,8 +126,7 @@ func TestCallError_connectionClosed(t *testing.T) {
 	}
 }
 
-// What a server sent in the wrong place may be a key. It is in no text, not even in that of the
-// standard library's error.
+// What a server sent in the wrong place may be a key: not even the standard library's error shows it.
 func TestCallError_quotesNoKey(t *testing.T) {
 	t.Parallel()
 	key := base64.StdEncoding.EncodeToString(pkcs8(t, newEd25519Key(t)))

@@ -118,8 +118,7 @@ func TestClient_WebSocketURL(t *testing.T) {
 	}
 }
 
-// The caller's client is used as it is, except that its CheckRedirect is neither called nor
-// changed.
+// The caller's client is used as it is, except that its CheckRedirect is not called.
 func TestWithHTTPClient_usedAsItStands(t *testing.T) {
 	t.Parallel()
 	asked := 0

@@ -54,8 +54,7 @@ func TestNotFoundError_Error(t *testing.T) {
 	}
 }
 
-// The hint names the cause that the service reports. The clock is blamed only if the service names
-// no other cause.
+// The hint names the cause that the service reports, and blames the clock for no other.
 func TestUnauthorizedError_Error(t *testing.T) {
 	t.Parallel()
 	const (
@@ -85,8 +84,7 @@ func TestUnauthorizedError_Error(t *testing.T) {
 	}
 }
 
-// The zero value of every error type prints. Only pointers implement error, so a value type is no
-// valid target of errors.As.
+// The zero value of every error type prints. Only pointers implement error.
 func TestErrors_zeroValues(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -102,8 +100,7 @@ func TestErrors_zeroValues(t *testing.T) {
 	}
 }
 
-// No error may fill a log, whatever the service sends and the caller asks for, and none loses its
-// hint to what stands before it.
+// No error may fill a log, and none loses its hint to what stands before it.
 func TestErrors_areShort(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü\u202e", 1000)

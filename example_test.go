@@ -491,13 +491,6 @@ func ExampleMarshalPrivateKey() {
 	// Output: [REDACTED]
 }
 
-func ExampleNewCredentials() {
-	_, private, _ := ed25519.GenerateKey(rand.Reader) // it never fails
-	c, err := kalshi.NewCredentials("11111111-2222-4333-8444-555555555555", private)
-	fmt.Println(c, err)
-	// Output: kalshi.Credentials{KeyID: "11111111-2222-4333-8444-555555555555", KeyType: "ed25519"} <nil>
-}
-
 // A secret manager that holds text is a source and a Store.
 func ExampleSaveFunc_Save() {
 	exchange, client := newExchange()
@@ -554,14 +547,4 @@ func ExampleGenerateAPIKeyResponse() {
 	secret := key.PrivateKey.Reveal() // for a secret manager; never for a log
 	fmt.Println(c.KeyType(), secret[:10])
 	// Output: ed25519 -----BEGIN
-}
-
-func ExamplePrivateKeyPEM_UnmarshalText() {
-	var stored struct {
-		ID         string               `json:"id"`
-		PrivateKey kalshi.PrivateKeyPEM `json:"private_key"`
-	}
-	err := json.Unmarshal([]byte(`{"id":"1","private_key":"from a secret manager"}`), &stored)
-	fmt.Printf("%+v %v\n", stored, err)
-	// Output: {ID:1 PrivateKey:[REDACTED]} <nil>
 }

@@ -208,8 +208,7 @@ type requestLog struct {
 	requests []sentRequest
 }
 
-// respondWith has a transport respond to one request after the other, to all further ones by the
-// last responder, and records them.
+// respondWith has a transport respond to one request after the other, and records them.
 func respondWith(mock *httpmock.MockTransport, responders ...httpmock.Responder) *requestLog {
 	log := new(requestLog)
 	mock.RegisterNoResponder(func(req *http.Request) (*http.Response, error) {
@@ -271,8 +270,7 @@ func (r sentRequest) assertSigned(t testing.TB, public crypto.PublicKey) {
 	assert.WithinDuration(t, r.at, assertSigned(t, public, r.header, r.method+r.path), time.Minute)
 }
 
-// assertVerifies checks a base64 signature with the standard library: for RSA with PSS and a salt
-// of 32 bytes, no other.
+// assertVerifies checks a base64 signature: for RSA with PSS and a salt of 32 bytes, no other.
 func assertVerifies(t testing.TB, public crypto.PublicKey, text, signature string) {
 	t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(signature)
@@ -327,8 +325,7 @@ func newTestSigner(t testing.TB, key crypto.Signer) *Signer {
 	return signer
 }
 
-// newTestClient returns a client at testBaseURL, with an Ed25519 key and no wait between attempts,
-// and the transport that responds to it.
+// newTestClient returns a client at testBaseURL without waits, and the transport that responds to it.
 func newTestClient(t testing.TB, opts ...Option) (*Client, *httpmock.MockTransport) {
 	t.Helper()
 	mock := httpmock.NewMockTransport()
@@ -389,8 +386,7 @@ func credentials(t testing.TB, keyID string, key crypto.Signer) Credentials {
 
 var keyLikeRun = regexp.MustCompile(`[A-Za-z0-9+/=_.-]{12,}`)
 
-// assertNoEcho fails if an error contains 12 consecutive characters of the input, or of the bytes
-// that it encodes in hexadecimal.
+// assertNoEcho fails if an error has 12 characters in a row of the input, or of its hexadecimal form.
 func assertNoEcho(t testing.TB, input string, err error) {
 	t.Helper()
 	if block, _ := pem.Decode([]byte(input)); block != nil {

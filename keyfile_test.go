@@ -45,8 +45,7 @@ func TestLoadPrivateKey_limit(t *testing.T) {
 	assertInvalid(t, err, "kalshi: key file "+path+" is over 1 MiB")
 }
 
-// A likely mistake: the key instead of the name of its file. The operating system's error would
-// quote it.
+// The key instead of the name of its file: the operating system's error would quote it.
 func TestLoadPrivateKey_keyText(t *testing.T) {
 	t.Parallel()
 	for _, kt := range goodKeyTexts(t) {
@@ -83,8 +82,7 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// A rename needs the new file in the same folder, which a bare name does not show. An ended context
-// does not stop the saving.
+// A bare name is a file in this folder. An ended context does not stop the saving.
 func TestKeyFile_Save_bareName(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
@@ -197,8 +195,7 @@ func assertNotSaved(t *testing.T, err error, id string) *GenerateAPIKeyResponse 
 	return notSaved.Response
 }
 
-// The folder disappears while the key is made: the key is deleted again, or handed back when that
-// fails.
+// The folder disappears while the key is made: it is deleted again, or handed back if that fails.
 func TestClient_GenerateAPIKeyToFile_cannotSave(t *testing.T) {
 	for _, faults := range [][]kalshitest.Fault{
 		nil,

@@ -139,8 +139,7 @@ func TestParsePrivateKey(t *testing.T) {
 	}
 }
 
-// A reject is a text that is not a usable key, with words that the error must contain: what it is
-// and how to fix it.
+// A reject is a text that is not a usable key, with words that the error must contain.
 type reject struct{ name, text, words string }
 
 func newECKey(t testing.TB) *ecdsa.PrivateKey {
@@ -354,8 +353,7 @@ var isOpenSSL = sync.OnceValue(func() bool {
 	return err == nil && strings.HasPrefix(string(out), "OpenSSL ")
 })
 
-// openssl runs the command with stdin and returns its output. It skips the test if OpenSSL is not
-// installed.
+// openssl runs the command and returns its output. It skips the test if OpenSSL is not installed.
 func openssl(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
 	if !isOpenSSL() {

@@ -7,8 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Neither a decoder that reuses its buffer nor a value that is decoded into again changes what was
-// decoded before.
+// Neither a reused buffer nor a value that is decoded into again changes what was decoded before.
 func TestPrivateKeyPEM_UnmarshalText(t *testing.T) {
 	t.Parallel()
 	var key PrivateKeyPEM

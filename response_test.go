@@ -148,8 +148,7 @@ func TestGetAPIKeysResponse_decode(t *testing.T) {
 	}
 }
 
-// A new key is not lost because an optional field is missing or malformed, and its type is read
-// from the key where the response does not give it.
+// A new key is not lost for an optional field; its type is read from the key if it is missing.
 func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 	t.Parallel()
 	texts := map[KeyType]string{
@@ -185,8 +184,7 @@ func TestGenerateAPIKeyResponse_decode(t *testing.T) {
 	}
 }
 
-// An unusable 2xx reports the reason, and the new key's ID if the body has it. It quotes nothing
-// else of the body.
+// An unusable 2xx reports the reason and the new key's ID, and quotes nothing else of the body.
 func TestInvalidResponse(t *testing.T) {
 	t.Parallel()
 	const (

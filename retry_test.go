@@ -84,8 +84,7 @@ func TestDecide(t *testing.T) {
 // fullJitter waits as long as jitter may.
 func fullJitter(ceiling time.Duration) time.Duration { return ceiling }
 
-// How long the wait is: the longer one of backoff and Retry-After, at most 30 s, and never past the
-// deadline.
+// The wait is the longer one of backoff and Retry-After, at most 30 s, and not past the deadline.
 func TestDecide_wait(t *testing.T) {
 	t.Parallel()
 	const forever = time.Duration(math.MaxInt64)
@@ -161,8 +160,7 @@ func TestClient_do_jitter(t *testing.T) {
 	})
 }
 
-// Without time for another attempt the error is the service's, which says more than "deadline
-// exceeded".
+// Without time for another attempt the error is the service's, which says more.
 func TestClient_do_deadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		client, mock := newTestClient(t, WithMaxRetries(10))
@@ -200,8 +198,7 @@ func TestClient_do_cancelledWhileWaiting(t *testing.T) {
 // drop loses the connection before a response arrives.
 func drop(*http.Request) (*http.Response, error) { return nil, errConnectionLost }
 
-// A delete that finds the key gone has succeeded if an earlier attempt may have removed it, and
-// only then.
+// A delete that finds the key gone has succeeded only if an earlier attempt may have removed it.
 func TestClient_DeleteAPIKey_alreadyDeleted(t *testing.T) {
 	t.Parallel()
 	var (

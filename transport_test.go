@@ -98,8 +98,7 @@ func TestClient_HTTPClient_closesTheBody(t *testing.T) {
 	}
 }
 
-// The second time it cannot be signed: the new body is closed, too, and the
-// first response is read and closed.
+// The second time it cannot be signed: the new body is closed, and the first response read and closed.
 func TestClient_HTTPClient_closesWhatItSendsAgain(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
@@ -148,8 +147,7 @@ func TestClient_HTTPClient_signedAlready(t *testing.T) {
 	}
 }
 
-// A 401 that another signature may resolve has the request sent again, with its
-// whole body. Without GetBody the 401 is returned, with its whole body.
+// After a 401 the request is sent again, with its whole body. Without GetBody the 401 is returned, whole.
 func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	t.Parallel()
 	long := expiredBody + strings.Repeat(" ", 2*maxErrorBody) + "."
@@ -192,8 +190,7 @@ func TestClient_HTTPClient_sendsAgain(t *testing.T) {
 	assert.ErrorIs(t, err, errConnectionLost)
 }
 
-// Once for the clock, and each time that the key was replaced, however often
-// rotations overtake the request.
+// Once for the clock, and each time that the key was replaced, however often that is.
 func TestClient_HTTPClient_signsAgain(t *testing.T) {
 	t.Parallel()
 	client, mock := newTestClient(t)
@@ -341,8 +338,7 @@ func TestCheckResponse_bare(t *testing.T) {
 	assert.Len(t, api.Body, 64<<10)
 }
 
-// A GET or HEAD is retried by the one policy, nothing else is, and what comes at
-// the end is returned as it is.
+// A GET or HEAD is retried, nothing else is, and what comes at the end is returned as it is.
 func TestClient_HTTPClient_retries(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -404,8 +400,7 @@ func TestClient_HTTPClient_location(t *testing.T) {
 	assert.Equal(t, 302, resp.StatusCode)
 }
 
-// With a header of this name and GetBody, net/http would repeat a request over HTTP/1
-// after the response was lost.
+// With a header of this name and GetBody, net/http would repeat a request whose response was lost.
 func TestClient_HTTPClient_idempotencyKey(t *testing.T) {
 	t.Parallel()
 	for name, repeatable := range map[string]bool{"Idempotency-Key": false, "X-Idempotency-Key": false, "Other": true} {

@@ -14,8 +14,7 @@ import (
 // with it. A child is this program once more.
 const childVariable = "KALSHI_TEST_CHILD"
 
-// children are those functions. A child ends with status 0 when its function returns, and gets its
-// arguments from the command line.
+// children are those functions, whose arguments are the command line's.
 var children = map[string]func(args []string){}
 
 func TestMain(m *testing.M) {

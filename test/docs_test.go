@@ -26,8 +26,7 @@ var update = flag.Bool("update", false, "write testdata/api.txt anew")
 // packages are the folders of what users import.
 var packages = []string{"..", "../kalshitest"}
 
-// The exported API changes only on purpose: a change shows in the diff of
-// testdata/api.txt, which `go test ./test -run API -update` writes.
+// A change of the exported API shows in testdata/api.txt, which `go test ./test -run API -update` writes.
 func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 	t.Parallel()
 	var got bytes.Buffer
@@ -89,8 +88,7 @@ func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.F
 	return files, fset
 }
 
-// Every exported field of an exported struct has a comment, or is named in the one
-// above it. For the other identifiers golangci-lint sees to that.
+// Every exported field has a comment, or is named in the one above it. golangci-lint checks the rest.
 func TestDocs_fieldsAreDocumented(t *testing.T) {
 	t.Parallel()
 	for _, dir := range packages {

@@ -11,8 +11,7 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// If the key was replaced in the signer's source, the rotation rotates the key
-// that the source has now, and reports that one as the old key.
+// If the key was replaced in the source, the one that the source has now is rotated, as the old key.
 func TestRotation_followsTheSource(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {

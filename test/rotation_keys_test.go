@@ -113,8 +113,7 @@ func TestRotation_candidates(t *testing.T) {
 	}
 }
 
-// An ID that reads as a path would name another endpoint, or another file to a
-// Save that names files by it.
+// An ID that reads as a path would name another endpoint, or another file to a Save.
 func TestRotation_pathForID(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"../../x/pwned", "/etc/cron.d/x", `..\x`, `a\b`, "..", "a/b", "a..b"} {

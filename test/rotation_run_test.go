@@ -134,8 +134,7 @@ func (run *rotationRun) keys() (names, newID string) {
 	return strings.Join(found, " "), newID
 }
 
-// stageOf returns the stage that sends such a request. The listing after a
-// create of unknown outcome counts as StageInspect, the rollback as StageDelete.
+// stageOf returns the stage that sends such a request. The rollback counts as StageDelete.
 func (run *rotationRun) stageOf(req *http.Request) kalshi.RotationStage {
 	switch {
 	case req.Method == http.MethodPost:

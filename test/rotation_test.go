@@ -74,8 +74,7 @@ func TestRotation_underLoad(t *testing.T) {
 	assert.EqualValues(t, each*callers/len(calls)*rotations, orders.Load(), "orders")
 }
 
-// A call that a rotation overtakes on its way is signed again by the new key,
-// also one that makes a key: a 401 was not processed.
+// A call that a rotation overtakes is signed again by the new key, one that makes a key, too.
 func TestRotation_overtakesCall(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
@@ -93,8 +92,7 @@ func TestRotation_overtakesCall(t *testing.T) {
 	})
 }
 
-// One rotation of a signer at a time, by whichever client: a second waits, and
-// then rotates what the first one left.
+// One rotation of a signer at a time: a second waits, and then rotates what the first one left.
 func TestRotation_oneAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)

@@ -48,8 +48,7 @@ var secrets = sync.OnceValue(func() []*secret {
 	return []*secret{newSecret("RSA", string(pkcs1), rsaKey()), newSecret("Ed25519", pemText(key), key)}
 })
 
-// newSecret knows a key's text, its bytes and its numbers in every form in which fmt writes such
-// things.
+// newSecret knows a key's text, bytes and numbers in every form in which fmt writes such things.
 func newSecret(name, text string, key crypto.Signer) *secret {
 	s := &secret{name, text, key, map[string]struct{}{}}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -102,8 +101,7 @@ func (s *secret) assertHides(t testing.TB, text, how string) {
 	}
 }
 
-// The detector finds keys in every form that fmt prints, so that the tests below cannot pass for
-// lack of sight.
+// The detector finds keys in every form that fmt prints: the tests below do not pass for lack of sight.
 func TestSecrets_areFound(t *testing.T) {
 	t.Parallel()
 	for _, s := range secrets() {
@@ -132,8 +130,7 @@ type (
 	}
 )
 
-// A holder is a value that holds a key in its own way, and the names of the encoders that reach it
-// there.
+// A holder is a value that holds a key, and the names of the encoders that reach it there.
 type holder struct {
 	name, encoders string
 	value          any
@@ -236,8 +233,7 @@ func (h holder) encode(t *testing.T, s *secret) {
 	}
 }
 
-// compare has an assertion library print the value, which follows pointers, and ignores methods and
-// what is exported.
+// compare has an assertion library print the value, which follows pointers and ignores methods.
 func (h holder) compare(t *testing.T, s *secret) {
 	if h.callersKey() {
 		return

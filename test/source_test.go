@@ -457,8 +457,7 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 	}
 }
 
-// The cache of a secret manager may lag behind a rotation: the key that this has
-// deleted is not taken back.
+// The cache of a secret manager may lag behind: a key that a rotation has deleted is not taken back.
 func TestSource_lagsBehindARotation(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
