@@ -84,7 +84,7 @@ func TestConnect_Environment(t *testing.T) {
 func TestConnect_HalfAnEnvironment(t *testing.T) {
 	setenv(t, "", "", "", kalshi.DemoBaseURL)
 	_, err := Connect()
-	assert.ErrorContains(t, err, "KALSHI_API_KEY_ID is not set")
+	assert.ErrorContains(t, err, "KALSHI_PRIVATE_KEY is not set")
 }
 
 func TestSession_KeyFile(t *testing.T) {
