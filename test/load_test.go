@@ -128,8 +128,8 @@ func TestLoad_chaos(t *testing.T) { // not in parallel: it counts goroutines
 
 func chaos(t *testing.T, http2 bool) {
 	bots, rounds := 50, 8
-	if testing.Short() {
-		bots = 12
+	if testing.Short() || http2 { // where each reset costs a handshake
+		bots = 20
 	}
 	x := onLoopback(t)
 	x.transport.MaxConnsPerHost, x.transport.MaxIdleConnsPerHost = 32, 32
