@@ -1,4 +1,4 @@
-// Goget is the smallest bot: it lists its keys, on a stand-in for the exchange.
+// Goget is README's quick start: the smallest bot, on a stand-in for the exchange.
 // Its test builds it as somebody else's module would, with go get.
 //
 // What the SDK adds to a bot's module:
@@ -19,11 +19,11 @@ import (
 )
 
 func main() {
-	exchange := kalshitest.NewServer()
+	exchange := kalshitest.NewServer() // a stand-in for the exchange: no account needed
 	signer := must(kalshi.NewSignerFromPEM(exchange.KeyID, []byte(exchange.PrivateKey)))
 	client := must(kalshi.NewClient(signer, kalshi.WithBaseURL(exchange.URL)))
-	keys := must(client.GetAPIKeys(context.Background()))
-	fmt.Println(keys.APIKeys[0].Name, keys.APIKeys[0].Scopes)
+	key := must(client.CurrentAPIKey(context.Background()))
+	fmt.Println(key.Name, key.Scopes)
 }
 
 func must[T any](v T, err error) T {
