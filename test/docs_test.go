@@ -11,7 +11,6 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -169,60 +168,28 @@ func receiver(f *ast.FuncDecl) string {
 	return f.Recv.List[0].Type.(*ast.Ident).Name
 }
 
-// readmeSnippets returns the Go code that README shows.
-func readmeSnippets(t *testing.T) []string {
-	t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	var snippets []string
-	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1) {
-		snippets = append(snippets, string(match[1]))
-	}
-	require.NotEmpty(t, snippets)
-	return snippets
-}
-
-// Every snippet stands, line for line, in an Example, which is compiled and
-// whose output is checked.
-func TestDocs_READMESnippetsStandInExamples(t *testing.T) {
+// Every snippet of README stands, line for line, in an Example, whose output is checked. The whole
+// program is examples/goget, whose test builds and runs it.
+func TestDocs_READMESnippetsRun(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile("../example_test.go")
-	require.NoError(t, err)
-	examples := unindent(string(source))
-	for _, snippet := range readmeSnippets(t) {
-		if !isProgram(snippet) {
-			assert.True(t, strings.Contains(examples, unindent(snippet)), "not in an Example:\n%s", snippet)
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		return strings.ReplaceAll(string(text), "\r\n", "\n")
+	}
+	examples, programs := unindent(read("../example_test.go")), 0
+	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read("../README.md"), -1) {
+		snippet := match[1]
+		if strings.HasPrefix(snippet, "package main") {
+			programs++
+			assert.True(t, strings.HasSuffix(read("../examples/goget/main.go"), "\n"+snippet), "not examples/goget:\n%s", snippet)
+			assert.LessOrEqual(t, strings.Count(snippet, "\n"), 25, "lines")
+			continue
 		}
+		assert.True(t, strings.Contains(examples, unindent(snippet)), "not in an Example:\n%s", snippet)
 	}
+	assert.Equal(t, 1, programs)
 }
 
-func isProgram(snippet string) bool { return strings.HasPrefix(snippet, "package main") }
-
-// unindent takes the indentation off, since a snippet stands one deeper in a
-// function.
-func unindent(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
-
-// The one whole program runs as it is written.
-func TestDocs_READMEQuickStartRuns(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("compiles a program")
-	}
-	snippets := readmeSnippets(t)
-	i := slices.IndexFunc(snippets, isProgram)
-	require.GreaterOrEqual(t, i, 0, "README has a program")
-	program := snippets[i]
-	assert.LessOrEqual(t, strings.Count(program, "\n"), 25, "lines")
-
-	file := filepath.Join(t.TempDir(), "main.go")
-	require.NoError(t, os.WriteFile(file, []byte(program), 0o600))
-	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, "kalshitest [read write]\n", string(out))
-}
+// unindent takes the indentation off, since a snippet stands one deeper in a function.
+func unindent(s string) string { return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(s, "") }
