@@ -50,7 +50,7 @@ func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures th
 // A list of 2 MiB, the most that is read, costs a bounded amount of memory.
 func TestMemory_largeLists(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
-	const size, limit = 2 << 20, 128 << 20 // bytes
+	const size, limit = 2 << 20, 128 << 20                      // bytes
 	for _, item := range []string{"{}", `{"api_key_id":"x"}`} { // the shortest, and the shortest one that is a key
 		body := []byte(`{"api_keys":[` + strings.Repeat(item+",", (size-100)/(len(item)+1)) + item + "]}")
 		client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
