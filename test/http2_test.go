@@ -64,12 +64,8 @@ func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi
 		}
 	}()
 	t.Cleanup(transport.CloseIdleConnections)
-	signer, err := kalshi.NewSigner("id", newKey())
-	require.NoError(t, err)
 	base, hc := "https://"+listener.Addr().String(), &http.Client{Transport: transport}
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(base), kalshi.WithHTTPClient(hc))
-	require.NoError(t, err)
-	return client
+	return must1(kalshi.NewClient(must1(kalshi.NewSigner("id", newKey())), kalshi.WithBaseURL(base), kalshi.WithHTTPClient(hc)))
 }
 
 func serveRawHTTP2(conn net.Conn, respond func(stream uint32) []byte) {
@@ -177,7 +173,7 @@ func TestHTTP1_nothingWritten(t *testing.T) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return brokenConn{conn, broken}, err
 	}
-	client := x.client(t)
+	client := x.client()
 	require.NoError(t, placeOrder(client.HTTPClient(), x.URL))
 	broken.Store(true)
 	require.NoError(t, placeOrder(client.HTTPClient(), x.URL))

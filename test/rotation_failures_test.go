@@ -227,9 +227,7 @@ func runRotations(t *testing.T, tests []rotationTest, runs map[string]func(testi
 	t.Parallel()
 	for name, newRun := range runs {
 		for _, tt := range tests {
-			t.Run(name+"/"+tt.name, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) { tt.run(t, newRun(t)) })
-			})
+			runInBubble(t, name+"/"+tt.name, func(t *testing.T) { tt.run(t, newRun(t)) })
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestRotation(t *testing.T) {
 			run := newAdminRun(t, tt.bot)
 			admin := run.KeyID
 			if tt.itself {
-				run.client = run.clientOf(t, run.signer)
+				run.client = run.clientOf(run.signer)
 			}
 			before := run.Keys()[2]
 			run.inSave = func(context.Context, kalshi.Credentials) error {
@@ -176,7 +176,7 @@ func TestRotation_forbidden(t *testing.T) {
 	} {
 		run := newAdminRun(t, tt.key)
 		admin := run.client.Signer()
-		run.client = run.clientOf(t, run.signer)
+		run.client = run.clientOf(run.signer)
 		for _, weakAdmin := range []bool{false, true} {
 			hint := tt.hint
 			if weakAdmin {
