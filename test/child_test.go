@@ -46,5 +46,5 @@ func must(err error) {
 // saveKey saves the exchange's first key in a key file.
 func (x *exchange) saveKey(t testing.TB, path string) {
 	t.Helper()
-	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), x.credentials(t)))
+	require.NoError(t, kalshi.KeyFile(path).Save(t.Context(), x.credentials()))
 }

@@ -37,7 +37,7 @@ func (x *exchange) makesRequests(t testing.TB, call call, client *kalshi.Client,
 func TestClock_offsetIsLearned(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
-		client := x.client(t, kalshi.WithMaxRetries(0))
+		client := x.client(kalshi.WithMaxRetries(0))
 		for _, skew := range []time.Duration{11 * time.Second, -time.Minute, 23 * time.Hour} {
 			x.SetClockOffset(skew)
 			x.makesRequests(t, call, client, 2)
@@ -52,11 +52,10 @@ func TestClock_offsetIsLearned(t *testing.T) {
 func TestClock_slowDial(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
-		client := x.client(t, kalshi.WithMaxRetries(0))
+		client := x.client(kalshi.WithMaxRetries(0))
 		for _, skew := range []time.Duration{0, time.Minute} {
 			x.SetClockOffset(skew)
-			_, err := client.GetAPIKeys(t.Context())
-			require.NoError(t, err)
+			require.NoError(t, list(t.Context(), client))
 			x.delayed(12 * time.Second)
 			x.makesRequests(t, call, client, 2)
 			x.delayed(12 * time.Second)
@@ -75,7 +74,7 @@ func TestClock_doesNotCountAsRetry(t *testing.T) {
 		x := inMemory(t)
 		x.SetClockOffset(time.Minute)
 		x.Inject(kalshitest.Fault{Status: 429}, kalshitest.Fault{}, kalshitest.Fault{Status: 429})
-		x.makesRequests(t, call, x.client(t, kalshi.WithMaxRetries(2)), 4)
+		x.makesRequests(t, call, x.client(kalshi.WithMaxRetries(2)), 4)
 	})
 }
 
@@ -118,7 +117,7 @@ func TestClock_age(t *testing.T) {
 // headers of responses.
 func (x *exchange) clientThrough(t testing.TB, change func(http.Header)) *kalshi.Client {
 	t.Helper()
-	return x.client(t, kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+	return x.client(kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := x.transport.RoundTrip(req)
 		if err == nil {
 			change(resp.Header)

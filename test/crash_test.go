@@ -52,10 +52,8 @@ func TestCrash_rotation(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, syscall.SIGKILL, status.Signal(), "the child has to come as far as that and no further")
 
-			signer, err := kalshi.NewSignerFromSource(t.Context(), kalshi.KeyFile(path).Load)
-			require.NoError(t, err)
-			_, err = x.clientOf(t, signer).GetAPIKeys(t.Context())
-			require.NoError(t, err, "the key on disk must work")
+			signer := newSourceSigner(kalshi.KeyFile(path).Load)
+			require.NoError(t, list(t.Context(), x.clientOf(signer)), "the key on disk must work")
 			assert.Equal(t, tt.onDisk == "old", signer.KeyID() == x.KeyID, "%s is on disk", signer.KeyID())
 			assert.Len(t, x.Keys(), tt.keys+1)
 		})
@@ -88,9 +86,8 @@ func rotateInChild(args []string) {
 		return kalshi.KeyFile(path).Save(ctx, c)
 	}
 	ctx := context.Background()
-	client, err := kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(baseURL), kalshi.WithHTTPClient(&http.Client{Transport: transport}))
-	must(err)
-	_, err = client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.SaveFunc(save)})
+	client := must1(kalshi.NewClientFromKeyFile(path, kalshi.WithBaseURL(baseURL), kalshi.WithHTTPClient(&http.Client{Transport: transport})))
+	_, err := client.RotateAPIKey(ctx, kalshi.RotateAPIKeyRequest{Store: kalshi.SaveFunc(save)})
 	must(err)
 	at("after all")
 }

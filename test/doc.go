@@ -22,7 +22,7 @@
 //	crash_test.go             rotation in a process that is killed
 //	files_linux_test.go       what writes to files leave behind: modes, owners, limits, SIGKILL
 //	keyfile_test.go           key files behind links, and in other programs
-//	schema_test.go            requests and responses against the documented schema
+//	schema_test.go            the structs and constants against the documented schema
 //	docs_test.go              the exported API, its documentation and README
 //	helper_test.go            what the suites share
 //	child_test.go             processes that a test starts

@@ -8,8 +8,8 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +44,7 @@ func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 // printAPI prints the exported declarations of a package without comments and bodies, sorted.
 func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	t.Helper()
-	files, fset := parseDir(t, dir, 0)
+	files, fset := parse(t, dir+"/*.go", 0)
 	var lines []string
 	for _, file := range files {
 		ast.FileExports(file)
@@ -70,15 +70,15 @@ func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	w.WriteString("package " + files[0].Name.Name + "\n\n" + strings.Join(lines, "\n") + "\n\n")
 }
 
-func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.FileSet) {
+// parse parses the files that match a pattern, and tests only if it says so.
+func parse(t *testing.T, pattern string, mode parser.Mode) (files []*ast.File, fset *token.FileSet) {
 	t.Helper()
-	names, err := fs.Glob(os.DirFS(dir), "*.go")
+	names, err := filepath.Glob(pattern)
 	require.NoError(t, err)
-	fset := token.NewFileSet()
-	var files []*ast.File
+	fset = token.NewFileSet()
 	for _, name := range names {
-		if !strings.HasSuffix(name, "_test.go") {
-			file, err := parser.ParseFile(fset, dir+"/"+name, nil, mode)
+		if strings.HasSuffix(pattern, "_test.go") || !strings.HasSuffix(name, "_test.go") {
+			file, err := parser.ParseFile(fset, name, nil, mode)
 			require.NoError(t, err)
 			files = append(files, file)
 		}
@@ -90,7 +90,7 @@ func parseDir(t *testing.T, dir string, mode parser.Mode) ([]*ast.File, *token.F
 func TestDocs_fieldsAreDocumented(t *testing.T) {
 	t.Parallel()
 	for _, dir := range packages {
-		files, _ := parseDir(t, dir, parser.ParseComments)
+		files, _ := parse(t, dir+"/*.go", parser.ParseComments)
 		for _, file := range files {
 			for _, object := range file.Scope.Objects {
 				spec, ok := object.Decl.(*ast.TypeSpec)
@@ -114,6 +114,36 @@ func TestDocs_fieldsAreDocumented(t *testing.T) {
 	}
 }
 
+// Every function and method that a user calls has an Example. Those that only
+// the standard library calls, through an interface, need none.
+func TestDocs_APIHasExamples(t *testing.T) {
+	t.Parallel()
+	called := []string{"Error", "Unwrap", "Timeout", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
+
+	for _, dir := range packages {
+		sources, _ := parse(t, dir+"/*example_test.go", parser.ParseComments)
+		examples := map[string]bool{}
+		for _, example := range doc.Examples(sources...) {
+			examples[example.Name] = true
+			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
+		}
+		files, _ := parse(t, dir+"/*.go", 0)
+		for _, file := range files {
+			for _, decl := range file.Decls {
+				f, ok := decl.(*ast.FuncDecl)
+				if !ok || !isExported(f) || f.Recv != nil && slices.Contains(called, f.Name.Name) {
+					continue
+				}
+				name := f.Name.Name
+				if f.Recv != nil {
+					name = receiver(f) + "_" + name
+				}
+				assert.True(t, examples[name], "%s: there is no Example%s", dir, name)
+			}
+		}
+	}
+}
+
 // isExported tells whether a user can call f.
 func isExported(f *ast.FuncDecl) bool {
 	return f.Name.IsExported() && (f.Recv == nil || ast.IsExported(receiver(f)))
@@ -126,52 +156,28 @@ func receiver(f *ast.FuncDecl) string {
 	return f.Recv.List[0].Type.(*ast.Ident).Name
 }
 
-// readmeSnippets returns the Go code that README shows.
-func readmeSnippets(t *testing.T) []string {
-	t.Helper()
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	var snippets []string
-	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1) {
-		snippets = append(snippets, string(match[1]))
-	}
-	require.NotEmpty(t, snippets)
-	return snippets
-}
-
-// Every snippet stands, line for line, in an Example, which is compiled and
-// whose output is checked.
-func TestDocs_READMESnippetsStandInExamples(t *testing.T) {
+// Every snippet of README stands, line for line, in an Example, whose output is checked. The whole
+// program is examples/goget, whose test builds and runs it.
+func TestDocs_READMESnippetsRun(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile("../example_test.go")
-	require.NoError(t, err)
-	examples := unindent(string(source))
-	for _, snippet := range readmeSnippets(t) {
-		if !isProgram(snippet) {
-			assert.True(t, strings.Contains(examples, unindent(snippet)), "not in an Example:\n%s", snippet)
-		}
+	read := func(name string) string {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		return strings.ReplaceAll(string(text), "\r\n", "\n")
 	}
+	examples, programs := unindent(read("../example_test.go")), 0
+	for _, match := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read("../README.md"), -1) {
+		snippet := match[1]
+		if strings.HasPrefix(snippet, "package main") {
+			programs++
+			assert.True(t, strings.HasSuffix(read("../examples/goget/main.go"), "\n"+snippet), "not examples/goget:\n%s", snippet)
+			assert.LessOrEqual(t, strings.Count(snippet, "\n"), 25, "lines")
+			continue
+		}
+		assert.True(t, strings.Contains(examples, unindent(snippet)), "not in an Example:\n%s", snippet)
+	}
+	assert.Equal(t, 1, programs)
 }
-
-func isProgram(snippet string) bool { return strings.HasPrefix(snippet, "package main") }
 
 // unindent takes the indentation off, since a snippet stands one deeper in a function.
-func unindent(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
-
-// The one whole program is examples/goget, whose test builds and runs it in a module of its own.
-func TestDocs_READMEProgramIsAnExample(t *testing.T) {
-	t.Parallel()
-	source, err := os.ReadFile("../examples/goget/main.go")
-	require.NoError(t, err)
-	snippets := readmeSnippets(t)
-	i := slices.IndexFunc(snippets, isProgram)
-	require.GreaterOrEqual(t, i, 0, "README has a program")
-	assert.True(t, strings.HasSuffix(strings.ReplaceAll(string(source), "\r\n", "\n"), snippets[i]), "examples/goget differs")
-	assert.LessOrEqual(t, strings.Count(snippets[i], "\n"), 25, "lines")
-}
+func unindent(s string) string { return regexp.MustCompile(`(?m)^\t+`).ReplaceAllString(s, "") }

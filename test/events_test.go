@@ -111,11 +111,9 @@ func newEventRun(t testing.TB, level slog.Level) *eventRun {
 	t.Helper()
 	run := &eventRun{exchange: inMemory(t), recorder: &recorder{t: t, level: level}}
 	run.handleBot()
-	run.source = func() (kalshi.Credentials, error) { return run.credentials(t), nil }
-	var err error
-	run.signer, err = kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) { return run.source() })
-	require.NoError(t, err)
-	run.client = run.clientOf(t, run.signer, run.option())
+	run.source = func() (kalshi.Credentials, error) { return run.credentials(), nil }
+	run.signer = newSourceSigner(func(context.Context) (kalshi.Credentials, error) { return run.source() })
+	run.client = run.clientOf(run.signer, run.option())
 	return run
 }
 
@@ -157,11 +155,11 @@ func TestEvents(t *testing.T) {
 			run.Inject(fault{Delay: 15 * time.Second})
 		}, "retry 1 0s error"},
 		"another key": {func(t *testing.T, run *eventRun) {
-			require.NoError(t, run.signer.Replace(parsed(t, run.AddKey(kalshitest.Key{}))))
+			require.NoError(t, run.signer.Replace(parsed(run.AddKey(kalshitest.Key{}))))
 		}, keyChanged},
-		"the same key again": {func(t *testing.T, run *eventRun) { require.NoError(t, run.signer.Replace(run.credentials(t))) }, ""},
+		"the same key again": {func(t *testing.T, run *eventRun) { require.NoError(t, run.signer.Replace(run.credentials())) }, ""},
 		"the source's other key": {func(t *testing.T, run *eventRun) {
-			next := parsed(t, run.AddKey(kalshitest.Key{}))
+			next := parsed(run.AddKey(kalshitest.Key{}))
 			run.source = func() (kalshi.Credentials, error) { return next, nil }
 			run.Inject(refused)
 		}, keyChanged + ", retry 1 0s error"},
@@ -189,30 +187,26 @@ func TestEvents(t *testing.T) {
 			require.Error(t, rotateWith(run, kalshi.RotateAPIKeyRequest{}))
 		}, saved + ", rotation delete OLD NEW error"},
 		"a rotation by an admin": {func(t *testing.T, run *eventRun) {
-			admin := parsed(t, run.AddKey(kalshitest.Key{ID: "admin"}))
-			signer, err := kalshi.NewSigner("admin", admin.PrivateKey())
-			require.NoError(t, err)
-			_, err = run.clientOf(t, signer).RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: run.signer})
+			admin := parsed(run.AddKey(kalshitest.Key{ID: "admin"}))
+			signer := must1(kalshi.NewSigner("admin", admin.PrivateKey()))
+			_, err := run.clientOf(signer).RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: run.signer})
 			require.NoError(t, err)
 		}, keyChanged},
 	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				run := newEventRun(t, slog.LevelInfo)
-				tt.cause(t, run)
-				run.call(t)
-				run.assertLines(t, run.names(), tt.want)
-				run.call(t)
-				run.assertLines(t, run.names(), "")
-			})
+		runInBubble(t, name, func(t *testing.T) {
+			run := newEventRun(t, slog.LevelInfo)
+			tt.cause(t, run)
+			run.call(t)
+			run.assertLines(t, run.names(), tt.want)
+			run.call(t)
+			run.assertLines(t, run.names(), "")
 		})
 	}
 }
 
 func (run *eventRun) call(t testing.TB) {
 	t.Helper()
-	_, err := run.client.GetAPIKeys(callContext(t))
-	require.NoError(t, err)
+	require.NoError(t, list(callContext(t), run.client))
 }
 
 // At debug level each attempt is logged, of the calls as of HTTPClient, and of
@@ -228,7 +222,7 @@ func TestEvents_attempts(t *testing.T) {
 			return checked(run.client.HTTPClient().Do(req))
 		}
 		for _, list := range []func() error{
-			func() error { _, err := run.client.GetAPIKeys(callContext(t)); return err },
+			func() error { return list(callContext(t), run.client) },
 			func() error { return get(func(*http.Request) error { return nil }) },
 		} {
 			run.Inject(kalshitest.Fault{Drop: true}, kalshitest.Fault{Status: 503})
@@ -249,18 +243,15 @@ func TestEvents_oncePerClient(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newEventRun(t, slog.LevelInfo)
 		second := &recorder{t: t}
-		clients := []*kalshi.Client{run.client, run.clientOf(t, run.signer, second.option())}
+		clients := []*kalshi.Client{run.client, run.clientOf(run.signer, second.option())}
 		run.SetClockOffset(time.Hour)
 		run.Inject(kalshitest.Fault{Delay: time.Second, Times: 64}) // they are overtaken
 		var wg sync.WaitGroup
 		for i := range 64 {
-			wg.Go(func() {
-				_, err := clients[i%2].GetAPIKeys(callContext(t))
-				assert.NoError(t, err)
-			})
+			wg.Go(func() { assert.NoError(t, list(callContext(t), clients[i%2])) })
 		}
 		synctest.Wait()
-		_, err := rotate(t.Context(), run.clientOf(t, run.signer))
+		_, err := rotate(t.Context(), run.clientOf(run.signer))
 		require.NoError(t, err)
 		wg.Wait()
 		for _, r := range []*recorder{run.recorder, second} {
@@ -275,7 +266,7 @@ func TestEvents_blockingHandler(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newEventRun(t, slog.LevelInfo)
 		run.block = make(chan struct{})
-		require.NoError(t, run.signer.Replace(parsed(t, run.AddKey(kalshitest.Key{}))))
+		require.NoError(t, run.signer.Replace(parsed(run.AddKey(kalshitest.Key{}))))
 		var blocked sync.WaitGroup
 		blocked.Go(func() { run.call(t) })
 		synctest.Wait()
@@ -291,31 +282,28 @@ func TestEvents_blockingHandler(t *testing.T) {
 func TestEvents_showNoKey(t *testing.T) {
 	t.Parallel()
 	for _, s := range secrets() {
-		t.Run(s.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				run := newEventRun(t, slog.LevelDebug)
-				run.source = func() (kalshi.Credentials, error) { return kalshi.Credentials{}, fmt.Errorf("it said %s", s.text) }
-				quoted := fmt.Sprintf("%q", s.text)
-				run.Inject(
-					kalshitest.Fault{Status: 503, Body: s.text},
-					kalshitest.Fault{Status: 429, Body: `{"error":{"code":"x","message":` + quoted + "}}"},
-					kalshitest.Fault{Status: 401, Body: unknownKeyBody},
-				)
-				_, err := run.client.GetAPIKeys(callContext(t))
-				require.Error(t, err)
-				save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { return fmt.Errorf("it said %s", s.text) })
-				_, err = run.client.RotateAPIKey(callContext(t), kalshi.RotateAPIKeyRequest{Store: save, PrivateKey: s.key})
-				require.Error(t, err)
-				texts := strings.Join(run.texts, "")
-				for message := range eventNames {
-					switch message {
-					case "kalshi: clock corrected", "kalshi: key changed", "kalshi: environment": // without text from outside
-					default:
-						assert.Contains(t, texts, message)
-					}
+		runInBubble(t, s.name, func(t *testing.T) {
+			run := newEventRun(t, slog.LevelDebug)
+			run.source = func() (kalshi.Credentials, error) { return kalshi.Credentials{}, fmt.Errorf("it said %s", s.text) }
+			quoted := fmt.Sprintf("%q", s.text)
+			run.Inject(
+				kalshitest.Fault{Status: 503, Body: s.text},
+				kalshitest.Fault{Status: 429, Body: `{"error":{"code":"x","message":` + quoted + "}}"},
+				kalshitest.Fault{Status: 401, Body: unknownKeyBody},
+			)
+			require.Error(t, list(callContext(t), run.client))
+			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { return fmt.Errorf("it said %s", s.text) })
+			_, err := run.client.RotateAPIKey(callContext(t), kalshi.RotateAPIKeyRequest{Store: save, PrivateKey: s.key})
+			require.Error(t, err)
+			texts := strings.Join(run.texts, "")
+			for message := range eventNames {
+				switch message {
+				case "kalshi: clock corrected", "kalshi: key changed", "kalshi: environment": // without text from outside
+				default:
+					assert.Contains(t, texts, message)
 				}
-				s.assertHides(t, texts, "an event")
-			})
+			}
+			s.assertHides(t, texts, "an event")
 		})
 	}
 }

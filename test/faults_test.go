@@ -107,7 +107,7 @@ func checkFault(t *testing.T, x *exchange, fault kalshitest.Fault, call call, ru
 	x.transport.DisableKeepAlives = true // so that net/http does not send a GET again by itself
 	x.Inject(fault)
 	before := len(x.Keys())
-	err := call.do(t.Context(), x.client(t))
+	err := call.do(t.Context(), x.client())
 	requests, change := x.Requests(), len(x.Keys())-before
 
 	kind := kindOf(err)

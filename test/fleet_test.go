@@ -28,9 +28,8 @@ func TestFleet(t *testing.T) {
 	x.handleBot()
 	path := filepath.Join(t.TempDir(), "bot.key")
 	x.saveKey(t, path)
-	signer, err := kalshi.NewSignerFromSource(t.Context(), kalshi.KeyFile(path).Load)
-	require.NoError(t, err)
-	client := x.clientOf(t, signer)
+	signer := newSourceSigner(kalshi.KeyFile(path).Load)
+	client := x.clientOf(signer)
 
 	fleet := make([]func() workerReport, workers)
 	for i := range fleet {

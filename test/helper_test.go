@@ -23,7 +23,6 @@ import (
 
 	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/internal/memnet"
@@ -71,41 +70,41 @@ func start(t testing.TB, transport *http.Transport, opts ...kalshitest.Option) *
 }
 
 // client returns a client that signs with the exchange's first key.
-func (x *exchange) client(t testing.TB, opts ...kalshi.Option) *kalshi.Client {
-	t.Helper()
-	return x.clientOf(t, newSigner(t, x.KeyID, x.PrivateKey), opts...)
+func (x *exchange) client(opts ...kalshi.Option) *kalshi.Client {
+	return x.clientOf(newSigner(x.KeyID, x.PrivateKey), opts...)
 }
 
 // clientOf returns a client that shares a signer, and the exchange's transport
 // with the default time-out.
-func (x *exchange) clientOf(t testing.TB, signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
-	t.Helper()
+func (x *exchange) clientOf(signer *kalshi.Signer, opts ...kalshi.Option) *kalshi.Client {
 	hc := &http.Client{Transport: x.transport, Timeout: attemptTimeout}
 	opts = append([]kalshi.Option{kalshi.WithBaseURL(x.URL), kalshi.WithHTTPClient(hc)}, opts...)
-	client, err := kalshi.NewClient(signer, opts...)
-	require.NoError(t, err)
-	return client
+	return must1(kalshi.NewClient(signer, opts...))
 }
 
-func newSigner(t testing.TB, keyID, privateKey string) *kalshi.Signer {
-	t.Helper()
-	signer, err := kalshi.NewSignerFromPEM(keyID, []byte(privateKey))
-	require.NoError(t, err)
-	return signer
+func newSigner(keyID, privateKey string) *kalshi.Signer {
+	return must1(kalshi.NewSignerFromPEM(keyID, []byte(privateKey)))
+}
+
+// newSourceSigner returns a signer that has a source, which has not failed yet.
+func newSourceSigner(source kalshi.KeySource) *kalshi.Signer {
+	return must1(kalshi.NewSignerFromSource(context.Background(), source))
 }
 
 // credentials returns those of the exchange's first key.
-func (x *exchange) credentials(t testing.TB) kalshi.Credentials {
-	t.Helper()
-	return parsed(t, kalshitest.Key{ID: x.KeyID, PrivateKey: x.PrivateKey})
+func (x *exchange) credentials() kalshi.Credentials {
+	return parsed(kalshitest.Key{ID: x.KeyID, PrivateKey: x.PrivateKey})
 }
 
 // parsed returns the credentials of a key of the exchange.
-func parsed(t testing.TB, key kalshitest.Key) kalshi.Credentials {
-	t.Helper()
-	private, err := kalshi.ParsePrivateKey([]byte(key.PrivateKey))
-	require.NoError(t, err)
-	return credentials(key.ID, private)
+func parsed(key kalshitest.Key) kalshi.Credentials {
+	return credentials(key.ID, must1(kalshi.ParsePrivateKey([]byte(key.PrivateKey))))
+}
+
+// list makes the call that changes nothing.
+func list(ctx context.Context, c *kalshi.Client) error {
+	_, err := c.GetAPIKeys(ctx)
+	return err
 }
 
 // assertRequests checks how many requests have arrived so far.
@@ -134,7 +133,7 @@ func (c call) creates() bool { return c.method == http.MethodPost }
 // calls are the four calls. Those that make a key give it that name.
 func calls(keyName string) []call {
 	return []call{
-		{"GetAPIKeys", http.MethodGet, func(ctx context.Context, c *kalshi.Client) error { _, err := c.GetAPIKeys(ctx); return err }},
+		{"GetAPIKeys", http.MethodGet, list},
 		{"CreateAPIKey", http.MethodPost, func(ctx context.Context, c *kalshi.Client) error {
 			_, err := c.CreateAPIKey(ctx, kalshi.CreateAPIKeyRequest{Name: keyName, PublicKey: publicKey()})
 			return err
@@ -186,10 +185,13 @@ func checked(resp *http.Response, err error) error {
 func forEachCall(t *testing.T, test func(t *testing.T, call call)) {
 	t.Parallel()
 	for _, call := range calls("bot") {
-		t.Run(call.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) { test(t, call) })
-		})
+		runInBubble(t, call.name, func(t *testing.T) { test(t, call) })
 	}
+}
+
+// runInBubble runs a parallel subtest in a bubble of its own.
+func runInBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { inBubble(t, test) })
 }
 
 // inBubble runs a parallel test where waiting takes no time.

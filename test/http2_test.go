@@ -3,15 +3,18 @@ package test
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,16 +30,27 @@ const (
 	h2OK            = 0x88
 )
 
+// listenHTTP2 listens for HTTP/2 on the loopback interface, where the transport trusts what it
+// connects to. An Ed25519 certificate costs the least.
+func listenHTTP2(t testing.TB, transport *http.Transport) net.Listener {
+	t.Helper()
+	key, roots := newKey(), x509.NewCertPool()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der := must1(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	roots.AddCert(must1(x509.ParseCertificate(der)))
+	certificates := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
+	require.NoError(t, err)
+	transport.TLSClientConfig, transport.ForceAttemptHTTP2 = &tls.Config{RootCAs: roots}, true
+	return listener
+}
+
 // rawHTTP2 starts a server that speaks just enough HTTP/2 to respond to each
 // whole request, which it has then processed, with raw frames.
 func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi.Client {
 	t.Helper()
-	certified := httptest.NewTLSServer(nil)
-	config := &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}}
-	roots := certified.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	certified.Close()
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
-	require.NoError(t, err)
+	transport := new(http.Transport)
+	listener := listenHTTP2(t, transport)
 	t.Cleanup(func() { _ = listener.Close() })
 
 	var requests atomic.Int64
@@ -49,14 +63,9 @@ func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi
 			go serveRawHTTP2(conn, func(stream uint32) []byte { return respond(requests.Add(1), stream) })
 		}
 	}()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	signer, err := kalshi.NewSigner("id", newKey())
-	require.NoError(t, err)
 	base, hc := "https://"+listener.Addr().String(), &http.Client{Transport: transport}
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL(base), kalshi.WithHTTPClient(hc))
-	require.NoError(t, err)
-	return client
+	return must1(kalshi.NewClient(must1(kalshi.NewSigner("id", newKey())), kalshi.WithBaseURL(base), kalshi.WithHTTPClient(hc)))
 }
 
 func serveRawHTTP2(conn net.Conn, respond func(stream uint32) []byte) {
@@ -163,7 +172,7 @@ func TestHTTP1_nothingWritten(t *testing.T) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return brokenConn{conn, broken}, err
 	}
-	client := x.client(t)
+	client := x.client()
 	require.NoError(t, placeOrder(client.HTTPClient(), x.URL))
 	broken.Store(true)
 	require.NoError(t, placeOrder(client.HTTPClient(), x.URL))

@@ -47,12 +47,9 @@ func TestHTTPClient_throughAProxy(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(proxy.Close)
-	through, err := url.Parse(proxy.URL)
-	require.NoError(t, err)
-	hc := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(through)}}
+	hc := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(must1(url.Parse(proxy.URL)))}}
 	t.Cleanup(hc.CloseIdleConnections)
-	client, err := kalshi.NewClient(newSigner(t, "id", pemText(newKey())), kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0))
-	require.NoError(t, err)
+	client := must1(kalshi.NewClient(must1(kalshi.NewSigner("id", newKey())), kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0)))
 	hosts := []string{"api.elections.kalshi.com", "external-api-ws.kalshi.com", "external-api-margin-ws.kalshi.com"}
 	for name, change := range map[string]func(req *http.Request){
 		"another host":             func(req *http.Request) { req.URL.Host = "elsewhere.test" },
@@ -122,21 +119,17 @@ func TestNotSentError(t *testing.T) {
 		{"service fails", func(a *attempt) { a.Inject(fault{Status: 503, Times: always}) }, false},
 	} {
 		for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order), botCall("balance", http.MethodGet, "/portfolio/balance", "")) {
-			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					x := inMemory(t)
-					ctx, cancel := context.WithCancel(t.Context())
-					defer cancel()
-					a := &attempt{x, x.credentials(t).PrivateKey(), cancel}
-					tt.breaks(a)
-					signer, err := kalshi.NewSigner(x.KeyID, a.key)
-					require.NoError(t, err)
-					err = call.do(ctx, x.clientOf(t, signer, kalshi.WithMaxRetries(0)))
-					require.Error(t, err)
-					notSent := tt.want && call.method == http.MethodPost
-					assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
-					assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
-				})
+			runInBubble(t, tt.name+"/"+call.name, func(t *testing.T) {
+				x := inMemory(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				a := &attempt{x, x.credentials().PrivateKey(), cancel}
+				tt.breaks(a)
+				err := call.do(ctx, x.clientOf(must1(kalshi.NewSigner(x.KeyID, a.key)), kalshi.WithMaxRetries(0)))
+				require.Error(t, err)
+				notSent := tt.want && call.method == http.MethodPost
+				assert.Equal(t, notSent, isA[*kalshi.NotSentError](err), "%v", err)
+				assert.False(t, notSent && isA[*kalshi.OutcomeUnknownError](err))
 			})
 		}
 	}
@@ -154,7 +147,7 @@ func TestHTTPClient_timeout(t *testing.T) {
 					return nil, context.DeadlineExceeded
 				}
 			}
-			client := x.client(t, kalshi.WithMaxRetries(0))
+			client := x.client(kalshi.WithMaxRetries(0))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			for _, err := range []error{calls("bot")[0].do(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
@@ -171,7 +164,7 @@ func TestHTTPClient_closeIdleConnections(t *testing.T) {
 	x := inMemory(t)
 	x.handleBot()
 	transport := watch(t, x.transport)
-	hc := x.client(t, kalshi.WithHTTPClient(&http.Client{Transport: transport})).HTTPClient()
+	hc := x.client(kalshi.WithHTTPClient(&http.Client{Transport: transport})).HTTPClient()
 	for _, dials := range []int64{1, 2} {
 		require.NoError(t, getBalance(hc, x.URL))
 		require.NoError(t, getBalance(hc, x.URL))

@@ -62,7 +62,7 @@ func TestKeyFile_Save_isOneStep(t *testing.T) {
 	var saved atomic.Bool
 	defer saving.Wait()
 	saving.Go(func() {
-		for range 50 {
+		for range 20 {
 			assert.NoError(t, file.Save(t.Context(), credentials("next", newKey())))
 		}
 		saved.Store(true)

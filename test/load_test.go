@@ -2,22 +2,16 @@ package test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"io"
-	"log"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
@@ -131,10 +125,13 @@ func chaos(t *testing.T, http2 bool) {
 	if testing.Short() || http2 { // where each reset costs a handshake
 		bots = 20
 	}
-	x := onLoopback(t)
-	x.transport.MaxConnsPerHost, x.transport.MaxIdleConnsPerHost = 32, 32
+	transport, opts := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}, []kalshitest.Option(nil)
+	if http2 { // where a connection that breaks is a stream that is reset
+		opts = append(opts, kalshitest.WithListener(listenHTTP2(t, transport)))
+	}
+	x := start(t, transport, opts...)
 	if http2 {
-		frontHTTP2(t, x)
+		x.URL = "https" + strings.TrimPrefix(x.URL, "http")
 	}
 	told := newLedger(x)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -150,7 +147,7 @@ func chaos(t *testing.T, http2 bool) {
 	for i := range all {
 		key := x.AddKey(kalshitest.Key{Name: fmt.Sprintf("bot %d", i)})
 		told.note(key.Name, there)
-		all[i] = &bot{key.Name, x.clientOf(t, newSigner(t, key.ID, key.PrivateKey)), told, key}
+		all[i] = &bot{key.Name, x.clientOf(newSigner(key.ID, key.PrivateKey)), told, key}
 		wg.Go(func() {
 			for round := range rounds {
 				all[i].step(t, round)
@@ -161,8 +158,7 @@ func chaos(t *testing.T, http2 bool) {
 	x.ClearFaults()
 	for _, b := range all {
 		assert.Equal(t, b.stored.ID, b.client.Signer().KeyID(), "what signs is what is stored")
-		_, err := x.clientOf(t, newSigner(t, b.stored.ID, b.stored.PrivateKey)).GetAPIKeys(t.Context())
-		assert.NoError(t, err, "what is stored works")
+		assert.NoError(t, list(t.Context(), x.clientOf(newSigner(b.stored.ID, b.stored.PrivateKey))), "what is stored works")
 	}
 	told.check(t, x.Keys())
 }
@@ -223,29 +219,4 @@ func (b *bot) rotate(ctx context.Context, t testing.TB, name string) {
 		assert.Equal(t, kalshi.StageInspect, rotation.Stage, "%v", err)
 	}
 	assert.Equal(t, err == nil || rotation.Stage == kalshi.StageDelete, saved, "%v", err)
-}
-
-// frontHTTP2 puts a proxy that speaks HTTP/2 before an exchange. A connection
-// that breaks behind it becomes a stream that is reset.
-func frontHTTP2(t testing.TB, x *exchange) {
-	t.Helper()
-	target, err := url.Parse(x.URL)
-	require.NoError(t, err)
-	behind := new(http.Transport)
-	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host },
-		Transport: behind,
-		ErrorLog:  log.New(io.Discard, "", 0),
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
-			panic(http.ErrAbortHandler)
-		},
-	})
-	front.EnableHTTP2 = true
-	front.StartTLS()
-	t.Cleanup(front.Close)
-	t.Cleanup(behind.CloseIdleConnections)
-	roots := front.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	x.URL = front.URL + target.Path
-	x.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	x.transport.ForceAttemptHTTP2 = true
 }

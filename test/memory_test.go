@@ -46,17 +46,17 @@ func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures th
 	}
 }
 
-// A list of 2 MiB, the most that is read, costs a bounded amount of memory whatever it is made of.
+// A list of 2 MiB, the most that is read, costs a bounded amount of memory.
 func TestMemory_largeLists(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
-	const size, limit = 2 << 20, 128 << 20 // bytes
-	for name, item := range map[string]string{"empty keys": "{}", "keys": `{"api_key_id":"x"}`, "nulls": "null"} {
+	const size, limit = 2 << 20, 128 << 20                      // bytes
+	for _, item := range []string{"{}", `{"api_key_id":"x"}`} { // the shortest, and the shortest one that is a key
 		body := []byte(`{"api_keys":[` + strings.Repeat(item+",", (size-100)/(len(item)+1)) + item + "]}")
 		client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 		var err error
-		peak := peakHeap(func() { _, err = client.GetAPIKeys(t.Context()) })
-		assert.Less(t, peak, int64(limit), "bytes above idle, of %s", name)
-		t.Logf("%s: %d MiB, %v", name, peak>>20, err)
+		peak := peakHeap(func() { err = list(t.Context(), client) })
+		assert.Less(t, peak, int64(limit), "bytes above idle, of %s", item)
+		t.Logf("%s: %d MiB, %v", item, peak>>20, err)
 	}
 }
 

@@ -15,37 +15,33 @@ import (
 func TestRotation_followsTheSource(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				run := newRun(t)
-				admin := run.admin()
-				next := run.AddKey(kalshitest.Key{ID: "next", Name: "next", Scopes: run.Keys()[2].Scopes})
-				asked := 0
-				source := func(context.Context) (kalshi.Credentials, error) {
-					if asked++; asked <= 2 {
-						return credentials(oldKeyID, run.key), nil
-					}
-					return parsed(t, next), nil
+		runInBubble(t, name, func(t *testing.T) {
+			run := newRun(t)
+			admin := run.admin()
+			next := run.AddKey(kalshitest.Key{ID: "next", Name: "next", Scopes: run.Keys()[2].Scopes})
+			asked := 0
+			source := func(context.Context) (kalshi.Credentials, error) {
+				if asked++; asked <= 2 {
+					return credentials(oldKeyID, run.key), nil
 				}
-				var err error
-				run.signer, err = kalshi.NewSignerFromSource(t.Context(), source)
-				require.NoError(t, err)
-				require.NoError(t, run.client.DeleteAPIKey(t.Context(), oldKeyID))
-				if !admin {
-					run.client = run.clientOf(t, run.signer)
-				}
+				return parsed(next), nil
+			}
+			run.signer = newSourceSigner(source)
+			require.NoError(t, run.client.DeleteAPIKey(t.Context(), oldKeyID))
+			if !admin {
+				run.client = run.clientOf(run.signer)
+			}
 
-				_, err = run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}) // the source is not that far
-				assert.Equal(t, oldKeyID, requireFails(t, err, kalshi.StageInspect).OldKeyID)
+			_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}) // the source is not that far
+			assert.Equal(t, oldKeyID, requireFails(t, err, kalshi.StageInspect).OldKeyID)
 
-				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-				require.NoError(t, err)
-				assert.Equal(t, "next", got.OldKeyID)
-				assert.Equal(t, got.NewKeyID, run.signer.KeyID())
-				keys, newID := run.keys()
-				assert.Equal(t, []string{"new", got.NewKeyID}, []string{keys, newID})
-				run.requireSigns(t)
-			})
+			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+			require.NoError(t, err)
+			assert.Equal(t, "next", got.OldKeyID)
+			assert.Equal(t, got.NewKeyID, run.signer.KeyID())
+			keys, newID := run.keys()
+			assert.Equal(t, []string{"new", got.NewKeyID}, []string{keys, newID})
+			run.requireSigns(t)
 		})
 	}
 }
@@ -56,34 +52,32 @@ func TestRotation_twoClients(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
 		for _, stage := range []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageCreate, kalshi.StageVerify, kalshi.StageSave, kalshi.StageDelete} {
-			t.Run(name+"/"+string(stage), func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					run := newRun(t)
-					other := *run
-					other.signer = newSigner(t, oldKeyID, pemText(run.key))
-					other.client = other.clientOf(t, map[bool]*kalshi.Signer{true: run.client.Signer(), false: other.signer}[run.admin()])
-					var known []string
-					run.during(stage, func() {
-						if got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}); assert.NoError(t, err) {
-							assert.False(t, got.OldKeyGone)
-							known = append(known, got.NewKeyID)
-						}
-					})
-					got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
-					if err == nil {
-						assert.True(t, got.OldKeyGone)
+			runInBubble(t, name+"/"+string(stage), func(t *testing.T) {
+				run := newRun(t)
+				other := *run
+				other.signer = newSigner(oldKeyID, pemText(run.key))
+				other.client = other.clientOf(map[bool]*kalshi.Signer{true: run.client.Signer(), false: other.signer}[run.admin()])
+				var known []string
+				run.during(stage, func() {
+					if got, err := other.rotate(t.Context(), kalshi.RotateAPIKeyRequest{}); assert.NoError(t, err) {
+						assert.False(t, got.OldKeyGone)
 						known = append(known, got.NewKeyID)
-						run.requireSigns(t)
-					} else {
-						assert.Contains(t, []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageCreate}, stage)
-						assert.Empty(t, requireFails(t, err, stage).NewKeyID)
 					}
-					for _, key := range run.Keys()[2:] {
-						assert.Contains(t, known, key.ID)
-					}
-					assert.Len(t, run.Keys(), 2+len(known))
-					other.requireSigns(t)
 				})
+				got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+				if err == nil {
+					assert.True(t, got.OldKeyGone)
+					known = append(known, got.NewKeyID)
+					run.requireSigns(t)
+				} else {
+					assert.Contains(t, []kalshi.RotationStage{kalshi.StageInspect, kalshi.StageCreate}, stage)
+					assert.Empty(t, requireFails(t, err, stage).NewKeyID)
+				}
+				for _, key := range run.Keys()[2:] {
+					assert.Contains(t, known, key.ID)
+				}
+				assert.Len(t, run.Keys(), 2+len(known))
+				other.requireSigns(t)
 			})
 		}
 	}
@@ -94,16 +88,14 @@ func TestRotation_sourceGivesTheAdminsKey(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newAdminRun(t, kalshitest.Key{})
 		asked := 0
-		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
+		signer := newSourceSigner(func(context.Context) (kalshi.Credentials, error) {
 			if asked++; asked == 1 {
 				return credentials("not-listed", newKey()), nil
 			}
-			return run.credentials(t), nil
+			return run.credentials(), nil
 		})
-		require.NoError(t, err)
-		_, err = run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: signer})
+		_, err := run.client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: noSave, Signer: signer})
 		assert.ErrorContains(t, err, "holds the client's own key")
-		_, err = run.client.GetAPIKeys(t.Context())
-		assert.NoError(t, err)
+		assert.NoError(t, list(t.Context(), run.client))
 	})
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"encoding/base64"
@@ -28,34 +29,36 @@ func TestRotation(t *testing.T) {
 		name   string
 		itself bool
 		bot    kalshitest.Key
+		toType kalshi.KeyType // the old key's unless it is set
 		sent   string
 	}{
-		{"itself", true, kalshitest.Key{}, "GET old, POST old, GET new, DELETE new"},
-		{"a trader", false, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, byAdmin},
-		{"a reader", false, kalshitest.Key{Scopes: []string{"read"}}, byAdmin},
-		{"a key of all rights", false, kalshitest.Key{}, byAdmin},
-		{"a key that may not list", false, kalshitest.Key{Scopes: []string{"write::trade", "read::portfolio_balance"}}, listedTwice},
-		{"the primary account's key", false, kalshitest.Key{Subaccount: new(0)}, listedTwice},
-		{"a sub-account's key", false, kalshitest.Key{Scopes: []string{"read"}, Subaccount: new(63)}, listedTwice},
+		{"itself", true, kalshitest.Key{}, "", "GET old, POST old, GET new, DELETE new"},
+		{"a trader", false, kalshitest.Key{Scopes: []string{"read", "write::trade"}}, "", byAdmin},
+		{"a reader", false, kalshitest.Key{Scopes: []string{"read"}}, "", byAdmin},
+		{"another type", false, kalshitest.Key{}, kalshi.KeyTypeRSA, byAdmin},
+		{"a key that may not list", false, kalshitest.Key{Scopes: []string{"write::trade", "read::portfolio_balance"}}, "", listedTwice},
+		{"the primary account's key", false, kalshitest.Key{Subaccount: new(0)}, "", listedTwice},
+		{"a sub-account's key", false, kalshitest.Key{Scopes: []string{"read"}, Subaccount: new(63)}, "", listedTwice},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			run := newAdminRun(t, tt.bot)
 			admin := run.KeyID
 			if tt.itself {
-				run.client = run.clientOf(t, run.signer)
+				run.client = run.clientOf(run.signer)
 			}
 			before := run.Keys()[2]
 			run.inSave = func(context.Context, kalshi.Credentials) error {
 				assert.Equal(t, oldKeyID, run.signer.KeyID(), "the switch comes after Save")
 				return nil
 			}
-			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{})
+			got, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{KeyType: tt.toType})
 			require.NoError(t, err)
 			keys, newID := run.keys()
 			assert.Equal(t, "new", keys)
 			assert.Equal(t, &kalshi.RotateAPIKeyResponse{OldKeyID: oldKeyID, NewKeyID: newID}, got)
 			after := run.Keys()[2]
+			before.Type = cmp.Or(string(tt.toType), before.Type)
 			assert.Equal(t, []any{before.Name, before.Type, before.Scopes, before.Subaccount}, []any{after.Name, after.Type, after.Scopes, after.Subaccount})
 			assert.Equal(t, newID, run.signer.KeyID())
 			assert.Equal(t, map[bool]string{true: newID, false: admin}[tt.itself], run.client.Signer().KeyID())
@@ -170,7 +173,7 @@ func TestRotation_forbidden(t *testing.T) {
 	} {
 		run := newAdminRun(t, tt.key)
 		admin := run.client.Signer()
-		run.client = run.clientOf(t, run.signer)
+		run.client = run.clientOf(run.signer)
 		for _, weakAdmin := range []bool{false, true} {
 			hint := tt.hint
 			if weakAdmin {

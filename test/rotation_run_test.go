@@ -44,7 +44,7 @@ type rotationRun struct {
 func newRotationRun(t testing.TB) *rotationRun {
 	t.Helper()
 	run := newAdminRun(t, kalshitest.Key{})
-	run.client = run.clientOf(t, run.signer)
+	run.client = run.clientOf(run.signer)
 	return run
 }
 
@@ -55,8 +55,8 @@ func newAdminRun(t testing.TB, bot kalshitest.Key) *rotationRun {
 	run.send = run.transport.RoundTrip
 	bot.ID, bot.Name = oldKeyID, "bot"
 	old := run.AddKey(bot)
-	run.key, run.signer = parsed(t, old).PrivateKey(), newSigner(t, oldKeyID, old.PrivateKey)
-	run.client = run.clientOf(t, newSigner(t, run.KeyID, run.PrivateKey))
+	run.key, run.signer = parsed(old).PrivateKey(), newSigner(oldKeyID, old.PrivateKey)
+	run.client = run.clientOf(newSigner(run.KeyID, run.PrivateKey))
 	run.handleBot()
 	return run
 }
@@ -71,10 +71,9 @@ func runsOf(bots map[string]kalshitest.Key) map[string]func(testing.TB) *rotatio
 }
 
 // clientOf returns a client whose requests the run's handlers see.
-func (run *rotationRun) clientOf(t testing.TB, signer *kalshi.Signer) *kalshi.Client {
-	t.Helper()
+func (run *rotationRun) clientOf(signer *kalshi.Signer) *kalshi.Client {
 	transport := roundTripper(func(req *http.Request) (*http.Response, error) { return run.send(req) })
-	return run.exchange.clientOf(t, signer, kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: attemptTimeout}))
+	return run.exchange.clientOf(signer, kalshi.WithHTTPClient(&http.Client{Transport: transport, Timeout: attemptTimeout}))
 }
 
 func (run *rotationRun) admin() bool { return run.signer != run.client.Signer() }
@@ -115,7 +114,7 @@ func requireFails(t testing.TB, err error, stage kalshi.RotationStage) *kalshi.R
 // requireSigns requires that the key that signs now works, whatever its scopes.
 func (run *rotationRun) requireSigns(t testing.TB) {
 	t.Helper()
-	require.NoError(t, getBalance(run.clientOf(t, run.signer).HTTPClient(), run.URL))
+	require.NoError(t, getBalance(run.clientOf(run.signer).HTTPClient(), run.URL))
 }
 
 // keys are those that exist now, beside two that have nothing to do with the

@@ -28,19 +28,15 @@ func TestRotation_underLoad(t *testing.T) {
 	x := onLoopback(t)
 	x.transport.MaxIdleConnsPerHost = callers
 	var saved atomic.Value // the Credentials that the source returns
-	saved.Store(x.credentials(t))
-	signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
-		return saved.Load().(kalshi.Credentials), nil
-	})
-	require.NoError(t, err)
+	saved.Store(x.credentials())
+	signer := newSourceSigner(func(context.Context) (kalshi.Credentials, error) { return saved.Load().(kalshi.Credentials), nil })
 	store := kalshi.SaveFunc(func(_ context.Context, c kalshi.Credentials) error { saved.Store(c); return nil })
-	client, other, orders := x.clientOf(t, signer), x.clientOf(t, signer), x.handleBot()
+	client, other, orders := x.clientOf(signer), x.clientOf(signer), x.handleBot()
 	calls := []func() error{
 		func() error { return getBalance(client.HTTPClient(), x.URL) },
 		func() error { return placeOrder(client.HTTPClient(), x.URL) },
 		func() error {
-			_, err := other.GetAPIKeys(t.Context())
-			return errors.Join(err, signer.Reload(t.Context()))
+			return errors.Join(list(t.Context(), other), signer.Reload(t.Context()))
 		},
 		func() error {
 			key, err := other.GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "load", KeyType: kalshi.KeyTypeEd25519})
@@ -50,35 +46,32 @@ func TestRotation_underLoad(t *testing.T) {
 			return other.DeleteAPIKey(t.Context(), key.ID)
 		},
 	}
-	const each = 2 // calls of a caller beside a rotation
 	for i := range rotations {
 		x.ClearRequests() // which the exchange searches for a replay at each 401
 		switch i % 3 {
 		case 0:
 			x.SetClockOffset([]time.Duration{time.Hour, -time.Minute, 0}[i/3%3])
 		case 1:
-			assert.NoError(t, signer.Replace(parsed(t, x.AddKey(kalshitest.Key{Name: "replaced"}))))
+			assert.NoError(t, signer.Replace(parsed(x.AddKey(kalshitest.Key{Name: "replaced"}))))
 		}
 		var running sync.WaitGroup
 		for caller := range callers {
 			running.Go(func() {
-				for range each {
-					assert.NoError(t, calls[caller%len(calls)](), "caller %d", caller)
-				}
+				assert.NoError(t, calls[caller%len(calls)](), "caller %d", caller)
 			})
 		}
 		_, err := client.RotateAPIKey(t.Context(), kalshi.RotateAPIKeyRequest{Store: store})
 		running.Wait()
 		require.NoError(t, err)
 	}
-	assert.EqualValues(t, each*callers/len(calls)*rotations, orders.Load(), "orders")
+	assert.EqualValues(t, callers/len(calls)*rotations, orders.Load(), "orders")
 }
 
 // A call that a rotation overtakes is signed again by the new key, one that makes a key, too.
 func TestRotation_overtakesCall(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
-		client := x.client(t, kalshi.WithMaxRetries(0))
+		client := x.client(kalshi.WithMaxRetries(0))
 		x.Inject(kalshitest.Fault{Method: call.method, Delay: 5 * time.Second})
 		before, called := len(x.Keys()), make(chan error)
 		go func() { called <- call.do(t.Context(), client) }()
@@ -96,8 +89,8 @@ func TestRotation_overtakesCall(t *testing.T) {
 func TestRotation_oneAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		x := inMemory(t)
-		other, adminKey := x.client(t), x.AddKey(kalshitest.Key{Name: "admin"})
-		admin := x.clientOf(t, newSigner(t, adminKey.ID, adminKey.PrivateKey))
+		other, adminKey := x.client(), x.AddKey(kalshitest.Key{Name: "admin"})
+		admin := x.clientOf(newSigner(adminKey.ID, adminKey.PrivateKey))
 
 		save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { time.Sleep(time.Minute / 2); return nil })
 		go func() {

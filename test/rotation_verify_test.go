@@ -38,12 +38,8 @@ func TestRotation_provenByError(t *testing.T) {
 		if tt.proves {
 			byAdmin = rotationTest{trouble: fails.trouble, ending: rotated}
 		}
-		t.Run("by an admin/"+tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) { byAdmin.run(t, newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}})) })
-		})
-		t.Run("by itself/"+tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) { fails.run(t, newRotationRun(t)) })
-		})
+		runInBubble(t, "by an admin/"+tt.name, func(t *testing.T) { byAdmin.run(t, newAdminRun(t, kalshitest.Key{Scopes: []string{"read"}})) })
+		runInBubble(t, "by itself/"+tt.name, func(t *testing.T) { fails.run(t, newRotationRun(t)) })
 	}
 }
 

@@ -136,15 +136,13 @@ type holder struct {
 	value          any
 }
 
-func holders(t testing.TB, s *secret) []holder {
-	const all, text, onlyJSON, none = "JSON XML gob", "JSON XML", "JSON", ""
+func holders(s *secret) []holder {
+	const all, onlyJSON, none = "JSON XML gob", "JSON", ""
 	key, creds := pemOf(s.text), credentials("id", s.key)
 	resp := kalshi.GenerateAPIKeyResponse{ID: "id", KeyType: kalshi.KeyTypeRSA, PrivateKey: key, Warning: "none"}
-	signer := newSigner(t, "id", s.text)
-	remote, err := kalshi.NewSigner("id", struct{ crypto.Signer }{s.key}) // a key manager's
-	require.NoError(t, err)
-	client, err := kalshi.NewClient(signer)
-	require.NoError(t, err)
+	signer := newSigner("id", s.text)
+	remote := must1(kalshi.NewSigner("id", struct{ crypto.Signer }{s.key})) // a key manager's
+	client := must1(kalshi.NewClient(signer))
 	rotation := &kalshi.RotationError{Stage: kalshi.StageSave, OldKeyID: "old", NewKeyID: "id", PrivateKey: key, Err: io.EOF}
 	rotate := kalshi.RotateAPIKeyRequest{Name: "bot", PrivateKey: s.key, Store: noSave}
 	return []holder{
@@ -182,7 +180,7 @@ func (h holder) callersKey() bool { return strings.Contains(h.name, "RotateAPIKe
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	for _, s := range secrets() {
-		for _, h := range holders(t, s) {
+		for _, h := range holders(s) {
 			t.Run(s.name+"/"+h.name, func(t *testing.T) {
 				t.Parallel()
 				h.print(t, s)
@@ -255,9 +253,8 @@ func (f *fakeT) Errorf(format string, args ...any) { fmt.Fprintf(f, format, args
 func TestSecrets_text(t *testing.T) {
 	t.Parallel()
 	const signerText, rotate = `kalshi.Signer{KeyID: "id", KeyType: "ed25519"}`, "kalshi.RotateAPIKeyRequest"
-	signer := newSigner(t, "id", pemText(newKey()))
-	client, err := kalshi.NewClient(signer, kalshi.WithBaseURL("https://a.test"))
-	require.NoError(t, err)
+	signer := newSigner("id", pemText(newKey()))
+	client := must1(kalshi.NewClient(signer, kalshi.WithBaseURL("https://a.test")))
 	key := pemOf("text")
 	for _, tt := range []struct {
 		value       any
@@ -306,19 +303,17 @@ func TestSecrets_errors(t *testing.T) {
 			"key for a length":             framed(head + "Content-Length: " + part),
 			"key for an encoding":          framed(head + "Transfer-Encoding: " + part),
 		} {
-			t.Run(s.name+"/"+name, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					x := inMemory(t)
-					x.Inject(fault)
-					_, err := x.client(t).GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
-					assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
-					for ; err != nil; err = errors.Unwrap(err) {
-						s.assertHides(t, err.Error(), "the error")
-						if fault.Answer != nil { // whose text net/http quotes
-							s.assertHides(t, fmt.Sprintf("%+v %#v %q %d", err, err, err, err), "the error")
-						}
+			runInBubble(t, s.name+"/"+name, func(t *testing.T) {
+				x := inMemory(t)
+				x.Inject(fault)
+				_, err := x.client().GenerateAPIKey(t.Context(), kalshi.GenerateAPIKeyRequest{Name: "bot"})
+				assert.ErrorAs(t, err, new(*kalshi.OutcomeUnknownError))
+				for ; err != nil; err = errors.Unwrap(err) {
+					s.assertHides(t, err.Error(), "the error")
+					if fault.Answer != nil { // whose text net/http quotes
+						s.assertHides(t, fmt.Sprintf("%+v %#v %q %d", err, err, err, err), "the error")
 					}
-				})
+				}
 			})
 		}
 	}

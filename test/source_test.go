@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 var errSource = errors.New("no connection to the secret manager")
@@ -75,18 +74,15 @@ func first(id string, then resultFunc) resultFunc {
 	}
 }
 
-func newSourceRun(t testing.TB, accept string, result resultFunc) *sourceRun {
-	t.Helper()
-	var err error
+func newSourceRun(accept string, result resultFunc) *sourceRun {
 	run := &sourceRun{accept: accept}
-	run.signer, err = kalshi.NewSignerFromSource(t.Context(), func(ctx context.Context) (kalshi.Credentials, error) {
+	run.signer = newSourceSigner(func(ctx context.Context) (kalshi.Credentials, error) {
 		run.mu.Lock()
 		n := len(run.queries)
 		run.queries = append(run.queries, time.Now())
 		run.mu.Unlock()
 		return result(ctx, n)
 	})
-	require.NoError(t, err)
 	run.send = func(req *http.Request) (*http.Response, error) {
 		if req.Header.Get("KALSHI-ACCESS-KEY") != run.accept {
 			return respond(req, 401, unknownKeyBody)
@@ -103,19 +99,8 @@ func newSourceRun(t testing.TB, accept string, result resultFunc) *sourceRun {
 		run.sent.Add(1)
 		return run.send(req)
 	})}
-	run.client, err = kalshi.NewClient(run.signer, kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0))
-	require.NoError(t, err)
+	run.client = must1(kalshi.NewClient(run.signer, kalshi.WithHTTPClient(hc), kalshi.WithMaxRetries(0)))
 	return run
-}
-
-func (run *sourceRun) list(ctx context.Context) error {
-	_, err := run.client.GetAPIKeys(ctx)
-	return err
-}
-
-// listByHand is list through HTTPClient.
-func (run *sourceRun) listByHand(ctx context.Context) error {
-	return send(ctx, run.client, http.MethodGet, run.client.BaseURL()+"/api_keys", "")
 }
 
 // assertQueries asserts how many queries there were, a second apart at least.
@@ -165,22 +150,20 @@ func TestNewSignerFromSource(t *testing.T) {
 func TestSource_isQueried(t *testing.T) {
 	t.Parallel()
 	for _, call := range append(calls("bot"), botCall("order", http.MethodPost, "/portfolio/orders", order)) {
-		t.Run(call.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				run := newSourceRun(t, "second", give("first", "second"))
-				require.NoError(t, call.do(t.Context(), run.client))
-				assert.EqualValues(t, 2, run.sent.Load())
-				run.assertQueries(t, 2)
-				assert.Equal(t, "second", run.signer.KeyID())
+		runInBubble(t, call.name, func(t *testing.T) {
+			run := newSourceRun("second", give("first", "second"))
+			require.NoError(t, call.do(t.Context(), run.client))
+			assert.EqualValues(t, 2, run.sent.Load())
+			run.assertQueries(t, 2)
+			assert.Equal(t, "second", run.signer.KeyID())
 
-				run.accept = "third"
-				assert.Error(t, call.do(t.Context(), run.client))
-				run.assertQueries(t, 3)
+			run.accept = "third"
+			assert.Error(t, call.do(t.Context(), run.client))
+			run.assertQueries(t, 3)
 
-				run.send = func(req *http.Request) (*http.Response, error) { return respond(req, 401, wrongSignatureBody) }
-				assert.Error(t, call.do(t.Context(), run.client))
-				run.assertQueries(t, 4)
-			})
+			run.send = func(req *http.Request) (*http.Response, error) { return respond(req, 401, wrongSignatureBody) }
+			assert.Error(t, call.do(t.Context(), run.client))
+			run.assertQueries(t, 4)
 		})
 	}
 }
@@ -189,13 +172,13 @@ func TestSource_isQueried(t *testing.T) {
 // delete of the signing key, the new key of a rotation.
 func TestSource_isNotQueried(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		run := newSourceRun(t, "first", give("first"))
+		run := newSourceRun("first", give("first"))
 		accept := run.send
 		for _, status := range []int{401, 403, 404, 500} {
 			run.send = func(req *http.Request) (*http.Response, error) {
 				return respond(req, status, `{"error":{"code":"some_code"}}`)
 			}
-			assert.Error(t, run.list(t.Context()))
+			assert.Error(t, list(t.Context(), run.client))
 		}
 
 		run.send = func(*http.Request) (*http.Response, error) {
@@ -239,31 +222,29 @@ func TestSource_doesNotHelp(t *testing.T) {
 		{"it gives up when its context ends", slowly(time.Hour, nil), "dead", "the key source failed: context deadline exceeded", context.DeadlineExceeded, 30 * time.Second},
 		{"it panics", func(context.Context, int) (kalshi.Credentials, error) { panic(errSource) }, "dead", "the key source failed: it panicked with a *errors.errorString", nil, 0},
 	} {
-		for how, list := range map[string]func(*sourceRun, context.Context) error{"a call": (*sourceRun).list, "HTTPClient": (*sourceRun).listByHand} {
-			t.Run(tt.name+"/"+how, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					run := newSourceRun(t, "", first("dead", tt.then))
-					send := run.send
-					run.send = func(req *http.Request) (*http.Response, error) {
-						resp, err := send(req)
-						resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-						return resp, err
-					}
-					time.Sleep(time.Minute) // since the first query
-					began := time.Now()
-					err := list(run, t.Context())
-					assert.Equal(t, tt.took, time.Since(began))
-					assert.LessOrEqual(t, run.sent.Load(), int64(2), "requests")
-					assert.EqualError(t, err, "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID "+
-						tt.keyID+": it was deleted, or is of another environment than api.elections.kalshi.com); "+tt.text)
-					var refused *kalshi.UnauthorizedError
-					require.ErrorAs(t, err, &refused)
-					assert.Equal(t, tt.keyID, refused.KeyID)
-					assert.Zero(t, refused.ClockSkew)
-					if tt.cause != nil {
-						assert.ErrorIs(t, err, tt.cause)
-					}
-				})
+		for _, call := range []call{calls("bot")[0], botCall("HTTPClient", http.MethodGet, "/api_keys", "")} {
+			runInBubble(t, tt.name+"/"+call.name, func(t *testing.T) {
+				run := newSourceRun("", first("dead", tt.then))
+				send := run.send
+				run.send = func(req *http.Request) (*http.Response, error) {
+					resp, err := send(req)
+					resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+					return resp, err
+				}
+				time.Sleep(time.Minute) // since the first query
+				began := time.Now()
+				err := call.do(t.Context(), run.client)
+				assert.Equal(t, tt.took, time.Since(began))
+				assert.LessOrEqual(t, run.sent.Load(), int64(2), "requests")
+				assert.EqualError(t, err, "kalshi: GET /trade-api/v2/api_keys: 401 authentication_error: NOT_FOUND (unknown key ID "+
+					tt.keyID+": it was deleted, or is of another environment than api.elections.kalshi.com); "+tt.text)
+				var refused *kalshi.UnauthorizedError
+				require.ErrorAs(t, err, &refused)
+				assert.Equal(t, tt.keyID, refused.KeyID)
+				assert.Zero(t, refused.ClockSkew)
+				if tt.cause != nil {
+					assert.ErrorIs(t, err, tt.cause)
+				}
 			})
 		}
 	}
@@ -273,13 +254,13 @@ func TestSource_doesNotHelp(t *testing.T) {
 func TestSource_onceASecond(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const callers, calls = 100, 5
-		run := newSourceRun(t, "", give("dead"))
+		run := newSourceRun("", give("dead"))
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range callers {
 			wg.Go(func() {
 				for range calls {
-					assert.ErrorContains(t, run.list(t.Context()), "the key source gave the same key")
+					assert.ErrorContains(t, list(t.Context(), run.client), "the key source gave the same key")
 				}
 			})
 		}
@@ -288,7 +269,7 @@ func TestSource_onceASecond(t *testing.T) {
 		run.assertQueries(t, 1+calls)
 
 		run.accept = "dead" // it lives again
-		require.NoError(t, run.list(t.Context()))
+		require.NoError(t, list(t.Context(), run.client))
 		run.assertQueries(t, 1+calls)
 	})
 }
@@ -297,7 +278,7 @@ func TestSource_onceASecond(t *testing.T) {
 // next one, unless it brings the key.
 func TestSource_resultServesAll(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		run := newSourceRun(t, "second", first("first", slowly(5*time.Second, give("first", "second"))))
+		run := newSourceRun("second", first("first", slowly(5*time.Second, give("first", "second"))))
 		time.Sleep(time.Minute)
 		began := time.Now()
 		var wg sync.WaitGroup
@@ -309,7 +290,7 @@ func TestSource_resultServesAll(t *testing.T) {
 		} {
 			wg.Go(func() {
 				time.Sleep(at)
-				err := run.list(t.Context())
+				err := list(t.Context(), run.client)
 				assert.Equal(t, took, time.Since(began), at)
 				assert.Equal(t, at == 0, err != nil, at)
 			})
@@ -323,19 +304,19 @@ func TestSource_resultServesAll(t *testing.T) {
 // waiting for it. One that ends before its query may begin causes none.
 func TestSource_cancelFailsNoOther(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		run := newSourceRun(t, "second", first("first", slowly(5*time.Second, give("second"))))
+		run := newSourceRun("second", first("first", slowly(5*time.Second, give("second"))))
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		err := run.list(ctx)
+		err := list(ctx, run.client)
 		assert.Equal(t, "Timeout", kindOf(err))
 		run.assertQueries(t, 1)
 
 		second := make(chan error, 1)
-		go func() { second <- run.list(t.Context()) }()
+		go func() { second <- list(t.Context(), run.client) }()
 		ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		err = run.list(ctx)
+		err = list(ctx, run.client)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.True(t, isA[*kalshi.UnauthorizedError](err))
 		assert.ErrorContains(t, err, "; the key source failed: context deadline exceeded")
@@ -351,23 +332,23 @@ func TestSource_cancelFailsNoOther(t *testing.T) {
 func TestSource_hangs(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
-		run := newSourceRun(t, "second", first("first", func(_ context.Context, n int) (kalshi.Credentials, error) {
+		run := newSourceRun("second", first("first", func(_ context.Context, n int) (kalshi.Credentials, error) {
 			<-release
 			return credentials([]string{"first", "second"}[min(n, 1)], sourceKey()), nil
 		}))
 		time.Sleep(time.Minute)
 		began := time.Now()
-		assert.ErrorContains(t, run.list(t.Context()), "the key source failed: it has not returned since "+began.UTC().Format(time.TimeOnly))
+		assert.ErrorContains(t, list(t.Context(), run.client), "the key source failed: it has not returned since "+began.UTC().Format(time.TimeOnly))
 		assert.Equal(t, 31*time.Second, time.Since(began))
 		for range 100 {
-			assert.ErrorContains(t, run.list(t.Context()), "it has not returned since")
+			assert.ErrorContains(t, list(t.Context(), run.client), "it has not returned since")
 			assert.ErrorContains(t, run.signer.Reload(t.Context()), "it has not returned since")
 		}
 		assert.Equal(t, 31*time.Second, time.Since(began))
 		run.assertQueries(t, 2)
 		close(release)
 		time.Sleep(time.Second)
-		require.NoError(t, run.list(t.Context()))
+		require.NoError(t, list(t.Context(), run.client))
 		run.assertQueries(t, 3)
 	})
 }
@@ -377,30 +358,28 @@ func TestSource_hangs(t *testing.T) {
 func TestSource_callsItsOwnClient(t *testing.T) {
 	t.Parallel()
 	for _, passesOn := range []bool{true, false} {
-		t.Run(fmt.Sprintf("passes its context on: %t", passesOn), func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				var run *sourceRun
-				run = newSourceRun(t, "", first("dead", func(ctx context.Context, _ int) (kalshi.Credentials, error) {
-					if !passesOn {
-						ctx = context.Background()
-					}
-					return kalshi.Credentials{}, run.list(ctx)
-				}))
-				time.Sleep(time.Minute)
-				began, took := time.Now(), 31*time.Second
-				if passesOn {
-					took = 0
+		runInBubble(t, fmt.Sprintf("passes its context on: %t", passesOn), func(t *testing.T) {
+			var run *sourceRun
+			run = newSourceRun("", first("dead", func(ctx context.Context, _ int) (kalshi.Credentials, error) {
+				if !passesOn {
+					ctx = context.Background()
 				}
-				err := run.list(t.Context())
-				assert.True(t, isA[*kalshi.UnauthorizedError](err))
-				assert.Equal(t, took, time.Since(began))
-				if passesOn {
-					assert.ErrorContains(t, err, "it made a call that is signed by the signer it serves")
-				}
-				time.Sleep(5 * time.Minute) // with nobody calling
-				assert.EqualValues(t, 2, run.sent.Load())
-				run.assertQueries(t, 2)
-			})
+				return kalshi.Credentials{}, list(ctx, run.client)
+			}))
+			time.Sleep(time.Minute)
+			began, took := time.Now(), 31*time.Second
+			if passesOn {
+				took = 0
+			}
+			err := list(t.Context(), run.client)
+			assert.True(t, isA[*kalshi.UnauthorizedError](err))
+			assert.Equal(t, took, time.Since(began))
+			if passesOn {
+				assert.ErrorContains(t, err, "it made a call that is signed by the signer it serves")
+			}
+			time.Sleep(5 * time.Minute) // with nobody calling
+			assert.EqualValues(t, 2, run.sent.Load())
+			run.assertQueries(t, 2)
 		})
 	}
 }
@@ -433,47 +412,27 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 			return nil
 		}, "third", false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				x := inMemory(t)
-				first, n := x.credentials(t), 0
-				signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) {
-					n++
-					time.Sleep(time.Duration(n-1) * time.Second)
-					if tt.lags {
-						return first, nil
-					}
-					return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials("third", sourceKey())}[n-1], nil
-				})
-				require.NoError(t, err)
-				go func() { assert.NoError(t, signer.Reload(t.Context())) }()
-				time.Sleep(500 * time.Millisecond)
-				require.NoError(t, tt.change(t.Context(), x.clientOf(t, signer), first))
-				want := cmp.Or(tt.want, signer.KeyID())
-				time.Sleep(time.Minute)
-				assert.Equal(t, want, signer.KeyID())
+		runInBubble(t, name, func(t *testing.T) {
+			x := inMemory(t)
+			first, n := x.credentials(), 0
+			signer := newSourceSigner(func(context.Context) (kalshi.Credentials, error) {
+				n++
+				time.Sleep(time.Duration(n-1) * time.Second)
+				if tt.lags {
+					return first, nil
+				}
+				return []kalshi.Credentials{first, credentials("second", sourceKey()), credentials("third", sourceKey())}[n-1], nil
 			})
+			go func() { assert.NoError(t, signer.Reload(t.Context())) }()
+			time.Sleep(500 * time.Millisecond)
+			require.NoError(t, tt.change(t.Context(), x.clientOf(signer), first))
+			want := cmp.Or(tt.want, signer.KeyID())
+			time.Sleep(time.Minute)
+			assert.Equal(t, want, signer.KeyID())
+			if tt.lags { // as the cache of a secret manager may
+				assert.ErrorContains(t, signer.Reload(t.Context()), "it gave the key "+x.KeyID+", which was replaced: does its cache lag behind?")
+				assert.Equal(t, want, signer.KeyID())
+			}
 		})
 	}
-}
-
-// The cache of a secret manager may lag behind: a key that a rotation has deleted is not taken back.
-func TestSource_lagsBehindARotation(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		x := inMemory(t)
-		signer, err := kalshi.NewSignerFromSource(t.Context(), func(context.Context) (kalshi.Credentials, error) { return x.credentials(t), nil })
-		require.NoError(t, err)
-		client := x.clientOf(t, signer)
-		got, err := rotate(t.Context(), client)
-		require.NoError(t, err)
-		err = signer.Reload(t.Context())
-		assert.ErrorContains(t, err, "it gave the key "+x.KeyID+", which was replaced: does its cache lag behind?")
-		time.Sleep(time.Second)
-		x.Inject(kalshitest.Fault{Status: 401, Body: unknownKeyBody})
-		_, err = client.GetAPIKeys(t.Context())
-		assert.ErrorContains(t, err, "does its cache lag behind?")
-		assert.Equal(t, got.NewKeyID, signer.KeyID())
-		_, err = client.GetAPIKeys(t.Context())
-		require.NoError(t, err)
-	})
 }

@@ -1,5 +1,5 @@
-// Goget is the program of the README: it looks up its own key, on a stand-in for
-// the exchange. Its test builds it as somebody else's module would, with go get.
+// Goget is README's quick start: the smallest bot, on a stand-in for the exchange.
+// Its test builds it as somebody else's module would, with go get.
 //
 // What the SDK adds to a bot's module:
 //
