@@ -114,36 +114,6 @@ func TestDocs_fieldsAreDocumented(t *testing.T) {
 	}
 }
 
-// Every function and method that a user calls has an Example. Those that only
-// the standard library calls, through an interface, need none.
-func TestDocs_APIHasExamples(t *testing.T) {
-	t.Parallel()
-	called := []string{"Error", "Unwrap", "Timeout", "Format", "String", "LogValue", "MarshalText", "MarshalBinary"}
-
-	for _, dir := range packages {
-		sources, _ := parse(t, dir+"/*example_test.go", parser.ParseComments)
-		examples := map[string]bool{}
-		for _, example := range doc.Examples(sources...) {
-			examples[example.Name] = true
-			assert.NotEmpty(t, example.Output, "%s: Example%s has no output to check", dir, example.Name)
-		}
-		files, _ := parse(t, dir+"/*.go", 0)
-		for _, file := range files {
-			for _, decl := range file.Decls {
-				f, ok := decl.(*ast.FuncDecl)
-				if !ok || !isExported(f) || f.Recv != nil && slices.Contains(called, f.Name.Name) {
-					continue
-				}
-				name := f.Name.Name
-				if f.Recv != nil {
-					name = receiver(f) + "_" + name
-				}
-				assert.True(t, examples[name], "%s: there is no Example%s", dir, name)
-			}
-		}
-	}
-}
-
 // isExported tells whether a user can call f.
 func isExported(f *ast.FuncDecl) bool {
 	return f.Name.IsExported() && (f.Recv == nil || ast.IsExported(receiver(f)))

@@ -137,7 +137,7 @@ type holder struct {
 }
 
 func holders(s *secret) []holder {
-	const all, onlyJSON, none = "JSON XML gob", "JSON", ""
+	const all, text, onlyJSON, none = "JSON XML gob", "JSON XML", "JSON", ""
 	key, creds := pemOf(s.text), credentials("id", s.key)
 	resp := kalshi.GenerateAPIKeyResponse{ID: "id", KeyType: kalshi.KeyTypeRSA, PrivateKey: key, Warning: "none"}
 	signer := newSigner("id", s.text)
