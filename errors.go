@@ -91,7 +91,7 @@ func (e *NotFoundError) Error() string {
 	if e.Code != "" || e.Path == "" || json.Valid(e.Body) || e.isPage() {
 		return e.APIError.Error()
 	}
-	return e.textWith("not in the service's form: check the base URL, such as " + DemoBaseURL)
+	return e.textWith("not in the service's form: check the base URL, https://HOST/trade-api/v2")
 }
 
 // A ConflictError is a 409: documented for a subtrader that is not visible yet. Try again later.

@@ -42,8 +42,8 @@ func TestAPIError_Error(t *testing.T) {
 func TestNotFoundError_Error(t *testing.T) {
 	t.Parallel()
 	for path, hint := range map[string]string{
-		"/v2/api_keys":                    " (not in the service's form: check the base URL, such as https://demo-api.kalshi.co/trade-api/v2)",
-		"/trade-api/v2/api_keys/generate": " (not in the service's form: check the base URL, such as https://demo-api.kalshi.co/trade-api/v2)",
+		"/v2/api_keys":                    " (not in the service's form: check the base URL, https://HOST/trade-api/v2)",
+		"/trade-api/v2/api_keys/generate": " (not in the service's form: check the base URL, https://HOST/trade-api/v2)",
 	} {
 		err, head := &NotFoundError{APIError{StatusCode: 404, Method: "GET", Path: path}}, "kalshi: GET "+path+": 404 "
 		assert.EqualError(t, err, head+"Not Found"+hint)

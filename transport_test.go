@@ -332,7 +332,7 @@ func TestCheckResponse_bare(t *testing.T) {
 	require.NoError(t, err)
 	long := io.NopCloser(strings.NewReader("words" + strings.Repeat(" ", 2*maxErrorBody)))
 	err = CheckResponse(&http.Response{StatusCode: 404, Request: &http.Request{URL: u}, Body: long})
-	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words (not in the service's form: check the base URL, such as https://demo-api.kalshi.co/trade-api/v2)")
+	assert.EqualError(t, err, "kalshi: GET /v2/a%2Fb: 404 Not Found: words (not in the service's form: check the base URL, https://HOST/trade-api/v2)")
 	api := new(APIError)
 	require.ErrorAs(t, err, &api)
 	assert.Len(t, api.Body, 64<<10)
