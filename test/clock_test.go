@@ -32,9 +32,8 @@ func (x *exchange) makesRequests(t testing.TB, call call, client *kalshi.Client,
 	x.assertRequests(t, before+want)
 }
 
-// A clock that is off costs the first call one more attempt, and later ones
-// nothing: creates too, and with retries turned off. The signer keeps it, for
-// everything that signs with it.
+// A clock that is off costs the first call one more attempt, and later ones nothing: creates too,
+// and with retries turned off. The signer keeps it, for everything that signs with it.
 func TestClock_offsetIsLearned(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
@@ -48,9 +47,8 @@ func TestClock_offsetIsLearned(t *testing.T) {
 	})
 }
 
-// A request that took long to arrive expired with the clocks in step: it is
-// retried once, and nothing is learned or unlearned from it. That holds for any
-// request through HTTPClient, too.
+// A request that took long to arrive expired with the clocks in step: it is retried once, and
+// nothing is learned or unlearned from it. That holds for any request through HTTPClient, too.
 func TestClock_slowDial(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
@@ -70,8 +68,7 @@ func TestClock_slowDial(t *testing.T) {
 	})
 }
 
-// The correction is beside the retries: it takes none of theirs, and they
-// follow it as usual.
+// The correction is beside the retries: it takes none of theirs, and they follow it as usual.
 func TestClock_doesNotCountAsRetry(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)

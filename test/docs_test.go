@@ -43,8 +43,7 @@ func TestDocs_APIIsTheGoldenOne(t *testing.T) {
 	assert.Equal(t, string(want), got.String())
 }
 
-// printAPI prints the exported declarations of a package without comments and
-// bodies, sorted.
+// printAPI prints the exported declarations of a package without comments and bodies, sorted.
 func printAPI(t *testing.T, w *bytes.Buffer, dir string) {
 	t.Helper()
 	files, fset := parse(t, dir+"/*.go", 0)

@@ -85,8 +85,7 @@ func (r *recorder) Handle(ctx context.Context, record slog.Record) error {
 
 var eventPattern = strings.NewReplacer(" [", "( ", "]", ")?", "INFO|ERROR", "(INFO|ERROR)")
 
-// assertLines asserts what was logged since the last time: messages and values, with
-// names for IDs.
+// assertLines asserts what was logged since the last time: messages and values, with names for IDs.
 func (r *recorder) assertLines(t testing.TB, names *strings.Replacer, want string) {
 	t.Helper()
 	r.mu.Lock()
@@ -239,8 +238,7 @@ func TestEvents_attempts(t *testing.T) {
 	})
 }
 
-// Many callers through one rotation: its key is logged once, by each client that
-// uses the signer.
+// Many callers through one rotation: its key is logged once, by each client that uses the signer.
 func TestEvents_oncePerClient(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newEventRun(t, slog.LevelInfo)

@@ -78,8 +78,7 @@ func startWorker(t testing.TB, path, baseURL string) (stop func() workerReport) 
 
 func init() { children["follow"] = followInChild }
 
-// followInChild is a worker. It is configured as any bot is, and has no code
-// for rotations.
+// followInChild is a worker. It is configured as any bot is, and has no code for rotations.
 func followInChild([]string) {
 	client := must1(kalshi.NewClientFromEnv())
 	hc := client.HTTPClient()

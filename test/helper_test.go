@@ -127,8 +127,7 @@ type call struct {
 	do           func(context.Context, *kalshi.Client) error
 }
 
-// creates reports whether the call makes a key, so that it must not be
-// processed twice.
+// creates reports whether the call makes a key, so that it must not be processed twice.
 func (c call) creates() bool { return c.method == http.MethodPost }
 
 // calls are the four calls. Those that make a key give it that name.
@@ -149,8 +148,7 @@ func calls(keyName string) []call {
 
 const order = `{"ticker":"TEST-26OCT15","side":"yes","count":1}`
 
-// handleBot serves what a bot calls all day, and counts the orders that were
-// placed.
+// handleBot serves what a bot calls all day, and counts the orders that were placed.
 func (x *exchange) handleBot() (orders *atomic.Int64) {
 	orders = new(atomic.Int64)
 	x.Handle("GET /trade-api/v2/portfolio/balance", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -183,8 +181,7 @@ func checked(resp *http.Response, err error) error {
 	return err
 }
 
-// forEachCall runs a test for each call, in parallel, each in a bubble of its
-// own.
+// forEachCall runs a test for each call, in parallel, each in a bubble of its own.
 func forEachCall(t *testing.T, test func(t *testing.T, call call)) {
 	t.Parallel()
 	for _, call := range calls("bot") {
@@ -254,8 +251,7 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// kindOf names the type of a call's error, in the order in which a caller
-// should check for them.
+// kindOf names the type of a call's error, in the order in which a caller should check for them.
 func kindOf(err error) string {
 	for _, kind := range []struct {
 		name string

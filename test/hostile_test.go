@@ -52,8 +52,7 @@ type watchedBody struct {
 
 func (b watchedBody) Close() error { b.closed(); return b.ReadCloser.Close() }
 
-// hostile starts an exchange that responds to everything with h, and a client
-// without retries.
+// hostile starts an exchange that responds to everything with h, and a client without retries.
 func hostile(t testing.TB, h http.HandlerFunc, opts ...kalshi.Option) (*kalshi.Client, *exchange, *watchedTransport) {
 	t.Helper()
 	x := inMemory(t)

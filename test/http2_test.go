@@ -35,7 +35,8 @@ const (
 func listenHTTP2(t testing.TB, transport *http.Transport) net.Listener {
 	t.Helper()
 	key, roots := newKey(), x509.NewCertPool()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: loopback}
 	der := must1(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 	roots.AddCert(must1(x509.ParseCertificate(der)))
 	certificates := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
@@ -107,11 +108,10 @@ func responseFrames(stream uint32, body string) []byte {
 	return append(frame(1, 4, stream, []byte{h2OK}), frame(0, 1, stream, []byte(body))...)
 }
 
-// What the calls and a bot's requests make of a stream that is reset: the number of
-// requests, each of which was processed, and the kind of the result. net/http sends
-// one with GetBody again by itself, and not every reset proves that it was not
-// processed: a create and an order are sent once. What changes nothing by being
-// repeated is sent again, by net/http or by the client.
+// What the calls and a bot's requests make of a stream that is reset: the number of requests, each
+// of which was processed, and the kind of the result. net/http sends one with GetBody again by
+// itself, and not every reset proves that it was not processed: a create and an order are sent
+// once. What changes nothing by being repeated is sent again, by net/http or by the client.
 func TestHTTP2_resetStreams(t *testing.T) {
 	t.Parallel()
 	const path = "/portfolio/orders"

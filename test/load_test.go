@@ -63,8 +63,7 @@ func (l *ledger) result(t testing.TB, err error, kinds ...string) (kind string) 
 	return kind
 }
 
-// created and deleted take in the result of a call that makes a key, or deletes one
-// that exists.
+// created and deleted take in the result of a call that makes a key, or deletes one that exists.
 func (l *ledger) created(t testing.TB, name string, err error) {
 	t.Helper()
 	l.note(name, map[string]belief{"ok": there, "Unknown": perhaps}[l.result(t, err, "Unknown", "NotFound", "NotSent")])
@@ -114,9 +113,14 @@ var troubles = []kalshitest.Fault{
 // accounted for, what each bot has stored works, and no goroutine is left.
 func TestLoad_chaos(t *testing.T) { // not in parallel: it counts goroutines
 	goroutines := runtime.NumGoroutine()
-	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
-		t.Run(name, func(t *testing.T) { chaos(t, http2) })
-	}
+	t.Run("at the same time", func(t *testing.T) {
+		for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				chaos(t, http2)
+			})
+		}
+	})
 	ended := func() bool { return runtime.NumGoroutine() <= goroutines+1 } // Eventually has one of its own
 	assert.Eventually(t, ended, 5*time.Second, time.Millisecond, "goroutines")
 }
@@ -164,8 +168,7 @@ func chaos(t *testing.T, http2 bool) {
 	told.check(t, x.Keys())
 }
 
-// A bot keeps the key that it signs with in a store, as a program would on its
-// disk.
+// A bot keeps the key that it signs with in a store, as a program would on its disk.
 type bot struct {
 	name   string
 	client *kalshi.Client

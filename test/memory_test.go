@@ -17,8 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Bodies without end, plain and compressed, are given up on before they fill
-// the memory.
+// Bodies without end, plain and compressed, are given up on before they fill the memory.
 func TestMemory_endlessBodies(t *testing.T) { // not in parallel: it measures the heap
 	skipUnlessMeasured(t)
 	const limit = 32 << 20 // bytes

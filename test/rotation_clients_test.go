@@ -47,9 +47,8 @@ func TestRotation_followsTheSource(t *testing.T) {
 	}
 }
 
-// Two clients rotate one key, one between two stages of the other. Each key that
-// is left is known to one of them, and the one that finds the old key gone says
-// so.
+// Two clients rotate one key, one between two stages of the other. Each key that is left is known
+// to one of them, and the one that finds the old key gone says so.
 func TestRotation_twoClients(t *testing.T) {
 	t.Parallel()
 	for name, newRun := range runsOf(map[string]kalshitest.Key{"another key": {Scopes: []string{"read"}}}) {
@@ -85,8 +84,7 @@ func TestRotation_twoClients(t *testing.T) {
 	}
 }
 
-// A bot's source that returns the admin's key by mistake would have the admin
-// delete its own key.
+// A bot's source that returns the admin's key by mistake would have the admin delete its own key.
 func TestRotation_sourceGivesTheAdminsKey(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		run := newAdminRun(t, kalshitest.Key{})

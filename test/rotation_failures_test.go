@@ -70,8 +70,7 @@ func with(change func(req *kalshi.RotateAPIKeyRequest)) trouble {
 func ownKey(run *rotationRun)          { run.req.PrivateKey = newKey() }
 func cancelledBefore(run *rotationRun) { run.cancel() }
 
-// replacedAt has somebody replace the key, which loses against the rotation's: that
-// one is saved.
+// replacedAt has somebody replace the key, which loses against the rotation's: that one is saved.
 func replacedAt(stage kalshi.RotationStage) trouble {
 	return func(run *rotationRun) {
 		run.during(stage, func() { _ = run.signer.Replace(credentials("elsewhere", newKey())) })

@@ -19,9 +19,8 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// A key rotates itself, or an admin key lists, creates and deletes in its place.
-// The new key signs one call to prove that it works. It has the old one's
-// rights, and the bot signs with it.
+// A key rotates itself, or an admin key lists, creates and deletes in its place. The new key signs
+// one call to prove that it works. It has the old one's rights, and the bot signs with it.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	const byAdmin = "GET admin, POST admin, GET new, DELETE admin"
@@ -135,9 +134,8 @@ func TestRotation_pathForID(t *testing.T) {
 	}
 }
 
-// A service may respond to a create with a key that exists already, for example
-// when it is given the same public key twice. Deleting that key would lock the
-// account out.
+// A service may respond to a create with a key that exists already, for example when it is given
+// the same public key twice. Deleting that key would lock the account out.
 func TestRotation_sameKeyAgain(t *testing.T) {
 	t.Parallel()
 	run := newRotationRun(t)

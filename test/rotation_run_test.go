@@ -180,8 +180,7 @@ func cancelBefore(run *rotationRun, req *http.Request, send roundTripper) (*http
 	return send(req)
 }
 
-// cancelAfter cancels it when the request has been processed, and loses the
-// response.
+// cancelAfter cancels it when the request has been processed, and loses the response.
 func cancelAfter(run *rotationRun, req *http.Request, send roundTripper) (*http.Response, error) {
 	resp, err := send(req)
 	if err == nil {

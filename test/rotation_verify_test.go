@@ -9,9 +9,8 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// An error that is not about the signature proves that the new key signs, and the
-// admin's list shows its rights. For a key that rotates itself it proves nothing,
-// since its copy may list too.
+// An error that is not about the signature proves that the new key signs, and the admin's list
+// shows its rights. For a key that rotates itself it proves nothing, since its copy may list too.
 func TestRotation_provenByError(t *testing.T) {
 	t.Parallel()
 	const lostSignature = `{"error":{"code":"signature_is_missing_from_headers","message":"signature is missing from headers"}}`

@@ -327,9 +327,8 @@ func TestSource_cancelFailsNoOther(t *testing.T) {
 	})
 }
 
-// A source that does not return costs one goroutine, and not one a second. After
-// 31 seconds callers are told at once since when. When it returns after all, the
-// next call queries it again.
+// A source that does not return costs one goroutine, and not one a second. After 31 seconds callers
+// are told at once since when. When it returns after all, the next call queries it again.
 func TestSource_hangs(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -354,9 +353,8 @@ func TestSource_hangs(t *testing.T) {
 	})
 }
 
-// A source that makes calls through the client that it serves does not query
-// itself: it gets an error at once if it passes its context on, and after its
-// time otherwise.
+// A source that makes calls through the client that it serves does not query itself: it gets an
+// error at once if it passes its context on, and after its time otherwise.
 func TestSource_callsItsOwnClient(t *testing.T) {
 	t.Parallel()
 	for _, passesOn := range []bool{true, false} {

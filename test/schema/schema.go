@@ -1,6 +1,5 @@
-// Package schema holds the documented schema of the four calls that manage API
-// keys, as far as a client depends on it. The tests, examples/conformance and
-// examples/schema share it.
+// Package schema holds the documented schema of the four calls that manage API keys, as far as a
+// client depends on it. The tests, examples/conformance and examples/schema share it.
 package schema
 
 import (
@@ -74,9 +73,8 @@ var Enums = map[string][]string{
 	},
 }
 
-// fields reads lines such as "scopes! []ApiKeyScope" and "subaccount? integer
-// 0-63". An exclamation mark is for what is required, a question mark for what may
-// be null.
+// fields reads lines such as "scopes! []ApiKeyScope" and "subaccount? integer 0-63". An exclamation
+// mark is for what is required, a question mark for what may be null.
 func fields(lines ...string) (fields []Field) {
 	for _, line := range lines {
 		words := append(strings.Fields(line), "")
