@@ -35,7 +35,8 @@ const (
 func listenHTTP2(t testing.TB, transport *http.Transport) net.Listener {
 	t.Helper()
 	key, roots := newKey(), x509.NewCertPool()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: loopback}
 	der := must1(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 	roots.AddCert(must1(x509.ParseCertificate(der)))
 	certificates := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}

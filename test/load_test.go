@@ -113,9 +113,14 @@ var troubles = []kalshitest.Fault{
 // accounted for, what each bot has stored works, and no goroutine is left.
 func TestLoad_chaos(t *testing.T) { // not in parallel: it counts goroutines
 	goroutines := runtime.NumGoroutine()
-	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
-		t.Run(name, func(t *testing.T) { chaos(t, http2) })
-	}
+	t.Run("at the same time", func(t *testing.T) {
+		for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				chaos(t, http2)
+			})
+		}
+	})
 	ended := func() bool { return runtime.NumGoroutine() <= goroutines+1 } // Eventually has one of its own
 	assert.Eventually(t, ended, 5*time.Second, time.Millisecond, "goroutines")
 }
