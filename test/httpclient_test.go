@@ -182,15 +182,8 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 	const secret = "s3cret"
 	for call, logs := range map[int]bool{0: true, 2: false} { // a list shows that this test can see
 		bubble(t, func(t *testing.T) {
-			body := `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
-			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-				conn, _, err := http.NewResponseController(w).Hijack()
-				if err == nil {
-					_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n"+body)
-					_, _ = io.WriteString(conn, secret)
-					_ = conn.Close()
-				}
-			})
+			const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
+			client, _, _ := hostile(t, hijack("HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n"+body+secret))
 			logged.Reset()
 			require.NoError(t, calls("bot")[call].do(t.Context(), client))
 			synctest.Wait()
