@@ -69,7 +69,7 @@ func TestClock_doesNotCountAsRetry(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
 		x.SetClockOffset(time.Minute)
-		x.Inject(kalshitest.Fault{Status: 429}, kalshitest.Fault{}, kalshitest.Fault{Status: 429})
+		x.Inject(fault{Status: 429}, fault{}, fault{Status: 429})
 		x.makesRequests(t, call, x.client(kalshi.WithMaxRetries(2)), 4)
 	})
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // send sends a request of the bot's own.
@@ -140,7 +139,7 @@ func TestHTTPClient_timeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		for _, dials := range []bool{false, true} {
 			x := inMemory(t)
-			x.Inject(kalshitest.Fault{Delay: time.Hour, Times: always})
+			x.Inject(fault{Delay: time.Hour, Times: always})
 			if dials {
 				x.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 					<-ctx.Done()

@@ -92,7 +92,7 @@ func (l *ledger) check(t testing.TB, keys []kalshitest.Key) {
 }
 
 // troubles are faults of each kind, most of which a retry may resolve.
-var troubles = []kalshitest.Fault{
+var troubles = []fault{
 	{Drop: true}, {Drop: true, Process: true}, {Reset: true, Process: true}, {Cut: true, Method: http.MethodPost},
 	{Status: 429}, {Status: 503}, {Status: 502, Process: true}, {Body: "{}", Process: true},
 	{Delay: 2 * time.Millisecond, Process: true},
@@ -136,7 +136,7 @@ func chaos(t *testing.T, http2 bool) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range bots * rounds * 20 { // more than there will be requests
-		fault := kalshitest.Fault{}
+		fault := fault{}
 		if random.IntN(3) == 0 {
 			fault = troubles[random.IntN(len(troubles))]
 		}

@@ -42,7 +42,7 @@ var (
 // A trouble is what goes wrong with a rotation.
 type trouble func(run *rotationRun)
 
-func faults(faults ...kalshitest.Fault) trouble {
+func faults(faults ...fault) trouble {
 	return func(run *rotationRun) { run.Inject(faults...) }
 }
 
