@@ -221,12 +221,12 @@ func TestEvents_attempts(t *testing.T) {
 			require.NoError(t, sign(req))
 			return checked(run.client.HTTPClient().Do(req))
 		}
-		for _, list := range []func() error{
+		for _, call := range []func() error{
 			func() error { return list(callContext(t), run.client) },
 			func() error { return get(func(*http.Request) error { return nil }) },
 		} {
 			run.Inject(fault{Drop: true}, fault{Status: 503})
-			require.NoError(t, list())
+			require.NoError(t, call())
 			run.assertLines(t, run.names(), "attempt 1 OLD error, retry 1 0s error, attempt 2 OLD 503, retry 2 0s error, attempt 3 OLD 200")
 		}
 		require.NoError(t, get(run.signer.SignRequest))

@@ -149,7 +149,7 @@ func TestHTTPClient_timeout(t *testing.T) {
 			client := x.client(kalshi.WithMaxRetries(0))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			for _, err := range []error{calls("bot")[0].do(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
+			for _, err := range []error{list(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
 				var timeout interface{ Timeout() bool }
 				require.ErrorAs(t, err, &timeout)
 				assert.True(t, timeout.Timeout(), "%v", err)

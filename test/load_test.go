@@ -124,7 +124,7 @@ func chaos(t *testing.T, http2 bool) {
 	}
 	transport, opts := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}, []kalshitest.Option(nil)
 	if http2 { // where a connection that breaks is a stream that is reset
-		opts = append(opts, kalshitest.WithListener(listenHTTP2(t, transport)))
+		opts = append(opts, kalshitest.WithListener(listenHTTP2(transport)))
 	}
 	x := start(t, transport, opts...)
 	if http2 {
