@@ -158,7 +158,7 @@ func TestEvents(t *testing.T) {
 			require.NoError(t, run.signer.Replace(parsed(run.AddKey(kalshitest.Key{}))))
 		}, keyChanged},
 		"the same key again": {func(t *testing.T, run *eventRun) { require.NoError(t, run.signer.Replace(run.credentials())) }, ""},
-		"the source's other key": {func(t *testing.T, run *eventRun) {
+		"the source's other key": {func(_ *testing.T, run *eventRun) {
 			next := parsed(run.AddKey(kalshitest.Key{}))
 			run.source = func() (kalshi.Credentials, error) { return next, nil }
 			run.Inject(refused)
