@@ -13,12 +13,8 @@ import (
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
-// delayed has the next requests arrive late.
-func (x *exchange) delayed(transit ...time.Duration) {
-	for _, d := range transit {
-		x.Inject(kalshitest.Fault{Delay: d})
-	}
-}
+// late has a request arrive when its timestamp has expired.
+var late = fault{Delay: 12 * time.Second}
 
 // makesRequests makes a call that has to succeed with so many requests. A
 // delete finds its key however often it is made.
@@ -56,13 +52,13 @@ func TestClock_slowDial(t *testing.T) {
 		for _, skew := range []time.Duration{0, time.Minute} {
 			x.SetClockOffset(skew)
 			require.NoError(t, list(t.Context(), client))
-			x.delayed(12 * time.Second)
+			x.Inject(late)
 			x.makesRequests(t, call, client, 2)
-			x.delayed(12 * time.Second)
+			x.Inject(late)
 			require.NoError(t, checked(client.HTTPClient().Get(x.URL+"/api_keys")))
 			assert.Equal(t, skew, client.Signer().ClockOffset())
 
-			x.delayed(12*time.Second, 12*time.Second)
+			x.Inject(late, late)
 			assert.Equal(t, "Unauthorized", kindOf(call.do(t.Context(), client)))
 		}
 	})
@@ -73,7 +69,7 @@ func TestClock_doesNotCountAsRetry(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
 		x.SetClockOffset(time.Minute)
-		x.Inject(kalshitest.Fault{Status: 429}, kalshitest.Fault{}, kalshitest.Fault{Status: 429})
+		x.Inject(fault{Status: 429}, fault{}, fault{Status: 429})
 		x.makesRequests(t, call, x.client(kalshi.WithMaxRetries(2)), 4)
 	})
 }
@@ -91,7 +87,7 @@ func TestClock_wrongDate(t *testing.T) {
 		} {
 			x := inMemory(t)
 			client := x.clientThrough(t, func(h http.Header) { h.Set("Date", date().UTC().Format(http.TimeFormat)) })
-			x.delayed(12 * time.Second)
+			x.Inject(late)
 			x.makesRequests(t, call, client, 3)
 			assert.Zero(t, client.Signer().ClockOffset(), name)
 			x.makesRequests(t, call, client, 1)

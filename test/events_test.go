@@ -221,12 +221,12 @@ func TestEvents_attempts(t *testing.T) {
 			require.NoError(t, sign(req))
 			return checked(run.client.HTTPClient().Do(req))
 		}
-		for _, list := range []func() error{
+		for _, call := range []func() error{
 			func() error { return list(callContext(t), run.client) },
 			func() error { return get(func(*http.Request) error { return nil }) },
 		} {
-			run.Inject(kalshitest.Fault{Drop: true}, kalshitest.Fault{Status: 503})
-			require.NoError(t, list())
+			run.Inject(fault{Drop: true}, fault{Status: 503})
+			require.NoError(t, call())
 			run.assertLines(t, run.names(), "attempt 1 OLD error, retry 1 0s error, attempt 2 OLD 503, retry 2 0s error, attempt 3 OLD 200")
 		}
 		require.NoError(t, get(run.signer.SignRequest))
@@ -245,7 +245,7 @@ func TestEvents_oncePerClient(t *testing.T) {
 		second := &recorder{t: t}
 		clients := []*kalshi.Client{run.client, run.clientOf(run.signer, second.option())}
 		run.SetClockOffset(time.Hour)
-		run.Inject(kalshitest.Fault{Delay: time.Second, Times: 64}) // they are overtaken
+		run.Inject(fault{Delay: time.Second, Times: 64}) // they are overtaken
 		var wg sync.WaitGroup
 		for i := range 64 {
 			wg.Go(func() { assert.NoError(t, list(callContext(t), clients[i%2])) })
@@ -287,9 +287,9 @@ func TestEvents_showNoKey(t *testing.T) {
 			run.source = func() (kalshi.Credentials, error) { return kalshi.Credentials{}, fmt.Errorf("it said %s", s.text) }
 			quoted := fmt.Sprintf("%q", s.text)
 			run.Inject(
-				kalshitest.Fault{Status: 503, Body: s.text},
-				kalshitest.Fault{Status: 429, Body: `{"error":{"code":"x","message":` + quoted + "}}"},
-				kalshitest.Fault{Status: 401, Body: unknownKeyBody},
+				fault{Status: 503, Body: s.text},
+				fault{Status: 429, Body: `{"error":{"code":"x","message":` + quoted + "}}"},
+				fault{Status: 401, Body: unknownKeyBody},
 			)
 			require.Error(t, list(callContext(t), run.client))
 			save := kalshi.SaveFunc(func(context.Context, kalshi.Credentials) error { return fmt.Errorf("it said %s", s.text) })

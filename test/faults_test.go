@@ -102,7 +102,7 @@ func TestFaults(t *testing.T) {
 // checkFault makes the call that meets a fault and compares the result. Beyond
 // that it checks what holds for every fault: a create is processed at most once;
 // a key exists exactly if the call reports so, or else the outcome is unknown.
-func checkFault(t *testing.T, x *exchange, fault kalshitest.Fault, call call, rule rule) {
+func checkFault(t *testing.T, x *exchange, fault fault, call call, rule rule) {
 	t.Helper()
 	x.transport.DisableKeepAlives = true // so that net/http does not send a GET again by itself
 	x.Inject(fault)

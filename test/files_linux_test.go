@@ -144,7 +144,7 @@ func TestFiles_saveFails(t *testing.T) {
 			c, err := kalshi.KeyFile(path).Load(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, "old", c.KeyID())
-			assert.Equal(t, []string{"bot \\ key"}, names(t, dir))
+			assert.Equal(t, []string{"bot \\ key"}, names(dir))
 		})
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // A watchedTransport counts connections, and bodies until they are closed.
@@ -56,7 +55,7 @@ func (b watchedBody) Close() error { b.closed(); return b.ReadCloser.Close() }
 func hostile(t testing.TB, h http.HandlerFunc, opts ...kalshi.Option) (*kalshi.Client, *exchange, *watchedTransport) {
 	t.Helper()
 	x := inMemory(t)
-	x.Inject(kalshitest.Fault{Answer: h, Times: always})
+	x.Inject(fault{Answer: h, Times: always})
 	transport := watch(t, x.transport)
 	opts = append([]kalshi.Option{kalshi.WithMaxRetries(0), kalshi.WithHTTPClient(&http.Client{Transport: transport})}, opts...)
 	return x.client(opts...), x, transport

@@ -32,18 +32,15 @@ const (
 
 // listenHTTP2 listens for HTTP/2 on the loopback interface, where the transport trusts what it
 // connects to. An Ed25519 certificate costs the least.
-func listenHTTP2(t testing.TB, transport *http.Transport) net.Listener {
-	t.Helper()
+func listenHTTP2(transport *http.Transport) net.Listener {
 	key, roots := newKey(), x509.NewCertPool()
 	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: loopback}
 	der := must1(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 	roots.AddCert(must1(x509.ParseCertificate(der)))
 	certificates := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
-	listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
-	require.NoError(t, err)
 	transport.TLSClientConfig, transport.ForceAttemptHTTP2 = &tls.Config{RootCAs: roots}, true
-	return listener
+	return must1(tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}}))
 }
 
 // rawHTTP2 starts a server that speaks just enough HTTP/2 to respond to each
@@ -51,7 +48,7 @@ func listenHTTP2(t testing.TB, transport *http.Transport) net.Listener {
 func rawHTTP2(t *testing.T, respond func(n int64, stream uint32) []byte) *kalshi.Client {
 	t.Helper()
 	transport := new(http.Transport)
-	listener := listenHTTP2(t, transport)
+	listener := listenHTTP2(transport)
 	t.Cleanup(func() { _ = listener.Close() })
 
 	var requests atomic.Int64

@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // send sends a request of the bot's own.
@@ -140,7 +139,7 @@ func TestHTTPClient_timeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		for _, dials := range []bool{false, true} {
 			x := inMemory(t)
-			x.Inject(kalshitest.Fault{Delay: time.Hour, Times: always})
+			x.Inject(fault{Delay: time.Hour, Times: always})
 			if dials {
 				x.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 					<-ctx.Done()
@@ -150,7 +149,7 @@ func TestHTTPClient_timeout(t *testing.T) {
 			client := x.client(kalshi.WithMaxRetries(0))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			for _, err := range []error{calls("bot")[0].do(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
+			for _, err := range []error{list(ctx, client), send(ctx, client, http.MethodPost, x.URL+"/portfolio/orders", order)} {
 				var timeout interface{ Timeout() bool }
 				require.ErrorAs(t, err, &timeout)
 				assert.True(t, timeout.Timeout(), "%v", err)
@@ -182,15 +181,8 @@ func TestGenerate_nothingIsLogged(t *testing.T) { // not in parallel: it takes t
 	const secret = "s3cret"
 	for call, logs := range map[int]bool{0: true, 2: false} { // a list shows that this test can see
 		bubble(t, func(t *testing.T) {
-			body := `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
-			client, _, _ := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
-				conn, _, err := http.NewResponseController(w).Hijack()
-				if err == nil {
-					_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n"+body)
-					_, _ = io.WriteString(conn, secret)
-					_ = conn.Close()
-				}
-			})
+			const body = `{"api_keys":[],"api_key_id":"x","private_key":"-"}`
+			client, _, _ := hostile(t, hijack("HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n"+body+secret))
 			logged.Reset()
 			require.NoError(t, calls("bot")[call].do(t.Context(), client))
 			synctest.Wait()

@@ -34,14 +34,6 @@ const (
 	there
 )
 
-func newLedger(x *exchange) *ledger {
-	l := &ledger{keys: map[string]belief{}, kinds: map[string]int{}}
-	for _, key := range x.Keys() {
-		l.keys[key.Name] = there
-	}
-	return l
-}
-
 func (l *ledger) note(name string, b belief) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +92,7 @@ func (l *ledger) check(t testing.TB, keys []kalshitest.Key) {
 }
 
 // troubles are faults of each kind, most of which a retry may resolve.
-var troubles = []kalshitest.Fault{
+var troubles = []fault{
 	{Drop: true}, {Drop: true, Process: true}, {Reset: true, Process: true}, {Cut: true, Method: http.MethodPost},
 	{Status: 429}, {Status: 503}, {Status: 502, Process: true}, {Body: "{}", Process: true},
 	{Delay: 2 * time.Millisecond, Process: true},
@@ -132,16 +124,19 @@ func chaos(t *testing.T, http2 bool) {
 	}
 	transport, opts := &http.Transport{MaxConnsPerHost: 32, MaxIdleConnsPerHost: 32}, []kalshitest.Option(nil)
 	if http2 { // where a connection that breaks is a stream that is reset
-		opts = append(opts, kalshitest.WithListener(listenHTTP2(t, transport)))
+		opts = append(opts, kalshitest.WithListener(listenHTTP2(transport)))
 	}
 	x := start(t, transport, opts...)
 	if http2 {
 		x.URL = "https" + strings.TrimPrefix(x.URL, "http")
 	}
-	told := newLedger(x)
+	told := &ledger{keys: map[string]belief{}, kinds: map[string]int{}}
+	for _, key := range x.Keys() {
+		told.note(key.Name, there)
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range bots * rounds * 20 { // more than there will be requests
-		fault := kalshitest.Fault{}
+		fault := fault{}
 		if random.IntN(3) == 0 {
 			fault = troubles[random.IntN(len(troubles))]
 		}

@@ -106,7 +106,7 @@ func TestRotation_candidates(t *testing.T) {
 			run.AddKey(kalshitest.Key{ID: "differs", Name: "tool"})
 			return send(req)
 		})
-		run.Inject(kalshitest.Fault{Method: http.MethodPost, Drop: true, Process: true})
+		run.Inject(fault{Method: http.MethodPost, Drop: true, Process: true})
 		_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{Name: name})
 		rotation := requireFails(t, err, kalshi.StageCreate)
 		keys, newID := run.keys()
@@ -143,7 +143,7 @@ func TestRotation_sameKeyAgain(t *testing.T) {
 	for _, id := range []string{oldKeyID, spareKeyID} {
 		for _, key := range []crypto.Signer{nil, newKey()} {
 			for _, status := range []int{201, 500} {
-				run.Inject(kalshitest.Fault{Method: http.MethodPost, Status: status, Body: `{"api_key_id":"` + id + `","private_key":"text"}`})
+				run.Inject(fault{Method: http.MethodPost, Status: status, Body: `{"api_key_id":"` + id + `","private_key":"text"}`})
 				_, err := run.rotate(t.Context(), kalshi.RotateAPIKeyRequest{PrivateKey: key})
 				failed := requireFails(t, err, kalshi.StageCreate)
 				assert.Empty(t, failed.NewKeyID)

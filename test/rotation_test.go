@@ -72,7 +72,7 @@ func TestRotation_overtakesCall(t *testing.T) {
 	forEachCall(t, func(t *testing.T, call call) {
 		x := inMemory(t)
 		client := x.client(kalshi.WithMaxRetries(0))
-		x.Inject(kalshitest.Fault{Method: call.method, Delay: 5 * time.Second})
+		x.Inject(fault{Method: call.method, Delay: 5 * time.Second})
 		before, called := len(x.Keys()), make(chan error)
 		go func() { called <- call.do(t.Context(), client) }()
 		synctest.Wait() // it is on its way, signed by the old key

@@ -3,8 +3,6 @@ package test
 import (
 	"encoding/json"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"reflect"
 	"strconv"
 	"strings"
@@ -78,10 +76,9 @@ func TestSchema_structs(t *testing.T) {
 // Every value of an enum is a constant, and the reverse.
 func TestSchema_enums(t *testing.T) {
 	t.Parallel()
-	file, err := parser.ParseFile(token.NewFileSet(), "../models.go", nil, 0)
-	require.NoError(t, err)
+	files, _ := parse(t, "../models.go", 0)
 	got := map[string][]string{}
-	for node := range ast.Preorder(file) {
+	for node := range ast.Preorder(files[0]) {
 		spec, ok := node.(*ast.ValueSpec)
 		if !ok {
 			continue

@@ -24,7 +24,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed251d1451/kalshi-go"
-	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
 
 // How many characters in a row give a secret away: of its text, and of its bytes as a list of
@@ -281,7 +280,6 @@ func TestSecrets_text(t *testing.T) {
 func TestSecrets_errors(t *testing.T) {
 	t.Parallel()
 	const head, chunked = "HTTP/1.1 201 Created\r\n", "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
-	type fault = kalshitest.Fault
 	framed := func(wire string) fault { return fault{Answer: hijack(wire + "\r\n\r\n"), Times: always} }
 	for _, s := range secrets() {
 		quoted := fmt.Sprintf("%q", s.text) // as JSON has it
