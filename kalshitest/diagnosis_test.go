@@ -114,6 +114,9 @@ func TestRequest_Diagnosis(t *testing.T) {
 	}
 }
 
+// notOfText are the kinds that are found before the search for what is signed. They come last.
+var notOfText = map[string]bool{"padding": true, "encoding": true, "wrapping": true}
+
 // Two mistakes are found together.
 func TestRequest_Diagnosis_pairs(t *testing.T) {
 	t.Parallel()
@@ -123,7 +126,7 @@ func TestRequest_Diagnosis_pairs(t *testing.T) {
 			x := newExchange(t)
 			for i, a := range wrongs {
 				for j, b := range wrongs[i+1:] {
-					if keyType == "ed25519" && j%13 != 0 {
+					if keyType == "ed25519" && j%13 != 0 || notOfText[b.kind] && j%3 != 0 {
 						continue // each takes some milliseconds
 					}
 					if a.kind == b.kind || a.alone || b.alone || a.only != "" && a.only != keyType || b.only != "" && b.only != keyType {

@@ -16,6 +16,9 @@ var WirePath = wirePath
 // Record is record: it keeps a request as if it had arrived.
 func (s *Server) Record(r *Request) { s.record(r) }
 
+// Recorded is how many requests are kept: Requests copies them all.
+func (s *Server) Recorded() int { return len(s.requests) }
+
 // Diagnose authenticates a request as if it had arrived, and returns what is said
 // about it.
 func (s *Server) Diagnose(r *Request) string {

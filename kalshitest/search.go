@@ -3,6 +3,7 @@ package kalshitest
 // The search for the mistakes that explain a signature: one alone, then two.
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -47,7 +48,7 @@ func (s *search) run() (says []string, signedBy string) {
 	if says := s.try(s.claimed, right); says != nil {
 		return says, ""
 	}
-	singles := s.changed([]candidate{right})
+	singles := slices.Collect(s.changed([]candidate{right}))
 	for _, c := range singles {
 		if says := s.try(s.claimed, c); says != nil {
 			return says, ""
@@ -65,7 +66,7 @@ func (s *search) run() (says []string, signedBy string) {
 	if len(s.claimed) == 0 {
 		return nil, ""
 	}
-	for _, c := range s.changed(singles) {
+	for c := range s.changed(singles) {
 		if says := s.try(s.claimed, c); says != nil {
 			return says, ""
 		}
@@ -99,25 +100,30 @@ func (s *search) try(schemes []scheme, c candidate) (says []string) {
 
 // changed returns the candidates with one more mistake in them, in the order of the
 // later mistake. It leaves out those that do not change the text.
-func (s *search) changed(base []candidate) (all []candidate) {
-	tried := map[string]bool{}
-	for _, c := range base {
-		tried[string(c.message.bytes())] = true
-	}
-	for i, m := range mistakes {
+func (s *search) changed(base []candidate) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
+		tried := map[string]bool{}
 		for _, c := range base {
-			if slices.ContainsFunc(c.mistakes, func(j int) bool { return j >= i || mistakes[j].kind == m.kind }) {
-				continue
-			}
-			next := c.message
-			m.change(&next, s.from)
-			if text := string(next.bytes()); next != c.message && !tried[text] {
+			tried[string(c.message.bytes())] = true
+		}
+		for i, m := range mistakes {
+			for _, c := range base {
+				if slices.ContainsFunc(c.mistakes, func(j int) bool { return j >= i || mistakes[j].kind == m.kind }) {
+					continue
+				}
+				next := c.message
+				m.change(&next, s.from)
+				text := string(next.bytes())
+				if next == c.message || tried[text] {
+					continue
+				}
 				tried[text] = true
-				all = append(all, candidate{next, append(slices.Clone(c.mistakes), i)})
+				if !yield(candidate{next, append(slices.Clone(c.mistakes), i)}) {
+					return
+				}
 			}
 		}
 	}
-	return all
 }
 
 // otherKeys tries the candidates with the other keys.

@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	kalshi "github.com/seed251d1451/kalshi-go"
 	"github.com/seed251d1451/kalshi-go/internal/memnet"
 	"github.com/seed251d1451/kalshi-go/kalshitest"
 )
@@ -53,7 +57,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if proxy == nil {
 		proxy = func(req *http.Request, next http.RoundTripper) (*http.Response, error) { return next.RoundTrip(req) }
 	}
-	resp, err := proxy(req, x.transport)
+	resp, err := proxy(req, roundTripper{x.reuseRSAKey, x.transport})
 	if err == nil && resp.StatusCode == http.StatusCreated {
 		body := readBody(resp)
 		var created struct {
@@ -64,6 +68,47 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return resp, err
+}
+
+// reuseRSAKey has the stand-in generate an Ed25519 key in place of an RSA key, since making one takes
+// time, and then puts the RSA key of all sessions in its place.
+func (x *exchange) reuseRSAKey(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	var fields, made map[string]any
+	if strings.HasSuffix(req.URL.Path, "/generate") {
+		body, _ := req.GetBody()
+		_ = json.NewDecoder(body).Decode(&fields)
+	}
+	if fields == nil || fields["key_type"] != nil && fields["key_type"] != "rsa" {
+		return next.RoundTrip(req)
+	}
+	fields["key_type"] = "ed25519"
+	text, _ := json.Marshal(fields)
+	req = req.Clone(req.Context())
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	resp, err := next.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusCreated {
+		return resp, err
+	}
+	if err := json.Unmarshal(readBody(resp), &made); err != nil {
+		return nil, err
+	}
+	private, err := large()
+	if err != nil {
+		return nil, err
+	}
+	keys := x.Keys()
+	key := keys[slices.IndexFunc(keys, func(k kalshitest.Key) bool { return k.ID == made["api_key_id"] })]
+	if key.PublicKey, err = kalshi.MarshalPublicKey(private.Public()); err != nil {
+		return nil, err
+	}
+	key.Type = "rsa"
+	x.DeleteKey(key.ID)
+	x.AddKey(key)
+	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)}
+	made["key_type"], made["private_key"] = key.Type, string(pem.EncodeToMemory(block))
+	text, _ = json.Marshal(made)
+	set(resp, resp.StatusCode, string(text))
+	return resp, nil
 }
 
 // readBody returns the body of a response, and leaves it there.

@@ -135,10 +135,11 @@ func (s *session) sign(ctx context.Context, req *http.Request, r request) error 
 	}
 	timestamp := strconv.FormatInt(s.now().Add(-r.late).UnixMilli(), 10)
 	signed := text(timestamp, req.Method, req.URL.EscapedPath())
-	signature, err := signer.SignText(signed)
+	sign := func(_ crypto.Signer, text string) (string, error) { return signer.SignText(text) }
 	if r.sign != nil {
-		signature, err = r.sign(private, signed)
+		sign = r.sign
 	}
+	signature, err := sign(private, signed)
 	req.Header[headerKey] = []string{signer.KeyID()}
 	req.Header[headerTimestamp] = []string{timestamp}
 	req.Header[headerSignature] = []string{signature}
