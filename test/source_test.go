@@ -431,6 +431,10 @@ func TestSource_changedDuringAQuery(t *testing.T) {
 			assert.Equal(t, want, signer.KeyID())
 			if tt.lags { // as the cache of a secret manager may
 				assert.ErrorContains(t, signer.Reload(t.Context()), "it gave the key "+x.KeyID+", which was replaced: does its cache lag behind?")
+				time.Sleep(time.Second)
+				x.Inject(fault{Status: 401, Body: unknownKeyBody})
+				_, err := x.clientOf(signer).GetAPIKeys(t.Context())
+				assert.ErrorContains(t, err, "does its cache lag behind?")
 				assert.Equal(t, want, signer.KeyID())
 			}
 		})
