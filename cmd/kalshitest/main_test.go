@@ -22,12 +22,12 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, arg := range []string{"-h", "--help"} {
-		status, stdout, stderr := execute(t, "", nil, arg)
-		assert.Equal(t, 0, status)
-		assert.Equal(t, help, stdout)
-		assert.Empty(t, stderr)
-	}
+	status, stdout, stderr := execute(t, "", nil, "--help")
+	assert.Equal(t, 0, status)
+	assert.Equal(t, help, stdout)
+	assert.Empty(t, stderr)
+	_, err := parse([]string{"-h"})
+	require.ErrorIs(t, err, flag.ErrHelp)
 	newFlagSet(&settings{}).VisitAll(func(f *flag.Flag) {
 		assert.Contains(t, help, "\n  -"+f.Name+" ", "each flag is explained")
 	})
@@ -67,7 +67,7 @@ func TestCommandLine_mistakes(t *testing.T) {
 		{"delay as a number", []string{"-fault", `{"Delay":300}`}, "Delay must be a string, not a JSON number"},
 		{"delay without a unit", []string{"-fault", `{"Delay":"300"}`}, `the Delay "300" is no duration: write one such as "300ms"`},
 		{"fault that matches no request", []string{"-fault", `{"Drop":true}`, "-fault", `{"Method":"post"}`},
-			`kalshitest: -fault {"Method":"post"}: method "post" matches no request: write GET, HEAD,`},
+			`-fault {"Method":"post"}: method "post" matches no request: write GET, HEAD,`},
 		{"fault with a method that is none", []string{"-fault", `{"Method":"DELTE"}`}, `method "DELTE" matches no request`},
 		{"fault with a negative delay", []string{"-fault", `{"Delay":"-1s"}`}, "the delay -1s is negative"},
 		{"boolean flag that is none", []string{"-rsa=maybe"}, `invalid boolean value "maybe" for -rsa`},
@@ -76,18 +76,28 @@ func TestCommandLine_mistakes(t *testing.T) {
 		{"response with a bad status", []string{"-respond", "GET /a 20"}, "response to GET /a: status 20 cannot be sent"},
 		{"response with a body for 204", []string{"-respond", "GET /a 204 x"}, "response to GET /a: status 204 has no body"},
 		{"responses in a missing file", []string{"-responses", "missing.json"}, `-responses: open missing.json`},
-		{"fault that contradicts itself", []string{"-fault", `{"Drop":true,"Status":503}`}, `kalshitest: -fault {"Drop":true,"Status":503}: a dropped connection`},
+		{"fault that contradicts itself", []string{"-fault", `{"Drop":true,"Status":503}`}, `-fault {"Drop":true,"Status":503}: a dropped connection`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			status, stdout, stderr := execute(t, "", nil, tt.args...)
+			status, err := runBriefly(tt.args...)
 			assert.Equal(t, 2, status)
-			assert.Contains(t, stderr, tt.want)
-			assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
-			assert.Empty(t, stdout)
+			require.ErrorContains(t, err, tt.want)
+			assert.NotContains(t, err.Error(), "\n")
 		})
 	}
+	status, stdout, stderr := execute(t, "", nil, "-bogus")
+	assert.Equal(t, 2, status)
+	assert.Equal(t, "kalshitest: flag provided but not defined: -bogus (kalshitest -h explains the flags)\n", stderr)
+	assert.Empty(t, stdout)
+}
+
+// runBriefly runs the program within the test, as if a signal came at once.
+func runBriefly(args ...string) (status int, err error) {
+	signals := make(chan os.Signal)
+	close(signals)
+	return run(args, signals)
 }
 
 func TestAddr(t *testing.T) {
@@ -100,10 +110,13 @@ func TestAddr(t *testing.T) {
 			} else {
 				_ = l.Close()
 			}
-			p := launch(t, nil, "-addr", addr, "-env", filepath.Join(t.TempDir(), "env"))
-			url, _ := p.banner(t)
-			assert.True(t, strings.HasPrefix(url, want), url)
-			status, _ := get(t, url+"/api_keys")
+			cfg, err := parse([]string{"-addr", addr})
+			require.NoError(t, err)
+			server, err := start(cfg)
+			require.NoError(t, err)
+			t.Cleanup(server.Close)
+			assert.True(t, strings.HasPrefix(server.URL, want), server.URL)
+			status, _ := get(t, server.URL+"/api_keys")
 			assert.Equal(t, http.StatusUnauthorized, status)
 		})
 	}
@@ -119,10 +132,9 @@ func TestEnvFile_exists(t *testing.T) {
 		names = append(names, link)
 	}
 	for _, name := range names {
-		status, stdout, stderr := execute(t, "", nil, "-env", name)
+		status, err := runBriefly("-env", name)
 		assert.Equal(t, 2, status)
-		assert.Contains(t, stderr, "-env "+name+": the file exists: delete it or choose another name")
-		assert.Empty(t, stdout)
+		require.EqualError(t, err, "-env "+name+": the file exists: delete it or choose another name")
 	}
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
