@@ -133,8 +133,11 @@ func TestCallError_quotesNoKey(t *testing.T) {
 	client, mock := newTestClient(t)
 	respondWith(mock, httpmock.NewErrorResponder(fmt.Errorf("malformed HTTP response %q", key)))
 	_, err := client.GetAPIKeys(t.Context())
-	assertNoEcho(t, key, err)
-	var inner *url.Error
-	require.ErrorAs(t, err, &inner)
-	assertNoEcho(t, key, inner)
+	_, getErr := client.HTTPClient().Get(testBaseURL)
+	for _, err := range []error{err, getErr} {
+		assertNoEcho(t, key, err)
+		var inner *url.Error
+		require.ErrorAs(t, err, &inner)
+		assertNoEcho(t, key, inner)
+	}
 }
