@@ -81,14 +81,6 @@ func TestEnvFile_isRead(t *testing.T) {
 
 func TestCommand_signals(t *testing.T) {
 	t.Parallel()
-	t.Run("SIGTERM is passed on", func(t *testing.T) {
-		t.Parallel()
-		args, env := asCommand("catch")
-		p := launch(t, env, args...)
-		require.Equal(t, "ready", p.line(t))
-		require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-		assert.Equal(t, 40+15, p.wait(t))
-	})
 	t.Run("a signal that ends the command is in the status", func(t *testing.T) {
 		t.Parallel()
 		args, env := asCommand("wait")
