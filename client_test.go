@@ -92,6 +92,8 @@ func TestWithBaseURL_rejects(t *testing.T) {
 		"https://demo-api.kalshi.co":                noAPIPath,
 		"https://api.elections.kalshi.com/":         noAPIPath,
 		"https://API.ELECTIONS.KALSHI.COM":          noAPIPath,
+		"https://trading-api.kalshi.com/v2":         "has the host trading-api.kalshi.com, which is no host of the API: use " + ProductionBaseURL,
+		"https://DEMO.kalshi.com/trade-api/v2":      "has the host demo.kalshi.com, which is no host of the API: use " + DemoBaseURL,
 	} {
 		_, err := NewClient(newTestSigner(t, newEd25519Key(t)), WithBaseURL(rawURL))
 		assertInvalid(t, err, "kalshi: base URL "+want)

@@ -418,6 +418,17 @@ func TestClient_HTTPClient_idempotencyKey(t *testing.T) {
 	}
 }
 
+// What was written to a connection of HTTP/2 is not sent again, by net/http neither.
+func TestConnTrace_guardedBody(t *testing.T) {
+	t.Parallel()
+	trace := connTrace{getBody: func() (io.ReadCloser, error) { return http.NoBody, nil }}
+	for seen, again := range map[uint32]bool{connAsked | connGot | connIsHTTP2: true, connGot | headWritten: true, connGot | connIsHTTP2 | headWritten: false} {
+		trace.seen.Store(seen)
+		_, err := trace.guardedBody()
+		assert.Equal(t, again, err == nil, "%b", seen)
+	}
+}
+
 func TestSigner_Recover(t *testing.T) {
 	t.Parallel()
 	client, _ := newTestClient(t)
