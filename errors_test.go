@@ -75,6 +75,7 @@ func TestUnauthorizedError_Error(t *testing.T) {
 		{codeTimestampExpired, "", 0, true, "check the local clock"},
 		{codeTimestampExpired, "", 5 * time.Second, false, "the clocks agree: the request took too long to arrive"},
 		{codeTimestampExpired, "", -6 * time.Second, false, "the local clock is 6s ahead"},
+		{codeTimestampExpired, "", 24 * time.Hour, false, "the local clock is 24h0m0s behind"},
 		{codeTimestampExpired, "", 73 * time.Hour, false, "the local clock is 73h0m0s behind, beyond what is corrected"},
 	}
 	for _, tt := range tests {

@@ -110,12 +110,15 @@ func TestDecide_wait(t *testing.T) {
 	}
 	for _, tt := range tests {
 		result := attemptResult{err: errConnectionLost, outcome: outcomeRejected, retryable: true, retryAfter: tt.retryAfter}
-		state := retryState{maxRetries: math.MaxInt, jitter: fullJitter, retries: tt.retries, remaining: tt.remaining}
+		waits := 0 // that are drawn
+		jitter := func(ceiling time.Duration) time.Duration { waits++; return ceiling }
+		state := retryState{maxRetries: math.MaxInt, jitter: jitter, retries: tt.retries, remaining: tt.remaining}
 		want := decision{wait: tt.want, counted: true}
 		if tt.want == 0 {
 			want = decision{stop: true, err: errConnectionLost}
 		}
 		assert.Equal(t, want, decide(&operation{}, state, &result), tt.name)
+		assert.LessOrEqual(t, waits, map[bool]int{true: 1, false: 2}[tt.retryAfter == 0], tt.name)
 	}
 }
 

@@ -142,7 +142,6 @@ func (e *RotationError) Error() string {
 	state, newID, cause := "no key was made", safeID(e.NewKeyID), e.Err
 	_, isUnknown := errors.AsType[*OutcomeUnknownError](e.Err)
 	switch {
-	case e.Stage == StageInspect:
 	case e.Stage == StageDelete:
 		state = "the new key " + newID + " signs and is saved; delete the old one"
 	case len(e.Candidates) > 0:

@@ -460,8 +460,13 @@ func TestSigner_Recover(t *testing.T) {
 
 	next := credentials(t, "next", newEd25519Key(t))
 	signer.source = &source{load: func(context.Context) (Credentials, error) { return next, nil }, held: signer.cred.Load, take: signer.take}
+	auth := authenticator{signer: signer, used: signer.credential()}
+	again, err := auth.retry401(t.Context(), &UnauthorizedError{APIError: APIError{Details: detailsUnknownKey}})
+	assert.True(t, again)
+	assert.True(t, isA[*UnauthorizedError](err), "the call's, if its context has ended")
+	next = credentials(t, "last", newEd25519Key(t))
 	assert.True(t, signer.Recover(t.Context(), refused(respond(401, unknownKeyBody))), "the source has another key")
-	assert.Equal(t, "next", signer.KeyID())
+	assert.Equal(t, "last", signer.KeyID())
 	signer.source = nil
 
 	resp = refused(respond(401, unknownKeyBody))
