@@ -155,6 +155,15 @@ func (e *UnauthorizedError) Error() string {
 	return e.textWith(hint)
 }
 
+// provesKey reports whether an error is about rights, which shows that the signature was accepted.
+func provesKey(err error) bool {
+	if forbidden, ok := errors.AsType[*ForbiddenError](err); ok {
+		return forbidden.Code != "" || strings.Contains(forbidden.Message, "sub-account")
+	}
+	e, ok := errors.AsType[*UnauthorizedError](err)
+	return ok && e.Code != "" && !e.aboutKey() && !e.lacksHeaders() && e.Code != codeTimestampExpired
+}
+
 // A ValidationError is bad input, rejected before any network I/O.
 type ValidationError struct {
 	Field  string // what is wrong: a field of a request, a parameter, an option, a variable or a file

@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,14 @@ func (k *APIKey) Missing(want ...Scope) []Scope {
 		}
 	}
 	return missing
+}
+
+// sameRights reports whether both keys have the same scopes, sub-account and subtrader.
+func sameRights(a, b *APIKey) bool {
+	rights := func(k *APIKey) []any {
+		return []any{slices.Compact(slices.Sorted(slices.Values(k.Scopes))), k.Subaccount, k.FCMSubtraderID}
+	}
+	return reflect.DeepEqual(rights(a), rights(b))
 }
 
 // GetAPIKeysResponse is the response of [Client.GetAPIKeys].

@@ -1,6 +1,7 @@
 package kalshi
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -104,4 +105,17 @@ func classifyStatus(status int) (result outcome, retryable bool) {
 		return outcomeUnknown, false
 	}
 	return outcomeRejected, false
+}
+
+const patience = 10 * time.Second // while a new key becomes known everywhere
+
+// patiently tries again while the new key may not be known everywhere yet (undocumented).
+func patiently(ctx context.Context, try func() (again bool, err error)) error {
+	until := time.Now().Add(patience)
+	for wait := minBackoff; ; wait = min(2*wait, time.Second) {
+		again, err := try()
+		if !again || time.Until(until) < wait || sleep(ctx, wait) != nil {
+			return err
+		}
+	}
 }

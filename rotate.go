@@ -1,7 +1,6 @@
 package kalshi
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -32,47 +31,6 @@ type RotateAPIKeyResponse struct {
 	NewKeyID   string // the key that signs now
 	Warning    string // what the service said when it made the new key; usually empty
 	OldKeyGone bool   // the old key was deleted by somebody else, who may have rotated it too and made another new key
-}
-
-// RotateAPIKey replaces the key of the client's [Signer], or of the request's, by a new one of the
-// same scopes and sub-account:
-//
-//	inspect → create → verify → save → switch → delete the old one
-//
-// The new key must sign a call and be listed with the same rights before it is saved. All that hold
-// the Signer follow the switch, and no call made through a client fails because of it. This assumes
-// that a key which works once works everywhere, which is not documented. A crash at any point leaves
-// a working key in the Store: the old one until Save has finished, both after it.
-//
-// Bad input is a [*ValidationError] and everything else a [*RotationError]. A key that has no scopes or
-// is bound to an FCM subtrader is refused. Once the new key is made, each stage has 60 seconds, and
-// cancelling ctx only ends the wait for Grace, which leaves the old key alive.
-//
-// A key that rotates itself needs read and write and no restriction to a sub-account; any other is
-// rotated by an admin key's client, with the request's Signer. Let one process rotate a key, and the
-// others follow ([NewSignerFromSource]). Rotations of a Signer wait for each other: Save must not start one.
-func (c *Client) RotateAPIKey(ctx context.Context, req RotateAPIKeyRequest) (*RotateAPIKeyResponse, error) {
-	if err := req.validate(c.signer); err != nil {
-		return nil, err
-	}
-	r := rotation{client: c, req: req, signer: cmp.Or(req.Signer, c.signer)}
-	if err := r.begin(ctx); err != nil {
-		return nil, r.ended(ctx, StageInspect, err)
-	}
-	defer func() { <-r.signer.rotating }()
-
-	for _, step := range []struct {
-		stage RotationStage
-		run   func(context.Context) error
-	}{{StageInspect, r.inspect}, {StageCreate, r.create}, {StageVerify, r.verify}, {StageSave, r.save}, {StageDelete, r.deleteOld}} {
-		if step.stage == StageDelete && req.KeepOld {
-			break
-		}
-		if err := r.ended(ctx, step.stage, step.run(ctx)); err != nil {
-			return nil, err
-		}
-	}
-	return &RotateAPIKeyResponse{OldKeyID: r.old.keyID, NewKeyID: r.newID, Warning: r.warning, OldKeyGone: r.gone}, nil
 }
 
 var errOwnSigner = invalid("Signer", "holds the client's own key: leave it nil for that, or use a client with an admin key")
