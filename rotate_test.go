@@ -23,6 +23,7 @@ func TestClient_RotateAPIKey_rejectsInput(t *testing.T) {
 		{"Signer holds the client's own key", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, client.signer.cred.Load().key)}},
 		{"Signer holds the client's own key: leave", RotateAPIKeyRequest{Store: noSave, Signer: newTestSigner(t, newEd25519Key(t))}},
 		{"signer is nil or has no key", RotateAPIKeyRequest{Store: noSave, Signer: new(Signer)}},
+		{"private key of type *kalshi.remoteKey cannot be encoded", RotateAPIKeyRequest{Store: KeyFile("bot.key"), PrivateKey: &remoteKey{key: newEd25519Key(t)}}},
 	} {
 		_, err := client.RotateAPIKey(t.Context(), tt.req)
 		assertInvalid(t, err, "kalshi: "+tt.want)
