@@ -37,7 +37,8 @@ type Client struct {
 	reporter   *reporter                                 // nil without WithLogger
 }
 
-// NewClient returns a client that signs with signer, for production unless [WithBaseURL] differs.
+// NewClient returns a client that signs with signer, for production unless [WithBaseURL] says
+// otherwise. A nil signer and a bad option are a [*ValidationError].
 func NewClient(signer *Signer, opts ...Option) (*Client, error) {
 	if signer.credential().key == nil {
 		return nil, errNoKey
